@@ -1,0 +1,58 @@
+/*
+ * The encryption context: pairs of text that are authenticated with a message and, unless they are required, stored in
+ * it in the clear. An object never changes after its creation and may be used by many threads at once.
+ * (S: framework/structures.md#encryption-context)
+ */
+#ifndef KEYFLIGHT_ENCRYPTION_CONTEXT_H
+#define KEYFLIGHT_ENCRYPTION_CONTEXT_H
+
+#include <keyflight/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kf_encryption_context;
+
+/* One pair: UTF-8, 0 to 65,535 bytes each. */
+struct kf_pair {
+    struct kf_view key;
+    struct kf_view value;
+};
+
+/*
+ * Makes a context of `count` pairs (0 to 65,535), in any order; bytes are copied. All pairs together take at most
+ * 65,535 bytes when serialized. Errors: KF_E_USAGE (a key twice, not UTF-8, too long), KF_E_NO_MEMORY.
+ * The caller owns one reference of `*out`.
+ */
+KF_CODE kf_encryption_context_new(const struct kf_pair *pairs, size_t count, struct kf_error *error,
+                                  struct kf_encryption_context **out);
+
+/*
+ * The same from C strings: keys and values in turn, ended by NULL in the place of a key.
+ * `kf_encryption_context_of(&error, &context, "purpose", "demo", (char *)NULL)`
+ */
+KF_CODE kf_encryption_context_of(struct kf_error *error, struct kf_encryption_context **out, ...)
+    __attribute__((sentinel));
+
+/* One more reference; answers `context`. NULL is allowed. */
+KF_API struct kf_encryption_context *kf_encryption_context_ref(const struct kf_encryption_context *context);
+
+/* One reference less. NULL is allowed. */
+KF_API void kf_encryption_context_unref(const struct kf_encryption_context *context);
+
+/* How many pairs there are; 0 for NULL. */
+KF_API size_t kf_encryption_context_count(const struct kf_encryption_context *context);
+
+/* Pair `index` (below the count) in ascending order of the keys' bytes. The views live as long as the context. */
+KF_API struct kf_pair kf_encryption_context_at(const struct kf_encryption_context *context, size_t index);
+
+/* Whether there is a pair with this key; if so, its value is written to `*value` (may be NULL). */
+KF_API bool kf_encryption_context_get(const struct kf_encryption_context *context, struct kf_view key,
+                                      struct kf_view *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * What encryptors and decryptors have in common: how bytes go in and out.
+ */
+#ifndef KEYFLIGHT_STREAM_H
+#define KEYFLIGHT_STREAM_H
+
+#include <keyflight/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * One poll's worth of bytes. The caller fills in the upper part; the poll fills in the lower one, which holds for every
+ * non-negative code (on an error, output is wiped and both are 0). Input and output must not overlap.
+ */
+struct kf_io {
+    const uint8_t *in;
+    size_t in_length; /* bytes at `in`; 0 is allowed */
+    bool in_end;      /* the input ends with these bytes */
+    uint8_t *out;
+    size_t out_room; /* bytes free at `out`; 0 is allowed */
+
+    size_t in_used;  /* bytes taken from `in` */
+    size_t out_used; /* bytes written to `out` */
+};
+
+#define KF_NO_DEADLINE UINT64_MAX
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

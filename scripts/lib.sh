@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# What scripts/demo, scripts/test and .ci/run share: steps that are quiet when well, packages, builds, test runs. To be
+# sourced; goes to the top of the checkout.
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+logs=$root/build/logs
+export LC_ALL=C.UTF-8
+unset CDPATH
+cd -- "$root" || exit 1
+mkdir -p -- "$logs"
+
+# What building the library and the program needs on Debian 12.
+# shellcheck disable=SC2034
+build_packages=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev nettle-dev)
+# What the tests need beside it: g++ compiles the headers as C++.
+# shellcheck disable=SC2034
+test_packages=(g++ libcmocka-dev python3)
+
+# step TITLE COMMAND...: one line with its seconds when well, the end of its output when not. The whole output is in
+# $log. COMMAND is one command, or a function joined by && (set -e does not reach into it).
+step() {
+    local title=$1 start=$SECONDS
+    shift
+    log=$logs/$(basename -- "$0")-${title//[^A-Za-z0-9]/-}.log
+    printf '%-56s' "$title"
+    if "$@" >"$log" 2>&1 </dev/null; then
+        printf ' %4d s\n' "$((SECONDS - start))"
+        return
+    fi
+    printf ' FAILED after %d s\n' "$((SECONDS - start))"
+    tail -n 120 -- "$log" | sed 's/^/    /'
+    printf 'All of it: %s\n' "$log"
+    return 1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+install_packages() {
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+    as_root "${apt[@]}" update && as_root "${apt[@]}" install -y --no-install-recommends "$@"
+}
+
+# need PACKAGE...: installs those that are not there; asks no network and no root if all are.
+need() {
+    local package missing=()
+    if ! command -v dpkg-query >/dev/null; then
+        echo "Not a Debian system; going on with what is here. Needed are the likes of: $*"
+        return
+    fi
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "Packages are missing, and neither are you root nor is there sudo. As root: apt-get install ${missing[*]}"
+        return 1
+    fi
+    step "installing ${missing[*]}" install_packages "${missing[@]}"
+}
+
+# build PRESET [CMAKE-OPTION...]: builds in build/PRESET.
+build() {
+    cmake --preset "$@" && cmake --build "build/$1" -j "$(nproc)"
+}
+
+# run_tests PRESET [CTEST-OPTION...]: runs what was built, shows what failed; its last line is the counts.
+run_tests() {
+    local preset=$1 junit=$logs/$1.xml output=$logs/$1-ctest.log unshuffled=()
+    shift
+    # Sanitizers don't find their place in every shuffled address space. Some containers forbid to ask for another.
+    if [[ $preset = ?san ]] && setarch -R true 2>/dev/null; then unshuffled=(setarch -R); fi
+    rm -f -- "$junit"
+    "${unshuffled[@]}" ctest --preset "$preset" --output-junit "$junit" \
+        --test-output-size-passed 1000000 --test-output-size-failed 1000000 "$@" >"$output" 2>&1 </dev/null || true
+    if [ ! -s "$junit" ]; then
+        tail -n 20 -- "$output"
+        echo "ctest did not come to its end; all of it: $output"
+        echo "0 passed, 1 failed"
+        return 1
+    fi
+    python3 scripts/count-tests "$junit" "$output"
+}

@@ -1,0 +1,63 @@
+/*
+ * Bytes: growing buffers with a ceiling, and cursors that read and write the wire's big-endian numbers.
+ */
+#ifndef KFI_BASE_BYTES_H
+#define KFI_BASE_BYTES_H
+
+#include "base/memory.h"
+
+static inline bool kfi_view_equal(struct kf_view a, struct kf_view b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
+
+/* Order by bytes, unsigned; a prefix comes first. Answers <0, 0 or >0. */
+int kfi_view_compare(struct kf_view a, struct kf_view b);
+
+/* Whether the bytes are UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
+bool kfi_view_is_utf8(struct kf_view view);
+
+/*
+ * Makes room for `room` more bytes behind buf->length, never past `ceiling` bytes in all; memory that is left behind is wiped.
+ * KF_E_LIMIT above the ceiling, KF_E_NO_MEMORY. Sentences are the caller's.
+ */
+enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling);
+
+/* Wipes the content and sets the length to 0, keeping the memory. */
+void kfi_buf_wipe(struct kf_buf *buf);
+
+/*
+ * Reads from the front of a view. A read past the end sets `short_read` and answers zeros or an empty view from then on, so that
+ * a parser can read a whole group of fields and look once.
+ */
+struct kfi_reader {
+    struct kf_view rest;
+    bool short_read;
+};
+
+uint8_t kfi_read_u8(struct kfi_reader *reader);
+uint16_t kfi_read_u16(struct kfi_reader *reader);
+uint32_t kfi_read_u32(struct kfi_reader *reader);
+uint64_t kfi_read_u64(struct kfi_reader *reader);
+struct kf_view kfi_read_bytes(struct kfi_reader *reader, size_t length);
+/* A 16-bit length, and so many bytes. */
+struct kf_view kfi_read_field(struct kfi_reader *reader);
+
+/*
+ * Writes into memory whose size was computed before. A write past the end is dropped and sets `overflow`.
+ */
+struct kfi_writer {
+    uint8_t *next;
+    size_t room;
+    bool overflow;
+};
+
+void kfi_write_u8(struct kfi_writer *writer, uint8_t value);
+void kfi_write_u16(struct kfi_writer *writer, uint16_t value);
+void kfi_write_u32(struct kfi_writer *writer, uint32_t value);
+void kfi_write_u64(struct kfi_writer *writer, uint64_t value);
+void kfi_write_bytes(struct kfi_writer *writer, struct kf_view bytes);
+/* A 16-bit length, and the bytes (at most 65,535). */
+void kfi_write_field(struct kfi_writer *writer, struct kf_view bytes);
+
+#endif

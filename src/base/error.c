@@ -1,0 +1,110 @@
+/*
+ * Codes, their classes and sentences. Called from everywhere; keeps no state.
+ */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Every error once. A code without a row here is answered as a bug. */
+static const struct {
+    enum kf_code code;
+    const char *name;
+} names[] = {
+    {KF_OK, "KF_OK"},
+    {KF_PENDING, "KF_PENDING"},
+    {KF_WANT_INPUT, "KF_WANT_INPUT"},
+    {KF_WANT_OUTPUT, "KF_WANT_OUTPUT"},
+    {KF_E_USAGE, "KF_E_USAGE"},
+    {KF_E_POLICY, "KF_E_POLICY"},
+    {KF_E_FORKED, "KF_E_FORKED"},
+    {KF_E_CLEANED_UP, "KF_E_CLEANED_UP"},
+    {KF_E_MALFORMED, "KF_E_MALFORMED"},
+    {KF_E_TRUNCATED, "KF_E_TRUNCATED"},
+    {KF_E_FORGED, "KF_E_FORGED"},
+    {KF_E_TRAILING, "KF_E_TRAILING"},
+    {KF_E_KEYS, "KF_E_KEYS"},
+    {KF_E_REMOTE, "KF_E_REMOTE"},
+    {KF_E_LIMIT, "KF_E_LIMIT"},
+    {KF_E_SYSTEM, "KF_E_SYSTEM"},
+    {KF_E_NO_MEMORY, "KF_E_NO_MEMORY"},
+    {KF_E_BUG, "KF_E_BUG"},
+    {KF_E_RETRY, "KF_E_RETRY"},
+    {KF_E_TIMEOUT, "KF_E_TIMEOUT"},
+};
+
+const char *kf_code_name(enum kf_code code)
+{
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].code == code)
+            return names[i].name;
+    }
+    return "KF_E_BUG";
+}
+
+enum kf_class kf_code_class(enum kf_code code)
+{
+    if (code >= 0)
+        return KF_CLASS_OK;
+    /* A code is its class times -100, less a running number. */
+    switch (-(int)code / 100) {
+    case KF_CLASS_USAGE:
+        return KF_CLASS_USAGE;
+    case KF_CLASS_MESSAGE:
+        return KF_CLASS_MESSAGE;
+    case KF_CLASS_KEYS:
+        return KF_CLASS_KEYS;
+    case KF_CLASS_REMOTE:
+        return KF_CLASS_REMOTE;
+    case KF_CLASS_LIMIT:
+        return KF_CLASS_LIMIT;
+    case KF_CLASS_SYSTEM:
+        return KF_CLASS_SYSTEM;
+    case KF_CLASS_RETRY:
+        return KF_CLASS_RETRY;
+    default:
+        return KF_CLASS_BUG;
+    }
+}
+
+/* Takes away the last character if it is not ASCII: the cut may have gone through it. */
+static void drop_cut_character(char *text)
+{
+    size_t start = strlen(text);
+    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start > 0 && ((unsigned char)text[start - 1] & 0x80) != 0)
+        text[start - 1] = '\0';
+}
+
+enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char *format, ...)
+{
+    if (error == NULL)
+        return code;
+    /* The arguments may point into the very text that is replaced, as when a sentence is put before an earlier one. */
+    char text[sizeof error->text];
+    va_list arguments;
+    va_start(arguments, format);
+    int written = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (written < 0)
+        text[0] = '\0';
+    if (written >= (int)sizeof text)
+        drop_cut_character(text);
+    memcpy(error->text, text, strlen(text) + 1);
+    error->code = code;
+    return code;
+}
+
+enum kf_code kfi_no_memory(struct kf_error *error)
+{
+    return kf_error_set(error, KF_E_NO_MEMORY, "There is not enough memory.");
+}
+
+void kfi_error_clear(struct kf_error *error)
+{
+    if (error == NULL)
+        return;
+    error->code = KF_OK;
+    error->text[0] = '\0';
+}

@@ -1,0 +1,52 @@
+/*
+ * Fork: see fork.h. Called by the cache, the internal thread, the pool of cryptographic contexts and every operation.
+ */
+#include "base/fork.h"
+
+#include <pthread.h>
+
+static atomic_uint generation;
+static bool registered;
+
+/* Guards nothing but the remaking of inherited structures; held by nobody when a child begins, since the child remakes it. */
+static pthread_mutex_t reset_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void in_child(void)
+{
+    pthread_mutex_init(&reset_lock, NULL);
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+}
+
+__attribute__((constructor)) static void register_handler(void)
+{
+    registered = pthread_atfork(NULL, NULL, in_child) == 0;
+}
+
+unsigned kfi_fork_generation(void)
+{
+    return atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+bool kfi_fork_ready(void)
+{
+    return registered;
+}
+
+void kfi_fork_guard_init(struct kfi_fork_guard *guard)
+{
+    atomic_init(&guard->generation, kfi_fork_generation());
+}
+
+void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *context), void *context)
+{
+    unsigned now = kfi_fork_generation();
+    /* Acquire: who sees the new generation sees the remade structure as well. */
+    if (atomic_load_explicit(&guard->generation, memory_order_acquire) == now)
+        return;
+    pthread_mutex_lock(&reset_lock);
+    if (atomic_load_explicit(&guard->generation, memory_order_relaxed) != now) {
+        reset(context);
+        atomic_store_explicit(&guard->generation, now, memory_order_release);
+    }
+    pthread_mutex_unlock(&reset_lock);
+}

@@ -1,0 +1,97 @@
+/*
+ * Memory: see memory.h. Called from everywhere; never called under a lock of the cache.
+ */
+#include "base/memory.h"
+
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static void *system_allocate(void *context, size_t length)
+{
+    (void)context;
+    return malloc(length);
+}
+
+static void system_release(void *context, void *memory)
+{
+    (void)context;
+    free(memory);
+}
+
+static struct kf_allocator allocator = {
+    .size = sizeof(struct kf_allocator),
+    .allocate = system_allocate,
+    .release = system_release,
+};
+
+/* Set by the first allocation, so that no memory is ever released by another allocator than its own. */
+static atomic_bool allocator_used;
+
+enum kf_code kf_allocator_set(const struct kf_allocator *replacement)
+{
+    if (replacement == NULL || replacement->size < sizeof(struct kf_allocator) || replacement->allocate == NULL ||
+        replacement->release == NULL || atomic_load_explicit(&allocator_used, memory_order_relaxed))
+        return KF_E_USAGE;
+    allocator = *replacement;
+    return KF_OK;
+}
+
+void *kfi_alloc(size_t length)
+{
+    if (!atomic_load_explicit(&allocator_used, memory_order_relaxed))
+        atomic_store_explicit(&allocator_used, true, memory_order_relaxed);
+    return allocator.allocate(allocator.context, length > 0 ? length : 1);
+}
+
+void *kfi_alloc_zeroed(size_t length)
+{
+    void *memory = kfi_alloc(length);
+    if (memory != NULL)
+        memset(memory, 0, length);
+    return memory;
+}
+
+void kfi_free(void *memory)
+{
+    if (memory != NULL)
+        allocator.release(allocator.context, memory);
+}
+
+void kfi_wipe(void *memory, size_t length)
+{
+    if (length > 0)
+        OPENSSL_cleanse(memory, length);
+}
+
+void kfi_free_secret(void *memory, size_t length)
+{
+    if (memory == NULL)
+        return;
+    kfi_wipe(memory, length);
+    kfi_free(memory);
+}
+
+uint8_t *kfi_copy(struct kf_view view)
+{
+    uint8_t *copy = kfi_alloc(view.length);
+    if (copy != NULL && view.length > 0)
+        memcpy(copy, view.data, view.length);
+    return copy;
+}
+
+bool kfi_equal_secret(const void *a, const void *b, size_t length)
+{
+    return CRYPTO_memcmp(a, b, length) == 0;
+}
+
+bool kfi_options_read(void *to, size_t to_size, const void *from)
+{
+    size_t size;
+    memcpy(&size, from, sizeof size);
+    if (size < sizeof size || size > to_size)
+        return false;
+    memcpy(to, from, size);
+    memcpy(to, &to_size, sizeof to_size);
+    return true;
+}

@@ -1,0 +1,36 @@
+/*
+ * Memory: the one way to the allocator, and the wiping of secrets.
+ */
+#ifndef KFI_BASE_MEMORY_H
+#define KFI_BASE_MEMORY_H
+
+#include <keyflight/types.h>
+
+/* `length` bytes, at least 1 being allocated, or NULL. */
+void *kfi_alloc(size_t length);
+
+/* The same, set to 0. */
+void *kfi_alloc_zeroed(size_t length);
+
+/* NULL is allowed. */
+void kfi_free(void *memory);
+
+/* Overwrites `length` bytes in a way that the compiler keeps. */
+void kfi_wipe(void *memory, size_t length);
+
+/* Wipes `length` bytes and frees them. NULL is allowed. */
+void kfi_free_secret(void *memory, size_t length);
+
+/* A copy of `view` in memory of its own (length 0: one byte is allocated all the same), or NULL. */
+uint8_t *kfi_copy(struct kf_view view);
+
+/* Whether two secrets of `length` bytes are equal, in a time that does not depend on them. */
+bool kfi_equal_secret(const void *a, const void *b, size_t length);
+
+/*
+ * Reads a struct of options that begins with its size: what the caller's (maybe older, shorter) struct has replaces the
+ * front of `*to`, which holds the defaults. False if the caller's size is too small to be one or larger than ours.
+ */
+bool kfi_options_read(void *to, size_t to_size, const void *from);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * Operations: see operation.h. Called by encrypt.c and decrypt.c.
+ */
+#include "base/operation.h"
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fork.h"
+
+void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms)
+{
+    operation->generation = kfi_fork_generation();
+    operation->timeout_ms = timeout_ms;
+    operation->deadline = KF_NO_DEADLINE;
+    kfi_call_init(&operation->call, NULL);
+    kfi_error_clear(&operation->error);
+}
+
+enum kf_code kfi_operation_enter(struct kfi_operation *operation)
+{
+    if (operation->error.code < KF_OK)
+        return operation->error.code;
+    if (operation->generation != kfi_fork_generation())
+        return kf_error_set(&operation->error, KF_E_FORKED,
+                            "This operation began before a fork and can't go on in the child: the same message id and "
+                            "key would carry two messages. Begin a new one.");
+    return KF_OK;
+}
+
+enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code code, struct kf_io *io)
+{
+    if (code >= KF_OK) {
+        /* A keyring that failed on the way, before another one did it, is not this operation's error. */
+        kfi_error_clear(&operation->error);
+        return code;
+    }
+    /* Also where a wait was cut short: a poll on the internal thread that had to block. */
+    kfi_call_end(&operation->call);
+    if (operation->error.code != code)
+        kf_error_set(&operation->error, code, "The operation failed with %s.", kf_code_name(code));
+    kfi_wipe(io->out, io->out_used);
+    io->in_used = 0;
+    io->out_used = 0;
+    return code;
+}
+
+void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker)
+{
+    if (operation->timeout_ms > 0 && operation->deadline == KF_NO_DEADLINE)
+        operation->deadline = kfi_ms_after(kfi_now_ms(), operation->timeout_ms);
+    kfi_call_drive(&operation->call, waker);
+}
+
+enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code)
+{
+    if (code == KF_PENDING && operation->deadline != KF_NO_DEADLINE && kfi_now_ms() >= operation->deadline)
+        code = kf_error_set(&operation->error, KF_E_TIMEOUT, "No key was there within %llu ms (option timeout_ms).",
+                            (unsigned long long)operation->timeout_ms);
+    if (code != KF_PENDING) {
+        kfi_call_end(&operation->call);
+        operation->deadline = KF_NO_DEADLINE;
+    }
+    return code;
+}
+
+uint64_t kfi_operation_deadline(const struct kfi_operation *operation)
+{
+    if (operation->deadline == KF_NO_DEADLINE)
+        return KF_NO_DEADLINE;
+    uint64_t now = kfi_now_ms();
+    return operation->deadline > now ? operation->deadline - now : 0;
+}
+
+void kfi_operation_end(struct kfi_operation *operation)
+{
+    /* What a child inherited may be half changed, and nobody is left to wait for. */
+    if (operation->generation == kfi_fork_generation())
+        kfi_call_end(&operation->call);
+}
+
+bool kfi_outlet_drain(struct kfi_outlet *outlet, struct kf_io *io)
+{
+    size_t waiting = outlet->waiting.length - outlet->given, room = io->out_room - io->out_used;
+    size_t moved = waiting < room ? waiting : room;
+    if (moved > 0) {
+        memcpy(io->out + io->out_used, outlet->waiting.data + outlet->given, moved);
+        io->out_used += moved;
+        outlet->given += moved;
+    }
+    if (moved < waiting)
+        return false;
+    kfi_buf_wipe(&outlet->waiting);
+    outlet->given = 0;
+    return true;
+}
+
+enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_t length, struct kf_error *error,
+                              uint8_t **out)
+{
+    if (outlet->waiting.length == 0 && io->out_room - io->out_used >= length) {
+        *out = io->out + io->out_used;
+        io->out_used += length;
+        return KF_OK;
+    }
+    if (kfi_buf_reserve(&outlet->waiting, length, SIZE_MAX) != KF_OK)
+        return kfi_no_memory(error);
+    *out = outlet->waiting.data + outlet->waiting.length;
+    outlet->waiting.length += length;
+    return KF_OK;
+}

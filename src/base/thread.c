@@ -1,0 +1,252 @@
+/*
+ * The internal thread: see thread.h. Flights hand their fetches to it; calls set its timers. It never runs while nobody
+ * needs it, and what it runs must not block.
+ */
+#include "base/thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/timers.h"
+
+static struct {
+    struct kfi_fork_guard guard;
+
+    pthread_mutex_t lock; /* guards what follows, and the state and links of tasks and timers; a leaf */
+    pthread_cond_t changed;
+    struct kfi_list queue; /* tasks to run */
+    struct kfi_list idle;  /* tasks that were handed over and wait for a wake */
+    struct kfi_timer *timers;
+    bool running;  /* the thread exists */
+    bool stopping; /* kf_cleanup waits for it */
+    pthread_t id;
+} internal = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .queue = {{&internal.queue.ring, &internal.queue.ring}},
+    .idle = {{&internal.idle.ring, &internal.idle.ring}},
+};
+
+/* The condition goes by the monotonic clock, which no static initialiser can say. */
+static pthread_once_t condition_once = PTHREAD_ONCE_INIT;
+/* The generation, plus 1, of the process whose internal thread this is. */
+static _Thread_local unsigned internal_of;
+
+static void make_condition(void)
+{
+    kfi_condition_init(&internal.changed);
+}
+
+/* In a forked child: no thread, no tasks, no timers. What was inherited is abandoned. */
+static void reset(void *unused)
+{
+    (void)unused;
+    pthread_mutex_init(&internal.lock, NULL);
+    make_condition();
+    kfi_list_init(&internal.queue);
+    kfi_list_init(&internal.idle);
+    internal.timers = NULL;
+    internal.running = false;
+    internal.stopping = false;
+}
+
+static void lock(void)
+{
+    pthread_once(&condition_once, make_condition);
+    kfi_fork_guard_check(&internal.guard, reset, NULL);
+    pthread_mutex_lock(&internal.lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&internal.lock);
+}
+
+bool kfi_thread_is_internal(void)
+{
+    return internal_of == kfi_fork_generation() + 1;
+}
+
+void kfi_thread_poke(void)
+{
+    lock();
+    pthread_cond_signal(&internal.changed);
+    unlock();
+}
+
+/* Wakes the first timer's place, if it is due by `now`; true if there was one (the lock was left meanwhile). */
+static bool fire_timer_locked(uint64_t now)
+{
+    struct kfi_timer *timer = internal.timers;
+    if (timer == NULL || timer->when > now)
+        return false;
+    internal.timers = kfi_timers_remove(internal.timers, timer);
+    struct kf_call_waker *waker = timer->waker;
+    timer->waker = NULL;
+    unlock();
+    kf_call_waker_wake(waker);
+    kf_call_waker_unref(waker);
+    lock();
+    return true;
+}
+
+/* Runs the first task in the queue; true if there was one (the lock was left meanwhile). */
+static bool run_task_locked(void)
+{
+    struct kfi_link *link = kfi_list_pop(&internal.queue);
+    if (link == NULL)
+        return false;
+    struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);
+    task->state = KFI_TASK_RUNNING;
+    unlock();
+    bool finished = task->run(task, false);
+    lock();
+    if (finished)
+        return true;
+    bool again = task->state == KFI_TASK_RUNNING_WOKEN;
+    task->state = again ? KFI_TASK_QUEUED : KFI_TASK_IDLE;
+    kfi_list_push_back(again ? &internal.queue : &internal.idle, &task->link);
+    return true;
+}
+
+static void sleep_locked(void)
+{
+    if (internal.timers == NULL) {
+        pthread_cond_wait(&internal.changed, &internal.lock);
+        return;
+    }
+    uint64_t now = kfi_now_ms(), when = internal.timers->when;
+    struct timespec until = kfi_condition_time(when > now ? when - now : 0);
+    pthread_cond_timedwait(&internal.changed, &internal.lock, &until);
+}
+
+static void *thread_main(void *unused)
+{
+    internal_of = kfi_fork_generation() + 1;
+    lock();
+    while (!internal.stopping) {
+        if (!fire_timer_locked(kfi_now_ms()) && !run_task_locked())
+            sleep_locked();
+    }
+    /* Everything that was handed over has to finish. */
+    kfi_list_splice(&internal.queue, &internal.idle);
+    for (struct kfi_link *link; (link = kfi_list_pop(&internal.queue)) != NULL;) {
+        struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);
+        task->state = KFI_TASK_RUNNING;
+        unlock();
+        (void)task->run(task, true);
+        lock();
+    }
+    /* Nobody keeps the time any more: who relies on a timer is woken and looks for himself. */
+    while (fire_timer_locked(UINT64_MAX)) {
+    }
+    unlock();
+    return unused;
+}
+
+static enum kf_code ensure_running_locked(struct kf_error *error)
+{
+    if (internal.stopping)
+        return kf_error_set(error, KF_E_CLEANED_UP, "The library is being cleaned up (kf_cleanup was called).");
+    if (internal.running)
+        return KF_OK;
+    /* Signals are the application's: the thread inherits a mask that blocks them all. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&internal.id, NULL, thread_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0)
+        return kf_error_set(error, KF_E_SYSTEM, "The internal thread can't be started: %s.", strerror(failure));
+    internal.running = true;
+    return KF_OK;
+}
+
+void kf_cleanup(void)
+{
+    if (kfi_thread_is_internal())
+        return;
+    lock();
+    bool mine = internal.running && !internal.stopping;
+    if (mine) {
+        internal.stopping = true;
+        pthread_cond_signal(&internal.changed);
+    }
+    unlock();
+    if (!mine)
+        return;
+    pthread_join(internal.id, NULL);
+    lock();
+    internal.running = false;
+    internal.stopping = false;
+    unlock();
+}
+
+void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop))
+{
+    *task = (struct kfi_task){.state = KFI_TASK_RUNNING, .run = run};
+}
+
+enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
+{
+    lock();
+    enum kf_code code = ensure_running_locked(error);
+    if (code == KF_OK && task->state == KFI_TASK_RUNNING_WOKEN) {
+        task->state = KFI_TASK_QUEUED;
+        kfi_list_push_back(&internal.queue, &task->link);
+        pthread_cond_signal(&internal.changed);
+    } else if (code == KF_OK) {
+        task->state = KFI_TASK_IDLE;
+        kfi_list_push_back(&internal.idle, &task->link);
+    }
+    unlock();
+    return code;
+}
+
+void kfi_task_wake(void *context)
+{
+    struct kfi_task *task = context;
+    lock();
+    if (task->state == KFI_TASK_IDLE) {
+        task->state = KFI_TASK_QUEUED;
+        kfi_unlink(&task->link);
+        kfi_list_push_back(&internal.queue, &task->link);
+        pthread_cond_signal(&internal.changed);
+    } else if (task->state == KFI_TASK_RUNNING) {
+        task->state = KFI_TASK_RUNNING_WOKEN;
+    }
+    unlock();
+}
+
+enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker, struct kf_error *error)
+{
+    kfi_timer_cancel(timer);
+    lock();
+    enum kf_code code = ensure_running_locked(error);
+    if (code == KF_OK) {
+        timer->when = when;
+        timer->waker = kf_call_waker_ref(waker);
+        timer->generation = kfi_fork_generation();
+        internal.timers = kfi_timers_insert(internal.timers, timer);
+        if (internal.timers == timer)
+            pthread_cond_signal(&internal.changed);
+    }
+    unlock();
+    return code;
+}
+
+void kfi_timer_cancel(struct kfi_timer *timer)
+{
+    if (timer->generation != kfi_fork_generation())
+        return; /* set before a fork: its heap is abandoned */
+    lock();
+    struct kf_call_waker *waker = timer->waker;
+    if (waker != NULL) {
+        internal.timers = kfi_timers_remove(internal.timers, timer);
+        timer->waker = NULL;
+    }
+    unlock();
+    kf_call_waker_unref(waker);
+}

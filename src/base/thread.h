@@ -1,0 +1,62 @@
+/*
+ * The internal thread: it runs tasks when they are woken, and keeps timers. One in a process, started on first need.
+ */
+#ifndef KFI_BASE_THREAD_H
+#define KFI_BASE_THREAD_H
+
+#include <keyflight/call.h>
+
+#include "base/list.h"
+
+/* Whether the calling thread is the internal one: there nothing may block. */
+bool kfi_thread_is_internal(void);
+
+/* For tests: makes the thread look at the clock again. */
+void kfi_thread_poke(void);
+
+/* ---- Tasks ---- */
+
+/*
+ * Something that is run, by one thread at a time, whenever it was woken. It begins in the hands of its maker, who may
+ * run it inline and then either keeps it for good or hands it over to the internal thread.
+ */
+struct kfi_task {
+    struct kfi_link link; /* in the queue of those to run, or of the idle; under the thread's lock, as is the state */
+    enum { KFI_TASK_RUNNING, KFI_TASK_RUNNING_WOKEN, KFI_TASK_IDLE, KFI_TASK_QUEUED } state;
+
+    /*
+     * Runs it on the internal thread; true if it is finished (and may be gone). With `stop` it has to finish: the
+     * library is being cleaned up.
+     */
+    bool (*run)(struct kfi_task *task, bool stop);
+};
+
+/* A task that its maker is running. */
+void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop));
+
+/*
+ * Hands `task` over: the internal thread runs it from the next wake on (or at once, if it was woken meanwhile). Errors: KF_E_SYSTEM,
+ * KF_E_CLEANED_UP; the task then stays with its maker.
+ */
+enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error);
+
+/* A waker function whose context is a task. Its task must outlive it. */
+void kfi_task_wake(void *task);
+
+/* ---- Timers ---- */
+
+/* Wakes a place at a time. Zero-initialised it is off. Its links are under the thread's lock. */
+struct kfi_timer {
+    uint64_t when;                /* by kfi_now_ms */
+    struct kf_call_waker *waker;  /* a reference, while it is on */
+    unsigned generation;          /* of the process that set it */
+    struct kfi_timer *child, *next, *previous; /* in the heap: first child; siblings; previous sibling or parent */
+};
+
+/* Sets the timer, replacing its former time. Takes a reference of `waker`. Errors: KF_E_SYSTEM, KF_E_CLEANED_UP. */
+enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker, struct kf_error *error);
+
+/* Turns it off, if it is on. */
+void kfi_timer_cancel(struct kfi_timer *timer);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * keyflight encrypt: plaintext in, message out.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "keys.h"
+#include "output.h"
+#include "transfer.h"
+
+enum {
+    SUITE = 256,
+    POLICY,
+    FRAME_LENGTH
+};
+
+static const struct kf_cli_option options[] = {
+    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ". Any of several\ncan decrypt; the first makes the data key"},
+    {'c', "context", "NAME=VALUE", true,
+     "a pair of the encryption context, stored in the clear\nand authenticated; repeatable"},
+    {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
+    {'f', "force", NULL, false, "replace OUT if it exists"},
+    {SUITE, "suite", "S", false,
+     "algorithm suite, as 0478 or by its full name; the default\nis what the policy prefers"},
+    {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
+    {FRAME_LENGTH, "frame-length", "N", false, "plaintext bytes in a frame; the default is 4096"},
+    {0},
+};
+
+static const struct kf_cli_syntax syntax = {
+    .command = "encrypt",
+    .synopsis = "-k KEY... [-c NAME=VALUE]... [OPTION]... [-o OUT] [IN]",
+    .about = "Encrypts IN, or the standard input, into a message of the AWS Encryption SDK.",
+    .operands = 1,
+    .options = options,
+};
+
+struct job {
+    const char **keys;
+    size_t key_count;
+    struct kf_pair *pairs;
+    size_t pair_count;
+    const struct kf_suite_info *suite; /* NULL: the policy's */
+    enum kf_commitment_policy policy;
+    uint64_t frame_length;
+    const char *in;
+    const char *out;
+    bool force;
+};
+
+static bool split_pair(const char *text, struct kf_pair *pair)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text)
+        return false;
+    pair->key = kf_view(text, (size_t)(equals - text));
+    pair->value = kf_view_text(equals + 1);
+    return true;
+}
+
+/* Takes one option; otherwise `*status`. */
+static bool take_option(struct job *job, int id, const char *value, int *status)
+{
+    switch (id) {
+    case 'k':
+        job->keys[job->key_count++] = value;
+        return true;
+    case 'c':
+        if (split_pair(value, &job->pairs[job->pair_count++]))
+            return true;
+        *status = kf_cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.", value);
+        return false;
+    case 'o':
+        job->out = value;
+        return true;
+    case 'f':
+        job->force = true;
+        return true;
+    case SUITE:
+        job->suite = kf_suite_find(value);
+        if (job->suite != NULL)
+            return true;
+        *status = kf_cli_usage(&syntax, "There is no suite '%s'; 0578 and 0478 are the ones to choose from.",
+                               value);
+        return false;
+    case POLICY:
+        if (kf_cli_policy(value, &job->policy))
+            return true;
+        *status = kf_cli_usage(&syntax, "There is no commitment policy '%s'.", value);
+        return false;
+    case FRAME_LENGTH:
+        if (kf_cli_number(value, 1, UINT32_MAX, &job->frame_length))
+            return true;
+        *status = kf_cli_usage(&syntax, "A frame has 1 to 4294967295 bytes, not '%s'.", value);
+        return false;
+    default: /* KF_CLI_STOP */
+        return false;
+    }
+}
+
+static bool read_arguments(int argc, char **argv, struct job *job, int *status)
+{
+    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+        if (!take_option(job, id, arguments.value, status))
+            return false;
+    }
+    job->in = arguments.operands[0];
+    if (job->key_count > 0)
+        return true;
+    *status = kf_cli_usage(&syntax, "A key is needed: -k KEY.");
+    return false;
+}
+
+/* ---- The work ---- */
+
+static enum kf_code poll_encryptor(void *operation, struct kf_io *io)
+{
+    return kf_encryptor_poll(operation, io, NULL);
+}
+
+static const struct kf_error *encryptor_error(void *operation)
+{
+    return kf_encryptor_error(operation);
+}
+
+static enum kf_code put_output(void *sink, struct kf_view bytes, struct kf_cli_failure *failure)
+{
+    return kf_cli_output_write(sink, bytes, failure);
+}
+
+static enum kf_code transfer(const struct job *job, struct kf_encryptor *encryptor,
+                             struct kf_cli_output *output, struct kf_cli_failure *failure)
+{
+    struct kf_cli_input input = KF_CLI_INPUT_INIT;
+    enum kf_code code = kf_cli_input_open(job->in, failure, &input);
+    if (code != KF_OK)
+        return code;
+    struct kf_cli_transfer run = {&input, poll_encryptor, encryptor_error, encryptor, put_output, output};
+    code = kf_cli_transfer(&run, failure);
+    kf_cli_input_close(&input);
+    return code == KF_OK ? kf_cli_output_commit(output, failure) : code;
+}
+
+static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct kf_cli_output *output,
+                            struct kf_cli_failure *failure)
+{
+    struct kf_encryption_context *context;
+    enum kf_code code = kf_encryption_context_new(job->pairs, job->pair_count, &failure->error, &context);
+    if (code != KF_OK)
+        return code;
+    struct kf_encrypt_options settings = KF_ENCRYPT_OPTIONS_INIT;
+    settings.encryption_context = context;
+    settings.suite = job->suite != NULL ? job->suite->id : KF_SUITE_DEFAULT;
+    settings.commitment_policy = job->policy;
+    settings.frame_length = (uint32_t)job->frame_length;
+    struct kf_encryptor *encryptor = NULL;
+    code = kf_encryptor_new(cmm, &settings, &failure->error, &encryptor);
+    if (code == KF_OK)
+        code = transfer(job, encryptor, output, failure);
+    kf_encryptor_free(encryptor);
+    kf_encryption_context_unref(context);
+    return code;
+}
+
+/* The output comes first: a file that must not be replaced is refused before anything is read. */
+static enum kf_code run_job(const struct job *job, struct kf_cli_failure *failure)
+{
+    struct kf_cli_output output = KF_CLI_OUTPUT_INIT;
+    struct kf_cmm *cmm = NULL;
+    enum kf_code code = kf_cli_output_open(job->out, job->force, 0666, failure, &output);
+    if (code == KF_OK && output.is_terminal)
+        code = kf_cli_fail(failure, output.name, KF_E_USAGE,
+                           "A message is not text and is not written to a terminal; give -o FILE.");
+    if (code == KF_OK)
+        code = kf_cli_keys_open(job->keys, job->key_count, job->in, failure, &cmm);
+    if (code == KF_OK)
+        code = encrypt(job, cmm, &output, failure);
+    kf_cmm_unref(cmm);
+    kf_cli_output_close(&output);
+    return code;
+}
+
+static void print_hint(const struct job *job)
+{
+    if (job->suite == NULL)
+        return;
+    if (job->policy != KF_FORBID_ENCRYPT_ALLOW_DECRYPT && !job->suite->commits)
+        kf_cli_hint("--commitment-policy forbid-encrypt-allow-decrypt allows suites without key commitment.");
+    if (job->policy == KF_FORBID_ENCRYPT_ALLOW_DECRYPT && job->suite->commits)
+        kf_cli_hint("The policy forbids suites with key commitment; leave it out to use this one.");
+}
+
+int kf_cli_encrypt(int argc, char **argv)
+{
+    struct job job = {.frame_length = 4096};
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    int status;
+    /* No option is given more often than there are arguments. */
+    job.keys = calloc((size_t)argc, sizeof *job.keys);
+    job.pairs = calloc((size_t)argc, sizeof *job.pairs);
+    if (job.keys == NULL || job.pairs == NULL) {
+        kf_cli_fail_memory(&failure);
+        status = kf_cli_report(syntax.command, &failure);
+    } else if (read_arguments(argc, argv, &job, &status)) {
+        enum kf_code code = run_job(&job, &failure);
+        status = code == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
+        if (code == KF_E_POLICY)
+            print_hint(&job);
+    }
+    free(job.keys);
+    free(job.pairs);
+    return status;
+}

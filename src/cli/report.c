@@ -1,0 +1,82 @@
+/*
+ * How the program says that something failed: see cli.h. Called by every command; text that came from a message or from
+ * the command line reaches the terminal without control characters.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "text.h"
+
+enum kf_code kf_cli_fail(struct kf_cli_failure *failure, const char *subject, enum kf_code code,
+                         const char *format, ...)
+{
+    char text[sizeof failure->error.text];
+    va_list arguments;
+    va_start(arguments, format);
+    int written = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    failure->subject = subject;
+    return kf_error_set(&failure->error, code, "%s", written < 0 ? "" : text);
+}
+
+enum kf_code kf_cli_fail_errno(struct kf_cli_failure *failure, const char *subject, const char *what,
+                               int number)
+{
+    static const int names[] = {ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP};
+    enum kf_code code = KF_E_SYSTEM;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i] == number)
+            code = KF_E_USAGE;
+    }
+    return kf_cli_fail(failure, subject, code, "%s: %s.", what, strerror(number));
+}
+
+enum kf_code kf_cli_fail_memory(struct kf_cli_failure *failure)
+{
+    return kf_cli_fail(failure, NULL, KF_E_NO_MEMORY, "There is not enough memory.");
+}
+
+int kf_cli_report(const char *command, const struct kf_cli_failure *failure)
+{
+    fputs("keyflight: ", stderr);
+    if (command != NULL)
+        fprintf(stderr, "%s: ", command);
+    if (failure->subject != NULL) {
+        kf_cli_text_print(stderr, kf_view_text(failure->subject));
+        fputs(": ", stderr);
+    }
+    kf_cli_text_print(stderr, kf_view_text(failure->error.text));
+    putc('\n', stderr);
+    return (int)kf_code_class(failure->error.code);
+}
+
+/* One line, "keyflight: KIND: …". */
+static void print_line(const char *kind, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+static void print_line(const char *kind, const char *format, va_list arguments)
+{
+    char text[1024];
+    int written = vsnprintf(text, sizeof text, format, arguments);
+    fprintf(stderr, "keyflight: %s: ", kind);
+    kf_cli_text_print(stderr, kf_view_text(written < 0 ? "" : text));
+    putc('\n', stderr);
+}
+
+void kf_cli_hint(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("hint", format, arguments);
+    va_end(arguments);
+}
+
+void kf_cli_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_line("warning", format, arguments);
+    va_end(arguments);
+}

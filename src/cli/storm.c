@@ -1,0 +1,226 @@
+/*
+ * `keyflight storm`: many callers want a data key at once, and the report shows how many keys were made. Called by main.
+ * Reads the options and judges; the work is done by storm_run.c. Never touches files or keys of the user.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <keyflight/keyflight.h>
+
+#include "cli.h"
+#include "storm.h"
+
+enum {
+    OPT_PARALLEL = 256,
+    OPT_SEQUENTIAL,
+    OPT_WARM,
+    OPT_MAX_MESSAGES,
+    OPT_MAX_BYTES,
+    OPT_BYTES,
+    OPT_MAX_AGE,
+    OPT_CAPACITY,
+    OPT_CONTEXTS,
+    OPT_RTT,
+    OPT_SUITE,
+    OPT_CALLERS,
+    OPT_FAIL_FIRST,
+    OPT_CANCEL,
+    OPT_DECRYPT,
+    OPT_NO_COALESCING,
+    OPT_JSON,
+};
+
+static const struct kf_cli_option option_table[] = {
+    {OPT_PARALLEL, "parallel", "N", false, "one scenario of your own: N callers at once"},
+    {OPT_SEQUENTIAL, "sequential", "N", false, "... before them N, one by one"},
+    {OPT_WARM, "warm", "W", false, "... before those W, whose messages do not count"},
+    {OPT_MAX_MESSAGES, "max-messages", "M", false, "messages that a data key may encrypt (5)"},
+    {OPT_MAX_BYTES, "max-bytes", "B", false, "bytes that a data key may encrypt (2^63-1)"},
+    {OPT_BYTES, "bytes", "L", false, "length of each message (1024)"},
+    {OPT_MAX_AGE, "max-age-ms", "A", false, "how long a data key may be used (60000)"},
+    {OPT_CAPACITY, "capacity", "C", false, "keys that the cache holds (100)"},
+    {OPT_CONTEXTS, "contexts", "K", false, "encryption contexts, which callers take in turn (1)"},
+    {OPT_RTT, "rtt-ms", "R", false, "round trip of the simulated key service (50)"},
+    {OPT_SUITE, "suite", "S", false, "algorithm suite (0478)"},
+    {OPT_CALLERS, "callers", "HOW", false,
+     "poll (the default): one thread polls for all;\nthreads: each blocks on a thread of its own"},
+    {OPT_FAIL_FIRST, "fail-first", "F", false, "the first F calls to the key service fail (0)"},
+    {OPT_CANCEL, "cancel", "P", false, "P percent of the callers give up before the answer (0)"},
+    {OPT_DECRYPT, "decrypt", NULL, false, "the callers decrypt one message of each context"},
+    {OPT_NO_COALESCING, "no-coalescing", NULL, false, "look, miss, fetch, put: what other caches do"},
+    {OPT_JSON, "json", NULL, false, "one JSON object a line for each scenario"},
+    {0},
+};
+
+static const struct kf_cli_syntax syntax = {
+    .command = "storm",
+    .synopsis = "[OPTION]...",
+    .about = "Lets many callers ask for data keys at once and shows how many keys were made.\n"
+             "Without --parallel, --sequential or --warm three scenarios run: 10 in parallel,\n"
+             "10 one by one, and 1 warm-up before 10 in parallel. Nothing leaves this machine:\n"
+             "the key service is simulated. The exit status is 0 if all counts are as promised,\n"
+             "1 if not.",
+    .options = option_table,
+};
+
+/* What was asked for on the command line. */
+struct request {
+    struct storm_options options;
+    struct storm_scenario scenario;
+    bool is_json;
+};
+
+/* An option whose value is a number: where it goes, and what it may be. */
+struct number {
+    int id;
+    uint64_t low;
+    uint64_t high;
+    uint64_t *target;
+};
+
+/* Takes one option in; 0, or the exit status of an error. */
+static int take_number(const struct kf_cli_arguments *arguments, int id, struct request *request)
+{
+    struct storm_options *options = &request->options;
+    const struct number numbers[] = {
+        {OPT_PARALLEL, 1, STORM_CALLERS_MAX, &request->scenario.parallel},
+        {OPT_SEQUENTIAL, 1, STORM_CALLERS_MAX, &request->scenario.sequential},
+        {OPT_WARM, 1, STORM_CALLERS_MAX, &request->scenario.warm},
+        {OPT_MAX_MESSAGES, 1, KF_MAX_MESSAGES_LIMIT, &options->max_messages},
+        {OPT_MAX_BYTES, 0, KF_MAX_BYTES_LIMIT, &options->max_bytes},
+        {OPT_BYTES, 0, 1 << 30, &options->bytes},
+        {OPT_MAX_AGE, 1, UINT64_C(1000000000000), &options->max_age_ms},
+        {OPT_CAPACITY, 0, 1000000, &options->capacity},
+        {OPT_CONTEXTS, 1, 100000, &options->contexts},
+        {OPT_RTT, 0, 60000, &options->rtt_ms},
+        {OPT_FAIL_FIRST, 0, STORM_CALLERS_MAX, &options->fail_first},
+        {OPT_CANCEL, 0, 100, &options->cancel},
+    };
+    const struct number *number = numbers;
+    while (number->id != id)
+        number++;
+    if (kf_cli_number(arguments->value, number->low, number->high, number->target))
+        return 0;
+    const struct kf_cli_option *option = option_table;
+    while (option->id != id)
+        option++;
+    return kf_cli_usage(&syntax,
+                        "Option --%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'.",
+                        option->name, number->low, number->high, arguments->value);
+}
+
+static int take_option(const struct kf_cli_arguments *arguments, int id, struct request *request)
+{
+    switch (id) {
+    case OPT_SUITE:
+        request->options.suite = kf_suite_find(arguments->value);
+        if (request->options.suite == NULL)
+            return kf_cli_usage(&syntax, "There is no algorithm suite '%s'; try 0478 or 0578.",
+                                arguments->value);
+        return 0;
+    case OPT_CALLERS:
+        request->options.threads = strcmp(arguments->value, "threads") == 0;
+        if (!request->options.threads && strcmp(arguments->value, "poll") != 0)
+            return kf_cli_usage(&syntax, "Option --callers takes poll or threads, not '%s'.",
+                                arguments->value);
+        return 0;
+    case OPT_DECRYPT:
+        request->options.decrypt = true;
+        return 0;
+    case OPT_NO_COALESCING:
+        request->options.coalescing = false;
+        return 0;
+    case OPT_JSON:
+        request->is_json = true;
+        return 0;
+    default:
+        return take_number(arguments, id, request);
+    }
+}
+
+/* What no single option can see; 0, or the exit status of an error. */
+static int check(const struct request *request)
+{
+    const struct storm_options *options = &request->options;
+    if (options->threads && request->scenario.parallel > STORM_THREADS_MAX)
+        return kf_cli_usage(
+            &syntax, "With --callers threads, --parallel is at most %d; one polling thread drives more.",
+            STORM_THREADS_MAX);
+    if (options->threads && options->cancel > 0 && options->rtt_ms < 2)
+        return kf_cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; "
+                                     "that needs an --rtt-ms of at least 2.");
+    return 0;
+}
+
+/* Runs a scenario and prints it; `*code` is an error of the storm itself. Whether it went as promised. */
+static bool run(const struct request *request, unsigned number, const struct storm_scenario *scenario,
+                struct kf_error *error, enum kf_code *code)
+{
+    const struct storm_options *options = &request->options;
+    struct storm_result result;
+    *code = storm_run(options, scenario, error, &result);
+    if (*code != KF_OK)
+        return false;
+    struct storm_expected expected;
+    char reason[256];
+    storm_expect(options, scenario, result.key_lost, &expected);
+    bool ok = storm_judge(options, &expected, &result, reason, sizeof reason);
+    if (request->is_json)
+        storm_print_json(stdout, options, scenario, &expected, &result, ok);
+    else
+        storm_print_scenario(stdout, number, options, scenario, &expected, &result, reason);
+    fflush(stdout);
+    storm_result_end(&result);
+    return ok;
+}
+
+/* The three scenarios of the original report, or the one that was asked for; answers the exit status. */
+static int storm(const struct request *request)
+{
+    static const struct storm_scenario report[] = {
+        {.parallel = 10}, {.sequential = 10}, {.warm = 1, .parallel = 10}};
+    const struct storm_scenario *own = &request->scenario;
+    bool has_own = own->warm + own->sequential + own->parallel > 0;
+    const struct storm_scenario *scenarios = has_own ? own : report;
+    unsigned count = has_own ? 1 : 3;
+
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    unsigned failed = 0;
+    if (!request->is_json)
+        storm_print_opening(stdout, &request->options);
+    for (unsigned i = 0; i < count; i++) {
+        enum kf_code code;
+        failed += !run(request, has_own ? 0 : i + 1, &scenarios[i], &failure.error, &code);
+        if (code != KF_OK)
+            return kf_cli_report(syntax.command, &failure);
+    }
+    if (!request->is_json)
+        storm_print_closing(stdout, &request->options, count, failed);
+    return failed == 0 ? 0 : 1;
+}
+
+int kf_cli_storm(int argc, char **argv)
+{
+    struct request request = {.options = {.suite = kf_suite_info(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY),
+                                          .max_messages = 5,
+                                          .max_bytes = KF_MAX_BYTES_LIMIT,
+                                          .max_age_ms = 60000,
+                                          .bytes = 1024,
+                                          .capacity = 100,
+                                          .contexts = 1,
+                                          .rtt_ms = 50,
+                                          .coalescing = true}};
+    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    int status = 0;
+    for (int id; (id = kf_cli_next(&arguments, &status)) != KF_CLI_END;) {
+        if (id != KF_CLI_STOP)
+            status = take_option(&arguments, id, &request);
+        if (id == KF_CLI_STOP || status != 0)
+            return status;
+    }
+    status = check(&request);
+    if (status == 0)
+        status = storm(&request);
+    kf_cleanup(); /* callers who gave up may have left a fetch under way */
+    return status;
+}

@@ -1,0 +1,204 @@
+/*
+ * Prints what a storm showed, as JSON or for people. Called by storm.c. Judges nothing.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "storm.h"
+
+#define NAME_ROOM 128
+
+/* "1 warm-up, then 10 in parallel" */
+static void name_scenario(const struct storm_scenario *scenario, char name[NAME_ROOM])
+{
+    size_t used = 0;
+    name[0] = '\0';
+    if (scenario->warm > 0)
+        used += (size_t)snprintf(name, NAME_ROOM, "%" PRIu64 " warm-up%s, then ", scenario->warm,
+                                 scenario->warm == 1 ? "" : "s");
+    if (scenario->sequential > 0)
+        used += (size_t)snprintf(name + used, NAME_ROOM - used, "%" PRIu64 " one by one, then ",
+                                 scenario->sequential);
+    if (scenario->parallel > 0)
+        snprintf(name + used, NAME_ROOM - used, "%" PRIu64 " in parallel", scenario->parallel);
+    else
+        name[used - strlen(", then ")] = '\0';
+}
+
+/* ---- JSON ---- */
+
+static void json_number(FILE *out, const char *name, uint64_t number)
+{
+    fprintf(out, ",\"%s\":%" PRIu64, name, number);
+}
+
+static void json_bool(FILE *out, const char *name, bool value)
+{
+    fprintf(out, ",\"%s\":%s", name, value ? "true" : "false");
+}
+
+/* In whole numbers, so that no locale puts a comma into it. */
+static void json_ms(FILE *out, const char *name, uint64_t ns)
+{
+    fprintf(out, ",\"%s\":%" PRIu64 ".%03" PRIu64, name, ns / 1000000, ns / 1000 % 1000);
+}
+
+void storm_print_json(FILE *out, const struct storm_options *options, const struct storm_scenario *scenario,
+                      const struct storm_expected *expected, const struct storm_result *result, bool ok)
+{
+    char name[NAME_ROOM];
+    name_scenario(scenario, name);
+    fputs("{\"scenario\":", out);
+    kf_cli_json_string(out, kf_view_text(name));
+    json_number(out, "encryptions", result->encryptions);
+    json_number(out, "distinct_deks", result->distinct_deks);
+    fputs(",\"uses\":{", out);
+    for (size_t i = 0; i < result->use_count; i++)
+        fprintf(out, "%s\"%" PRIu64 "\":%" PRIu64, i == 0 ? "" : ",", result->uses[i].uses,
+                result->uses[i].deks);
+    fputs("}", out);
+    json_number(out, "errors", result->errors);
+    json_number(out, "cancelled", result->cancelled);
+    json_number(out, "expected_deks", expected->deks);
+    json_number(out, "backing_calls", result->backing_calls);
+    json_number(out, "expected_calls", expected->calls);
+    json_number(out, "peak_in_flight", result->peak_in_flight);
+    json_number(out, "max_uses_per_dek", result->max_uses_per_dek);
+    json_number(out, "callers", result->callers);
+    json_number(out, "answered", result->answered);
+    json_bool(out, "exact", expected->exact);
+    json_number(out, "bound", expected->bound);
+    json_bool(out, "ok", ok);
+    json_number(out, "rtt_ms", options->rtt_ms);
+    json_ms(out, "answer_ms", result->answer_ns);
+    json_ms(out, "wall_ms", result->wall_ns);
+    fputs("}\n", out);
+}
+
+/* ---- For people ---- */
+
+static const char *plural(uint64_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
+static void print_coloured(FILE *out, int colour, const char *text)
+{
+    const char *terminal = getenv("TERM");
+    bool coloured = isatty(fileno(out)) && getenv("NO_COLOR") == NULL && terminal != NULL &&
+                    strcmp(terminal, "dumb") != 0;
+    if (coloured)
+        fprintf(out, "\033[1;%dm%s\033[0m", colour, text);
+    else
+        fputs(text, out);
+}
+
+void storm_print_opening(FILE *out, const struct storm_options *options)
+{
+    if (options->decrypt)
+        fprintf(out, "keyflight storm: many readers of one message");
+    else
+        fprintf(out, "keyflight storm: a data key (DEK) may encrypt %" PRIu64 " message%s",
+                options->max_messages, plural(options->max_messages));
+    if (!options->decrypt && options->max_bytes < INT64_MAX)
+        fprintf(out, " or %" PRIu64 " bytes", options->max_bytes);
+    fprintf(out, ";\nevery cache is cold, and the simulated key service is %" PRIu64 " ms away.\n",
+            options->rtt_ms);
+    if (!options->coalescing)
+        fprintf(out, "Without coalescing: each caller that misses fetches a key of its own.\n");
+}
+
+/* "2 DEKs used 5x, 1 used 4x"; a long list is cut. */
+static void print_uses(FILE *out, const struct storm_result *result)
+{
+    static const size_t shown = 5;
+    for (size_t i = 0; i < result->use_count && i < shown; i++) {
+        const struct storm_use *use = &result->uses[i];
+        fprintf(out, "%s%" PRIu64 "%s%s used %" PRIu64 "x", i == 0 ? ": " : ", ", use->deks,
+                i == 0 ? " DEK" : "", i == 0 ? plural(use->deks) : "", use->uses);
+    }
+    if (result->use_count > shown)
+        fprintf(out, " ...");
+}
+
+static void print_counts(FILE *out, const struct storm_options *options,
+                         const struct storm_scenario *scenario, const struct storm_expected *expected,
+                         const struct storm_result *result)
+{
+    const char *after = scenario->warm > 0 ? "   after the warm-up" : "";
+    fprintf(out, "    %s  %8" PRIu64 "%s\n", options->decrypt ? "decryptions  " : "encryptions  ",
+            result->encryptions, after);
+    if (result->errors + result->warm_errors > 0)
+        fprintf(out, "    errors         %8" PRIu64 "   %s\n", result->errors + result->warm_errors,
+                result->error.text);
+    if (result->cancelled > 0)
+        fprintf(out, "    gave up        %8" PRIu64 "   before the answer\n", result->cancelled);
+
+    if (!options->decrypt) {
+        fprintf(out, "    distinct DEKs  %8" PRIu64 "   ", result->distinct_deks);
+        if (expected->exact)
+            fprintf(out, "expected %" PRIu64, expected->deks);
+        else
+            fprintf(out, "at most %" PRIu64, expected->bound);
+        print_uses(out, result);
+        putc('\n', out);
+    }
+    fprintf(out, "    backing calls  %8" PRIu64 "   %s %" PRIu64 ": %" PRIu64 " in flight at once\n",
+            result->backing_calls, expected->exact ? "expected" : "at most", expected->bound,
+            result->peak_in_flight);
+
+    fprintf(out, "    all answered   %8" PRIu64 " ms", (result->answer_ns + 500000) / 1000000);
+    if (options->rtt_ms > 0) {
+        uint64_t tenths = (result->answer_ns / 100000 + options->rtt_ms / 2) / options->rtt_ms;
+        fprintf(out, ", %" PRIu64 ".%" PRIu64 " round trips", tenths / 10, tenths % 10);
+    }
+    putc('\n', out);
+}
+
+static void print_verdict(FILE *out, const struct storm_options *options,
+                          const struct storm_expected *expected, const char *reason)
+{
+    fputs("    ", out);
+    if (reason[0] != '\0') {
+        print_coloured(out, 31, "FAILED");
+        fprintf(out, ": %s\n", reason);
+        return;
+    }
+    print_coloured(out, 32, "OK");
+    if (expected->exact && options->decrypt)
+        fputs(": no call more than needed\n", out);
+    else if (expected->exact)
+        fputs(": no data key more than the limits demand, none used beyond them\n", out);
+    else if (options->cancel > 0 || options->fail_first > 0)
+        fputs(": within the bound (who gives up or fails leaves no exact count to promise)\n", out);
+    else
+        fputs(": within the bound (a key was lost by capacity or age: no exact count is promised)\n", out);
+}
+
+void storm_print_scenario(FILE *out, unsigned number, const struct storm_options *options,
+                          const struct storm_scenario *scenario, const struct storm_expected *expected,
+                          const struct storm_result *result, const char *reason)
+{
+    char name[NAME_ROOM];
+    name_scenario(scenario, name);
+    putc('\n', out);
+    if (number > 0)
+        fprintf(out, "(%u) ", number);
+    fprintf(out, "%s\n", name);
+    print_counts(out, options, scenario, expected, result);
+    print_verdict(out, options, expected, reason);
+}
+
+void storm_print_closing(FILE *out, const struct storm_options *options, unsigned scenarios, unsigned failed)
+{
+    if (scenarios > 1 && failed == 0)
+        fprintf(out, "\nAll %u are as promised.\n", scenarios);
+    else if (scenarios > 1)
+        fprintf(out, "\n%u of %u failed.\n", failed, scenarios);
+    if (!options->coalescing && failed > 0)
+        fprintf(out, "%sThis is what other caches do. Without --no-coalescing you see the difference.\n",
+                scenarios > 1 ? "" : "\n");
+}

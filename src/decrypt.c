@@ -1,0 +1,520 @@
+/*
+ * Decryption: message in, plaintext out. The streaming decryptor, and the one-shot call built on it.
+ * (S: client-apis/decrypt.md)
+ *
+ *     HEADER  gathered to its last byte and no further, then parsed; policy
+ *     KEYS    the CMM is asked once, and materials come back once
+ *     VERIFY  derivation, commitment, the header's tag
+ *     BODY    frames, each released once it is authenticated
+ *     FOOTER  the signature; until it holds, the final frame of a signed message is kept back
+ *     DONE
+ *
+ * It never allocates on the word of a length that nobody has verified, and never takes a byte behind the message.
+ */
+#include <keyflight/decrypt.h>
+
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/operation.h"
+#include "base/wait.h"
+#include "materials/materials.h"
+#include "message/frame.h"
+#include "message/header.h"
+#include "suite/aead.h"
+#include "suite/derive.h"
+
+enum stage { HEADER, KEYS, VERIFY, BODY, FOOTER, DONE };
+
+struct kf_decryptor {
+    struct kfi_operation operation;
+    enum stage stage;
+    struct kf_cmm *cmm;
+    struct kf_encryption_context *reproduced;
+    enum kf_commitment_policy commitment_policy;
+    struct kfi_header_limits limits;
+    uint64_t max_frame_length;
+
+    struct kfi_header_scan scan;
+    struct kf_buf gathered; /* what has come of the header, of a frame or of the footer, while it is not all there */
+
+    /* From KEYS on. */
+    struct kf_header *header;
+    struct kf_decryption_request request;
+    struct kf_decryption_materials *materials;
+    bool verified; /* the header's tag holds */
+
+    /* From VERIFY on. */
+    struct kfi_aead *aead;
+    struct kfi_transcript *transcript; /* if the suite signs */
+    uint32_t sequence;                 /* that the next frame has to have */
+
+    struct kfi_outlet outlet;
+    struct kf_buf kept_back; /* the last plaintext of a signed message */
+};
+
+/* ---- Beginning and end ---- */
+
+enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_options *given, struct kf_error *error,
+                              struct kf_decryptor **out)
+{
+    struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
+    *out = NULL;
+    if (cmm == NULL)
+        return kf_error_set(error, KF_E_USAGE, "A decryptor needs a CMM.");
+    if (given != NULL && !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of a decryptor have no valid size.");
+    if (!kfi_fork_ready())
+        return kf_error_set(error, KF_E_SYSTEM, "The handler that keeps forked processes safe can't be registered.");
+    struct kf_decryptor *decryptor = kfi_alloc_zeroed(sizeof *decryptor);
+    if (decryptor == NULL)
+        return kfi_no_memory(error);
+    kfi_operation_init(&decryptor->operation, options.timeout_ms);
+    decryptor->cmm = kf_cmm_ref(cmm);
+    decryptor->reproduced = kf_encryption_context_ref(options.reproduced_encryption_context);
+    decryptor->commitment_policy = options.commitment_policy;
+    decryptor->limits = (struct kfi_header_limits){options.max_edks, options.max_header_length};
+    decryptor->max_frame_length = options.max_frame_length;
+    *out = decryptor;
+    return KF_OK;
+}
+
+void kf_decryptor_free(struct kf_decryptor *decryptor)
+{
+    if (decryptor == NULL)
+        return;
+    kfi_operation_end(&decryptor->operation);
+    kfi_aead_free(decryptor->aead);
+    kfi_transcript_free(decryptor->transcript);
+    kf_buf_free(&decryptor->gathered);
+    kf_buf_free(&decryptor->outlet.waiting);
+    kf_buf_free(&decryptor->kept_back);
+    kf_decryption_materials_unref(decryptor->materials);
+    kf_header_unref(decryptor->header);
+    kf_encryption_context_unref(decryptor->reproduced);
+    kf_cmm_unref(decryptor->cmm);
+    kfi_free(decryptor);
+}
+
+/* ---- Gathering ---- */
+
+/*
+ * Brings what is at hand up to `needed` bytes: KF_OK and a view of exactly so many, KF_WANT_INPUT (all input is taken), or
+ * KF_E_TRUNCATED. While nothing was gathered and the input has them all, the view is of the input, and nothing is copied.
+ * The bytes are taken only by `consume`.
+ */
+static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, size_t needed, const char *what,
+                           struct kf_view *out)
+{
+    struct kf_buf *gathered = &decryptor->gathered;
+    const size_t input = io->in_length - io->in_used;
+    if (gathered->length == 0 && input >= needed) {
+        *out = kf_view(io->in + io->in_used, needed);
+        return KF_OK;
+    }
+    const size_t missing = needed - gathered->length, taken = missing < input ? missing : input;
+    if (taken > 0) {
+        if (kfi_buf_reserve(gathered, taken, needed) != KF_OK)
+            return kfi_no_memory(&decryptor->operation.error);
+        memcpy(gathered->data + gathered->length, io->in + io->in_used, taken);
+        gathered->length += taken;
+        io->in_used += taken;
+    }
+    if (gathered->length == needed) {
+        *out = kf_view(gathered->data, needed);
+        return KF_OK;
+    }
+    if (!io->in_end)
+        return KF_WANT_INPUT;
+    return kf_error_set(&decryptor->operation.error, KF_E_TRUNCATED, "The message ends in the middle of %s.", what);
+}
+
+/* Takes the bytes that `gather` showed. */
+static void consume(struct kf_decryptor *decryptor, struct kf_io *io, size_t length)
+{
+    if (decryptor->gathered.length > 0)
+        kfi_buf_wipe(&decryptor->gathered);
+    else
+        io->in_used += length;
+}
+
+/* Everything that is read goes through the signature. */
+static enum kf_code signed_over(struct kf_decryptor *decryptor, struct kf_view bytes)
+{
+    if (decryptor->transcript == NULL)
+        return KF_OK;
+    return kfi_transcript_add(decryptor->transcript, bytes, &decryptor->operation.error);
+}
+
+/* ---- HEADER ---- */
+
+static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
+{
+    struct kf_error *error = &decryptor->operation.error;
+    struct kf_view bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
+    size_t needed;
+    enum kf_code code;
+    /* The scan says how many bytes are needed at least, until it says how many the header has. */
+    while ((code = kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed)) == KF_WANT_INPUT) {
+        if (bytes.length == 0 && io->in_end && io->in_used == io->in_length)
+            return kf_error_set(error, KF_E_TRUNCATED, "The input is empty: there is no message to decrypt.");
+        code = gather(decryptor, io, needed, "its header", &bytes);
+        if (code == KF_OK)
+            continue;
+        /* Not all of it is there. What is may already show that this is no message. */
+        bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
+        const enum kf_code early = kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed);
+        return early < KF_OK ? early : code;
+    }
+    if (code != KF_OK)
+        return code;
+    code = kfi_header_read(bytes, &decryptor->limits, error, &decryptor->header);
+    if (code != KF_OK)
+        return code;
+    consume(decryptor, io, bytes.length);
+
+    const struct kf_header *parsed = decryptor->header;
+    decryptor->request = (struct kf_decryption_request){
+        .size = sizeof decryptor->request,
+        .suite = parsed->suite->info.id,
+        .commitment_policy = decryptor->commitment_policy,
+        .encryption_context = parsed->encryption_context,
+        .reproduced_encryption_context = decryptor->reproduced,
+        .edks = parsed->edks,
+        .edk_count = parsed->edk_count,
+        .max_edks = (uint16_t)decryptor->limits.max_edks,
+    };
+    decryptor->stage = KEYS;
+    return kfi_policy_check_decrypt(decryptor->commitment_policy, parsed->suite, error);
+}
+
+/* ---- KEYS ---- */
+
+static enum kf_code keys(struct kf_decryptor *decryptor, const struct kf_waker *waker)
+{
+    struct kfi_operation *operation = &decryptor->operation;
+    kfi_operation_await(operation, waker);
+    enum kf_code code = kf_cmm_decrypt_materials(decryptor->cmm, &operation->call, &decryptor->request,
+                                                 &operation->error, &decryptor->materials);
+    code = kfi_operation_awaited(operation, code);
+    if (code == KF_OK)
+        decryptor->stage = VERIFY;
+    return code;
+}
+
+/* ---- VERIFY ---- */
+
+/* Commitment first: before it holds, nothing is done with the derived key. (S: client-apis/decrypt.md#get-the-decryption-materials) */
+static enum kf_code verify_commitment(const struct kf_header *parsed, const struct kfi_message_key *message_key,
+                                      struct kf_error *error)
+{
+    if (!parsed->suite->info.commits ||
+        kfi_equal_secret(parsed->commit_key.data, message_key->commit_key, KFI_COMMIT_KEY_LENGTH))
+        return KF_OK;
+    return kf_error_set(error, KF_E_FORGED,
+                        "The message does not commit to this data key: it was changed, or made to decrypt to different "
+                        "plaintexts under different keys.");
+}
+
+static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
+{
+    const struct kf_header *parsed = decryptor->header;
+    struct kf_error *error = &decryptor->operation.error;
+    const struct kf_view aad[] = {kf_view(parsed->bytes, parsed->body_length),
+                                  kfi_encryption_context_serialized(decryptor->materials->required)};
+    enum kf_code code = kfi_aead_open(decryptor->aead, parsed->iv, aad, 2, NULL, 0, parsed->tag, error, NULL);
+    if (code == KF_E_FORGED)
+        kf_error_set(error, code,
+                     "The header does not match its authentication tag: it was changed, or the reproduced encryption context "
+                     "is not the one it was made with.");
+    return code;
+}
+
+static enum kf_code verify(struct kf_decryptor *decryptor)
+{
+    const struct kf_header *parsed = decryptor->header;
+    struct kf_error *error = &decryptor->operation.error;
+    struct kfi_message_key message_key;
+    enum kf_code code = kfi_derive(parsed->suite, kf_decryption_materials_data_key(decryptor->materials),
+                                   parsed->message_id, error, &message_key);
+    if (code == KF_OK)
+        code = verify_commitment(parsed, &message_key, error);
+    if (code == KF_OK)
+        code = kfi_aead_new(kf_view(message_key.key, message_key.length), error, &decryptor->aead);
+    kfi_wipe(&message_key, sizeof message_key);
+    if (code == KF_OK)
+        code = verify_header_tag(decryptor);
+    if (code == KF_OK && parsed->suite->info.sign)
+        code = kfi_transcript_new(parsed->suite->signature_hash, error, &decryptor->transcript);
+    if (code == KF_OK)
+        code = signed_over(decryptor, kf_view(parsed->bytes, parsed->length));
+    if (code != KF_OK)
+        return code;
+    decryptor->verified = true;
+    decryptor->sequence = 1;
+    decryptor->stage = BODY;
+    return KF_OK;
+}
+
+/* ---- BODY ---- */
+
+/* How a frame is called in a sentence. */
+static const char *kind_name(enum kfi_body_kind kind)
+{
+    return kind == KFI_SINGLE_BLOCK ? "the body" : kind == KFI_FINAL_FRAME ? "the final frame" : "a frame";
+}
+
+/* Where a frame's plaintext goes: out, or, the last of a signed message, nowhere yet. */
+static enum kf_code place(struct kf_decryptor *decryptor, struct kf_io *io, enum kfi_body_kind kind, size_t length,
+                          uint8_t **out)
+{
+    struct kf_error *error = &decryptor->operation.error;
+    if (kind == KFI_REGULAR_FRAME || decryptor->transcript == NULL)
+        return kfi_outlet_claim(&decryptor->outlet, io, length, error, out);
+    if (kfi_buf_reserve(&decryptor->kept_back, length, SIZE_MAX) != KF_OK)
+        return kfi_no_memory(error);
+    *out = decryptor->kept_back.data;
+    decryptor->kept_back.length = length;
+    return KF_OK;
+}
+
+/* Opens a whole frame. `io_before` is where the output stood, to go back to if it is forged. */
+static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io, const struct kfi_frame_front *front,
+                               struct kf_view bytes)
+{
+    struct kf_error *error = &decryptor->operation.error;
+    const size_t front_length = kfi_frame_front_length(front->kind), length = (size_t)front->length;
+    struct kfi_body_aad body_aad;
+    kfi_body_aad(decryptor->header->message_id, front->kind, front->sequence, front->length, &body_aad);
+    const struct kf_view aad = kf_view(body_aad.bytes, body_aad.length);
+    const uint8_t *ciphertext = bytes.data + front_length;
+
+    enum kf_code code = signed_over(decryptor, bytes);
+    uint8_t *plaintext = NULL;
+    if (code == KF_OK)
+        code = place(decryptor, io, front->kind, length, &plaintext);
+    if (code == KF_OK)
+        code = kfi_aead_open(decryptor->aead, front->iv, &aad, 1, ciphertext, length, ciphertext + length, error,
+                             plaintext);
+    if (code == KF_E_FORGED)
+        kf_error_set(error, code, "Frame %u of the message does not match its authentication tag: it was changed.",
+                     (unsigned)front->sequence);
+    return code;
+}
+
+/* Shows the front of the next frame. */
+static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io, struct kfi_frame_front *front)
+{
+    const uint32_t frame_length = decryptor->header->frame_length;
+    struct kf_error *error = &decryptor->operation.error;
+    /* The first four bytes of a frame tell its kind, and so how long its front is. */
+    size_t needed = frame_length > 0 ? 4 : kfi_frame_front_length(KFI_SINGLE_BLOCK);
+    if (needed < decryptor->gathered.length)
+        needed = decryptor->gathered.length;
+    for (;;) {
+        struct kf_view bytes;
+        enum kf_code code = gather(decryptor, io, needed, "its body", &bytes);
+        if (code != KF_OK)
+            return code;
+        code = kfi_frame_read_front(bytes, frame_length, decryptor->sequence, error, front);
+        if (code != KF_WANT_INPUT)
+            return code;
+        struct kfi_reader reader = {bytes, false};
+        bool final = kfi_read_u32(&reader) == KFI_SEQUENCE_END;
+        needed = kfi_frame_front_length(final ? KFI_FINAL_FRAME : KFI_REGULAR_FRAME);
+    }
+}
+
+static enum kf_code frame(struct kf_decryptor *decryptor, struct kf_io *io)
+{
+    struct kfi_frame_front front;
+    enum kf_code code = frame_front(decryptor, io, &front);
+    if (code != KF_OK)
+        return code;
+    if (front.length > decryptor->max_frame_length)
+        return kf_error_set(&decryptor->operation.error, KF_E_LIMIT,
+                            "Frame %u has %llu bytes; max_frame_length allows %llu.", (unsigned)front.sequence,
+                            (unsigned long long)front.length, (unsigned long long)decryptor->max_frame_length);
+    struct kf_view bytes;
+    const uint64_t whole = kfi_frame_front_length(front.kind) + front.length + KFI_TAG_LENGTH;
+    code = whole > SIZE_MAX ? kfi_no_memory(&decryptor->operation.error)
+                            : gather(decryptor, io, (size_t)whole, kind_name(front.kind), &bytes);
+    if (code == KF_OK)
+        code = open_frame(decryptor, io, &front, bytes);
+    if (code != KF_OK)
+        return code;
+    consume(decryptor, io, bytes.length);
+    decryptor->sequence++;
+    if (front.kind != KFI_REGULAR_FRAME)
+        decryptor->stage = FOOTER;
+    return KF_OK;
+}
+
+/* ---- FOOTER ---- */
+
+static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
+{
+    struct kf_error *error = &decryptor->operation.error;
+    if (decryptor->transcript == NULL) {
+        decryptor->stage = DONE;
+        return KF_OK;
+    }
+    struct kf_view bytes;
+    enum kf_code code = KF_OK;
+    if (decryptor->gathered.length < 2)
+        code = gather(decryptor, io, 2, "its signature", &bytes);
+    else
+        bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
+    if (code != KF_OK)
+        return code;
+    struct kfi_reader reader = {bytes, false};
+    const size_t length = kfi_read_u16(&reader);
+    if (length == 0)
+        return kf_error_set(error, KF_E_MALFORMED, "The signature of the message has no bytes.");
+    code = gather(decryptor, io, 2 + length, "its signature", &bytes);
+    if (code != KF_OK)
+        return code;
+    code = kfi_transcript_verify(decryptor->transcript, decryptor->materials->verification_key,
+                                 kf_view(bytes.data + 2, length), error);
+    if (code != KF_OK)
+        return code;
+    consume(decryptor, io, bytes.length);
+
+    /* Now what was kept back may go. */
+    uint8_t *out;
+    code = kfi_outlet_claim(&decryptor->outlet, io, decryptor->kept_back.length, error, &out);
+    if (code == KF_OK && decryptor->kept_back.length > 0)
+        memcpy(out, decryptor->kept_back.data, decryptor->kept_back.length);
+    kfi_buf_wipe(&decryptor->kept_back);
+    decryptor->stage = DONE;
+    return code;
+}
+
+/* ---- Polling ---- */
+
+/* Goes on from where io->in_used and io->out_used stand. */
+static enum kf_code step(struct kf_decryptor *decryptor, struct kf_io *io, const struct kf_waker *waker)
+{
+    for (;;) {
+        enum kf_code code;
+        if (!kfi_outlet_drain(&decryptor->outlet, io))
+            return KF_WANT_OUTPUT;
+        switch (decryptor->stage) {
+        case HEADER:
+            code = header(decryptor, io);
+            break;
+        case KEYS:
+            code = keys(decryptor, waker);
+            break;
+        case VERIFY:
+            if (io->in_used == io->in_length && !io->in_end && io->out_room == 0)
+                return KF_WANT_INPUT; /* materials are held, and nothing is derived before it is needed */
+            code = verify(decryptor);
+            break;
+        case BODY:
+            code = frame(decryptor, io);
+            break;
+        case FOOTER:
+            code = footer(decryptor, io);
+            break;
+        case DONE:
+        default:
+            return KF_OK;
+        }
+        if (code != KF_OK)
+            return code;
+    }
+}
+
+/* One poll's arguments, for the wait. */
+struct polled {
+    struct kf_decryptor *decryptor;
+    struct kf_io *io;
+};
+
+static enum kf_code polled_step(void *context, const struct kf_waker *waker)
+{
+    const struct polled *polled = context;
+    return step(polled->decryptor, polled->io, waker);
+}
+
+static uint64_t polled_deadline(const void *context)
+{
+    const struct polled *polled = context;
+    return kf_decryptor_deadline(polled->decryptor);
+}
+
+enum kf_code kf_decryptor_poll(struct kf_decryptor *decryptor, struct kf_io *io, const struct kf_waker *waker)
+{
+    static const struct kfi_pollable blocking = {polled_step, polled_deadline};
+    io->in_used = 0;
+    io->out_used = 0;
+    enum kf_code code = kfi_operation_enter(&decryptor->operation);
+    if (code != KF_OK)
+        return code;
+    struct polled polled = {decryptor, io};
+    code = waker != NULL ? step(decryptor, io, waker) : kfi_wait(&blocking, &polled, &decryptor->operation.error);
+    return kfi_operation_leave(&decryptor->operation, code, io);
+}
+
+uint64_t kf_decryptor_deadline(const struct kf_decryptor *decryptor)
+{
+    return kfi_operation_deadline(&decryptor->operation);
+}
+
+const struct kf_error *kf_decryptor_error(const struct kf_decryptor *decryptor)
+{
+    return &decryptor->operation.error;
+}
+
+struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor)
+{
+    return decryptor->verified ? decryptor->header : NULL;
+}
+
+const struct kf_encryption_context *kf_decryptor_encryption_context(const struct kf_decryptor *decryptor)
+{
+    return decryptor->verified ? decryptor->materials->context : NULL;
+}
+
+/* ---- One shot ---- */
+
+static enum kf_code decrypt(struct kf_decryptor *decryptor, struct kf_view message, struct kf_error *error,
+                            struct kf_buf *out)
+{
+    /* A plaintext is never longer than its message. */
+    if (kfi_buf_reserve(out, message.length, SIZE_MAX) != KF_OK)
+        return kfi_no_memory(error);
+    struct kf_io io = {
+        .in = message.data, .in_length = message.length, .in_end = true, .out = out->data, .out_room = message.length};
+    enum kf_code code = kf_decryptor_poll(decryptor, &io, NULL);
+    if (code == KF_OK && io.in_used == message.length) {
+        out->length = io.out_used;
+        return KF_OK;
+    }
+    kfi_wipe(out->data, io.out_used);
+    if (code == KF_OK)
+        return kf_error_set(error, KF_E_TRAILING, "%zu bytes follow the end of the message.",
+                            message.length - io.in_used);
+    if (code > KF_OK)
+        return kf_error_set(error, KF_E_BUG, "A message with all its input and room was not decrypted at once.");
+    if (error != NULL)
+        *error = decryptor->operation.error;
+    return code;
+}
+
+enum kf_code kf_decrypt(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
+                        struct kf_error *error, struct kf_header **header_out, struct kf_buf *out)
+{
+    struct kf_decryptor *decryptor;
+    kfi_buf_wipe(out);
+    if (header_out != NULL)
+        *header_out = NULL;
+    enum kf_code code = kf_decryptor_new(cmm, options, error, &decryptor);
+    if (code != KF_OK)
+        return code;
+    code = decrypt(decryptor, message, error, out);
+    if (code == KF_OK && header_out != NULL)
+        *header_out = kf_header_ref(decryptor->header);
+    kf_decryptor_free(decryptor);
+    return code;
+}

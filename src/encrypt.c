@@ -1,0 +1,493 @@
+/*
+ * Encryption: plaintext in, message out. The streaming encryptor, and the one-shot call built on it.
+ * (S: client-apis/encrypt.md)
+ *
+ *     KEYS    the CMM is asked once, and materials come back once
+ *     HEADER  message id, derivation, header and its tag
+ *     BODY    frames, each sealed straight into the output if there is room
+ *     FOOTER  the signature, if the suite signs
+ *     DONE
+ *
+ * It never writes a byte of a second message under one message id.
+ */
+#include <keyflight/encrypt.h>
+
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/operation.h"
+#include "base/wait.h"
+#include "materials/materials.h"
+#include "message/frame.h"
+#include "message/header.h"
+#include "suite/aead.h"
+#include "suite/derive.h"
+#include "suite/random.h"
+
+enum stage { KEYS, HEADER, BODY, FOOTER, DONE };
+
+struct kf_encryptor {
+    struct kfi_operation operation;
+    enum stage stage;
+    struct kf_cmm *cmm;
+    struct kf_encryption_request request; /* its context is a reference, its required keys are a copy */
+    uint32_t frame_length;
+    uint64_t taken; /* bytes of plaintext so far */
+
+    /* From KEYS on. */
+    struct kf_encryption_materials *materials;
+    const struct kfi_suite *suite;
+
+    /* From HEADER on. */
+    uint8_t message_id[KFI_MESSAGE_ID_MAX];
+    struct kfi_aead *aead;
+    struct kfi_transcript *transcript; /* if the suite signs */
+    uint32_t sequence;                 /* of the next frame */
+    struct kf_buf frame;               /* plaintext of a frame that came in pieces */
+
+    struct kfi_outlet outlet;
+};
+
+/* ---- Beginning and end ---- */
+
+static enum kf_code options_check(const struct kf_encrypt_options *options, struct kf_error *error)
+{
+    if (options->frame_length == 0)
+        return kf_error_set(error, KF_E_USAGE, "frame_length is from 1 to 2^32-1 bytes.");
+    if (options->suite != KF_SUITE_DEFAULT) {
+        const struct kfi_suite *suite = kfi_suite_get(options->suite);
+        if (suite == NULL)
+            return kf_error_set(error, KF_E_USAGE, "There is no algorithm suite %04x.", (unsigned)options->suite);
+        enum kf_code code = kfi_policy_check_encrypt(options->commitment_policy, suite, error);
+        if (code != KF_OK)
+            return code;
+    }
+    const struct kf_encryption_context *context = options->encryption_context;
+    const struct kf_view reserved = kf_view_text(KFI_RESERVED_PREFIX);
+    for (size_t i = 0; i < kf_encryption_context_count(context); i++) {
+        const struct kf_view key = kf_encryption_context_at(context, i).key;
+        if (key.length >= reserved.length && memcmp(key.data, reserved.data, reserved.length) == 0)
+            return kf_error_set(error, KF_E_POLICY,
+                                "Keys of the encryption context that begin with \"" KFI_RESERVED_PREFIX
+                                "\" are reserved: \"%.*s\".",
+                                (int)key.length, (const char *)key.data);
+    }
+    for (size_t i = 0; i < options->required_key_count; i++) {
+        const struct kf_view key = options->required_keys[i];
+        if (!kf_encryption_context_get(context, key, NULL))
+            return kf_error_set(error, KF_E_POLICY, "The encryption context lacks the required key \"%.*s\".",
+                                (int)key.length, (const char *)key.data);
+    }
+    return KF_OK;
+}
+
+/* A copy of the list of keys in one block, or NULL. */
+static struct kf_view *keys_copy(const struct kf_view *keys, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += keys[i].length;
+    struct kf_view *copy = kfi_alloc(count * sizeof *copy + bytes);
+    if (copy == NULL)
+        return NULL;
+    struct kfi_writer writer = {(uint8_t *)(copy + count), bytes, false};
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = kf_view(writer.next, keys[i].length);
+        kfi_write_bytes(&writer, keys[i]);
+    }
+    return copy;
+}
+
+enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *given, struct kf_error *error,
+                              struct kf_encryptor **out)
+{
+    struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
+    *out = NULL;
+    if (cmm == NULL)
+        return kf_error_set(error, KF_E_USAGE, "An encryptor needs a CMM.");
+    if (given != NULL && !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of an encryptor have no valid size.");
+    if (!kfi_fork_ready())
+        return kf_error_set(error, KF_E_SYSTEM, "The handler that keeps forked processes safe can't be registered.");
+    enum kf_code code = options_check(&options, error);
+    if (code != KF_OK)
+        return code;
+
+    struct kf_encryptor *encryptor = kfi_alloc_zeroed(sizeof *encryptor);
+    struct kf_view *required = NULL;
+    if (encryptor != NULL && options.required_key_count > 0)
+        required = keys_copy(options.required_keys, options.required_key_count);
+    if (encryptor == NULL || (options.required_key_count > 0 && required == NULL)) {
+        kfi_free(encryptor);
+        return kfi_no_memory(error);
+    }
+    kfi_operation_init(&encryptor->operation, options.timeout_ms);
+    encryptor->cmm = kf_cmm_ref(cmm);
+    encryptor->frame_length = options.frame_length;
+    encryptor->request = (struct kf_encryption_request){
+        .size = sizeof encryptor->request,
+        .suite = options.suite,
+        .commitment_policy = options.commitment_policy,
+        .encryption_context = kf_encryption_context_ref(options.encryption_context),
+        .required_keys = required,
+        .required_key_count = options.required_key_count,
+        .plaintext_bound = options.plaintext_bound,
+        .max_edks = options.max_edks,
+    };
+    *out = encryptor;
+    return KF_OK;
+}
+
+void kf_encryptor_free(struct kf_encryptor *encryptor)
+{
+    if (encryptor == NULL)
+        return;
+    kfi_operation_end(&encryptor->operation);
+    kfi_aead_free(encryptor->aead);
+    kfi_transcript_free(encryptor->transcript);
+    kf_buf_free(&encryptor->frame);
+    kf_buf_free(&encryptor->outlet.waiting);
+    kf_encryption_materials_unref(encryptor->materials);
+    kf_encryption_context_unref(encryptor->request.encryption_context);
+    kfi_free((void *)(uintptr_t)encryptor->request.required_keys);
+    kf_cmm_unref(encryptor->cmm);
+    kfi_free(encryptor);
+}
+
+/* ---- KEYS ---- */
+
+static enum kf_code keys(struct kf_encryptor *encryptor, const struct kf_waker *waker)
+{
+    struct kfi_operation *operation = &encryptor->operation;
+    kfi_operation_await(operation, waker);
+    enum kf_code code = kf_cmm_get_encryption_materials(encryptor->cmm, &operation->call, &encryptor->request,
+                                                        &operation->error, &encryptor->materials);
+    code = kfi_operation_awaited(operation, code);
+    if (code != KF_OK)
+        return code;
+    encryptor->suite = encryptor->materials->suite;
+    encryptor->stage = HEADER;
+    return KF_OK;
+}
+
+/* ---- HEADER ---- */
+
+/* Everything that is written goes through the signature. */
+static enum kf_code sign_over(struct kf_encryptor *encryptor, struct kf_view bytes)
+{
+    if (encryptor->transcript == NULL)
+        return KF_OK;
+    return kfi_transcript_add(encryptor->transcript, bytes, &encryptor->operation.error);
+}
+
+static struct kfi_header_fields header_fields(const struct kf_encryptor *encryptor)
+{
+    return (struct kfi_header_fields){
+        .suite = encryptor->suite,
+        .message_id = kf_view(encryptor->message_id, encryptor->suite->message_id_length),
+        .encryption_context = encryptor->materials->stored,
+        .edks = encryptor->materials->edks.items,
+        .edk_count = encryptor->materials->edks.count,
+        .frame_length = encryptor->frame_length,
+    };
+}
+
+/* Message id, message key and what is kept of it: the keyed cipher. */
+static enum kf_code derive(struct kf_encryptor *encryptor, struct kfi_message_key *message_key)
+{
+    struct kf_error *error = &encryptor->operation.error;
+    const struct kf_view message_id = kf_view(encryptor->message_id, encryptor->suite->message_id_length);
+    enum kf_code code = kfi_random(encryptor->message_id, message_id.length, error);
+    if (code == KF_OK)
+        code = kfi_derive(encryptor->suite, kf_encryption_materials_data_key(encryptor->materials), message_id, error,
+                          message_key);
+    if (code == KF_OK)
+        code = kfi_aead_new(kf_view(message_key->key, message_key->length), error, &encryptor->aead);
+    if (code == KF_OK && encryptor->suite->info.sign)
+        code = kfi_transcript_new(encryptor->suite->signature_hash, error, &encryptor->transcript);
+    return code;
+}
+
+static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
+{
+    struct kf_error *error = &encryptor->operation.error;
+    struct kfi_message_key message_key;
+    enum kf_code code = derive(encryptor, &message_key);
+    struct kfi_header_fields fields = header_fields(encryptor);
+    fields.commit_key = message_key.commit_key;
+
+    const size_t body_length = kfi_header_body_length(&fields);
+    const size_t length = body_length + kfi_header_auth_length(encryptor->suite);
+    uint8_t *bytes = NULL;
+    if (code == KF_OK)
+        code = kfi_outlet_claim(&encryptor->outlet, io, length, error, &bytes);
+    if (code == KF_OK) {
+        struct kfi_writer writer = {bytes, length, false};
+        kfi_header_write_body(&writer, &fields);
+        static const uint8_t iv[KFI_IV_LENGTH];
+        uint8_t tag[KFI_TAG_LENGTH];
+        const struct kf_view aad[] = {kf_view(bytes, body_length),
+                                      kfi_encryption_context_serialized(encryptor->materials->required)};
+        code = kfi_aead_seal(encryptor->aead, iv, aad, 2, NULL, 0, error, NULL, tag);
+        kfi_header_write_auth(&writer, encryptor->suite, tag);
+        if (code == KF_OK && (writer.overflow || writer.room > 0))
+            code = kf_error_set(error, KF_E_BUG, "A header came out of another length than was computed.");
+    }
+    kfi_wipe(&message_key, sizeof message_key);
+    if (code == KF_OK)
+        code = sign_over(encryptor, kf_view(bytes, length));
+    encryptor->sequence = 1;
+    encryptor->stage = BODY;
+    return code;
+}
+
+/* ---- BODY ---- */
+
+/* Seals one frame of `length` bytes of plaintext. */
+static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum kfi_body_kind kind, const uint8_t *in,
+                         size_t length)
+{
+    struct kf_error *error = &encryptor->operation.error;
+    const size_t front = kfi_frame_front_length(kind), whole = front + length + KFI_TAG_LENGTH;
+    if (kind == KFI_REGULAR_FRAME && encryptor->sequence == KFI_SEQUENCE_END)
+        return kf_error_set(error, KF_E_LIMIT, "A message has at most 2^32-1 frames: choose a larger frame_length.");
+    uint8_t *bytes;
+    enum kf_code code = kfi_outlet_claim(&encryptor->outlet, io, whole, error, &bytes);
+    if (code != KF_OK)
+        return code;
+    struct kfi_writer writer = {bytes, front, false};
+    kfi_frame_write_front(&writer, kind, encryptor->sequence, (uint32_t)length);
+
+    uint8_t iv[KFI_IV_LENGTH];
+    struct kfi_body_aad body_aad;
+    kfi_frame_iv(encryptor->sequence, iv);
+    kfi_body_aad(kf_view(encryptor->message_id, encryptor->suite->message_id_length), kind, encryptor->sequence, length,
+                 &body_aad);
+    const struct kf_view aad = kf_view(body_aad.bytes, body_aad.length);
+    code = kfi_aead_seal(encryptor->aead, iv, &aad, 1, in, length, error, bytes + front, bytes + front + length);
+    if (code == KF_OK)
+        code = sign_over(encryptor, kf_view(bytes, whole));
+    encryptor->sequence++;
+    return code;
+}
+
+/* Takes `length` bytes of input, within the bound. */
+static enum kf_code take(struct kf_encryptor *encryptor, struct kf_io *io, size_t length, const uint8_t **taken)
+{
+    uint64_t bound = encryptor->request.plaintext_bound;
+    if (bound != KF_LENGTH_UNKNOWN && length > bound - encryptor->taken)
+        return kf_error_set(&encryptor->operation.error, KF_E_LIMIT,
+                            "More plaintext came than the %llu bytes that plaintext_bound promised.",
+                            (unsigned long long)bound);
+    *taken = length > 0 ? io->in + io->in_used : NULL;
+    io->in_used += length;
+    encryptor->taken += length;
+    return KF_OK;
+}
+
+/* Adds `length` bytes of input to the frame that is being gathered. */
+static enum kf_code gather(struct kf_encryptor *encryptor, struct kf_io *io, size_t length)
+{
+    if (length == 0)
+        return KF_OK;
+    if (kfi_buf_reserve(&encryptor->frame, length, encryptor->frame_length) != KF_OK)
+        return kfi_no_memory(&encryptor->operation.error);
+    const uint8_t *taken = NULL;
+    enum kf_code code = take(encryptor, io, length, &taken);
+    if (code != KF_OK)
+        return code;
+    memcpy(encryptor->frame.data + encryptor->frame.length, taken, length);
+    encryptor->frame.length += length;
+    return KF_OK;
+}
+
+/*
+ * One frame, if it is all there: a regular one once it is certain that something follows, the final one when the input ends. A
+ * plaintext of whole frames so ends in a full final frame. (S: data-format/message-body.md#final-frame)
+ */
+static enum kf_code frame(struct kf_encryptor *encryptor, struct kf_io *io)
+{
+    const size_t gathered = encryptor->frame.length, input = io->in_length - io->in_used;
+    const size_t missing = encryptor->frame_length - gathered; /* to a full frame */
+    const bool regular = input > missing;
+    if (!regular && !io->in_end) {
+        enum kf_code code = gather(encryptor, io, input);
+        return code == KF_OK ? KF_WANT_INPUT : code;
+    }
+    const size_t rest = regular ? missing : input;
+    const enum kfi_body_kind kind = regular ? KFI_REGULAR_FRAME : KFI_FINAL_FRAME;
+    enum kf_code code;
+    if (gathered == 0) {
+        const uint8_t *plaintext = NULL;
+        code = take(encryptor, io, rest, &plaintext);
+        if (code == KF_OK)
+            code = seal(encryptor, io, kind, plaintext, rest);
+    } else {
+        code = gather(encryptor, io, rest);
+        if (code == KF_OK)
+            code = seal(encryptor, io, kind, encryptor->frame.data, encryptor->frame.length);
+        kfi_buf_wipe(&encryptor->frame);
+    }
+    if (!regular)
+        encryptor->stage = FOOTER;
+    return code;
+}
+
+/* ---- FOOTER ---- */
+
+static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)
+{
+    encryptor->stage = DONE;
+    if (encryptor->transcript == NULL)
+        return KF_OK;
+    struct kf_error *error = &encryptor->operation.error;
+    const size_t length = encryptor->suite->signature_length;
+    uint8_t *bytes;
+    enum kf_code code = kfi_outlet_claim(&encryptor->outlet, io, 2 + length, error, &bytes);
+    if (code != KF_OK)
+        return code;
+    struct kfi_writer writer = {bytes, 2, false};
+    kfi_write_u16(&writer, (uint16_t)length);
+    return kfi_transcript_sign(encryptor->transcript, encryptor->materials->signing_key, length, error, bytes + 2);
+}
+
+/* ---- Polling ---- */
+
+/* Goes on from where io->in_used and io->out_used stand. */
+static enum kf_code step(struct kf_encryptor *encryptor, struct kf_io *io, const struct kf_waker *waker)
+{
+    for (;;) {
+        enum kf_code code;
+        if (!kfi_outlet_drain(&encryptor->outlet, io))
+            return KF_WANT_OUTPUT;
+        switch (encryptor->stage) {
+        case KEYS:
+            code = keys(encryptor, waker);
+            break;
+        case HEADER:
+            if (io->out_room == 0)
+                return KF_WANT_OUTPUT; /* materials are held, and nothing is derived before it is needed */
+            code = header(encryptor, io);
+            break;
+        case BODY:
+            code = frame(encryptor, io);
+            break;
+        case FOOTER:
+            code = footer(encryptor, io);
+            break;
+        case DONE:
+        default:
+            return KF_OK;
+        }
+        if (code != KF_OK)
+            return code;
+    }
+}
+
+/* One poll's arguments, for the wait. */
+struct polled {
+    struct kf_encryptor *encryptor;
+    struct kf_io *io;
+};
+
+static enum kf_code polled_step(void *context, const struct kf_waker *waker)
+{
+    const struct polled *polled = context;
+    return step(polled->encryptor, polled->io, waker);
+}
+
+static uint64_t polled_deadline(const void *context)
+{
+    const struct polled *polled = context;
+    return kf_encryptor_deadline(polled->encryptor);
+}
+
+enum kf_code kf_encryptor_poll(struct kf_encryptor *encryptor, struct kf_io *io, const struct kf_waker *waker)
+{
+    static const struct kfi_pollable blocking = {polled_step, polled_deadline};
+    io->in_used = 0;
+    io->out_used = 0;
+    enum kf_code code = kfi_operation_enter(&encryptor->operation);
+    if (code != KF_OK)
+        return code;
+    struct polled polled = {encryptor, io};
+    code = waker != NULL ? step(encryptor, io, waker) : kfi_wait(&blocking, &polled, &encryptor->operation.error);
+    return kfi_operation_leave(&encryptor->operation, code, io);
+}
+
+uint64_t kf_encryptor_deadline(const struct kf_encryptor *encryptor)
+{
+    return kfi_operation_deadline(&encryptor->operation);
+}
+
+const struct kf_error *kf_encryptor_error(const struct kf_encryptor *encryptor)
+{
+    return &encryptor->operation.error;
+}
+
+const struct kf_encryption_materials *kf_encryptor_materials(const struct kf_encryptor *encryptor)
+{
+    return encryptor->materials;
+}
+
+/* ---- One shot ---- */
+
+/* The length of the whole message, once materials are held; false if it does not fit into memory. */
+static bool message_length(const struct kf_encryptor *encryptor, size_t plaintext, size_t *out)
+{
+    const struct kfi_header_fields fields = header_fields(encryptor);
+    size_t regular = plaintext > 0 ? (plaintext - 1) / encryptor->frame_length : 0;
+    size_t overhead = kfi_frame_front_length(KFI_REGULAR_FRAME) + KFI_TAG_LENGTH;
+    size_t fixed = kfi_header_body_length(&fields) + kfi_header_auth_length(encryptor->suite) +
+                   kfi_frame_front_length(KFI_FINAL_FRAME) + KFI_TAG_LENGTH;
+    if (encryptor->suite->info.sign)
+        fixed += 2 + encryptor->suite->signature_length;
+    return !__builtin_mul_overflow(regular, overhead, out) && !__builtin_add_overflow(*out, fixed, out) &&
+           !__builtin_add_overflow(*out, plaintext, out);
+}
+
+static enum kf_code encrypt(struct kf_encryptor *encryptor, struct kf_view plaintext, struct kf_error *error,
+                            struct kf_buf *out)
+{
+    struct kf_io io = {.in = plaintext.data, .in_length = plaintext.length, .in_end = true};
+    struct kf_io nothing = {.in = NULL};
+    enum kf_code code = kf_encryptor_poll(encryptor, &nothing, NULL);
+    size_t length = 0;
+    if (code == KF_WANT_OUTPUT) {
+        if (!message_length(encryptor, plaintext.length, &length) || kfi_buf_reserve(out, length, SIZE_MAX) != KF_OK)
+            return kfi_no_memory(error);
+        io.out = out->data;
+        io.out_room = length;
+        code = kf_encryptor_poll(encryptor, &io, NULL);
+    }
+    if (code == KF_OK && io.out_used == length) {
+        out->length = length;
+        return KF_OK;
+    }
+    if (code < KF_OK) {
+        if (error != NULL)
+            *error = encryptor->operation.error;
+        return code;
+    }
+    kfi_wipe(out->data, io.out_used);
+    return kf_error_set(error, KF_E_BUG, "A message came out of another length than was computed.");
+}
+
+enum kf_code kf_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *given, struct kf_view plaintext,
+                        struct kf_error *error, struct kf_buf *out)
+{
+    struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
+    kfi_buf_wipe(out);
+    if (given != NULL && !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of an encryption have no valid size.");
+    if (plaintext.length > options.plaintext_bound)
+        return kf_error_set(error, KF_E_LIMIT, "The plaintext has %zu bytes; plaintext_bound allows %llu.",
+                            plaintext.length, (unsigned long long)options.plaintext_bound);
+    options.plaintext_bound = plaintext.length;
+    struct kf_encryptor *encryptor;
+    enum kf_code code = kf_encryptor_new(cmm, &options, error, &encryptor);
+    if (code != KF_OK)
+        return code;
+    code = encrypt(encryptor, plaintext, error, out);
+    kf_encryptor_free(encryptor);
+    return code;
+}

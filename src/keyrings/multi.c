@@ -1,0 +1,220 @@
+/*
+ * The multi-keyring: one keyring made of several. (S: framework/multi-keyring.md)
+ *
+ * Encrypting, the generator comes first; then all children wrap side by side, each seeing the same materials, and their
+ * EDKs are put together in the children's order. Decrypting, one after the other is asked until one succeeds.
+ */
+#include <stdio.h>
+
+#include <keyflight/keyring.h>
+
+#include "base/error.h"
+#include "materials/materials.h"
+
+struct multi {
+    bool has_generator; /* then keyrings[0] is it */
+    size_t count;
+    struct kf_keyring *keyrings[];
+};
+
+/* ---- Encryption ---- */
+
+struct part {
+    bool done;
+    struct kf_wrapped wrapped;
+};
+
+struct encryption {
+    struct kf_encryption_materials *with_key; /* what the children see, once there is a data key */
+    size_t count;
+    struct part parts[];
+};
+
+static void encryption_drop(void *state)
+{
+    struct encryption *encryption = state;
+    for (size_t i = 0; i < encryption->count; i++)
+        kfi_wrapped_free(&encryption->parts[i].wrapped);
+    kf_encryption_materials_unref(encryption->with_key);
+    kfi_free(encryption);
+}
+
+static struct encryption *encryption_new(const struct multi *self, const struct kf_encryption_materials *materials)
+{
+    struct encryption *encryption = kfi_alloc_zeroed(sizeof *encryption + self->count * sizeof(struct part));
+    if (encryption == NULL)
+        return NULL;
+    encryption->count = self->count;
+    for (size_t i = 0; i < self->count; i++)
+        kfi_wrapped_init(&encryption->parts[i].wrapped, materials);
+    return encryption;
+}
+
+/* One poll of keyring `index`. */
+static enum kf_code wrap(const struct multi *self, struct kf_call *call, size_t index,
+                         const struct kf_encryption_materials *materials, struct encryption *encryption,
+                         struct kf_error *error)
+{
+    struct part *part = &encryption->parts[index];
+    if (part->done)
+        return KF_OK;
+    enum kf_code code = kf_keyring_on_encrypt(self->keyrings[index], kf_call_child(call, index), materials, error,
+                                              &part->wrapped);
+    if (code == KF_OK && part->wrapped.edks.count == 0)
+        code = kf_error_set(error, KF_E_KEYS,
+                            "Keyring %zu of the multi-keyring wrapped no data key: it could not decrypt the message.",
+                            index + 1);
+    part->done = code == KF_OK;
+    return code;
+}
+
+/* The generator's turn: afterwards there is a data key, and materials that have it. */
+static enum kf_code generate(const struct multi *self, struct kf_call *call,
+                             const struct kf_encryption_materials *materials, struct encryption *encryption,
+                             struct kf_error *error)
+{
+    if (self->has_generator) {
+        enum kf_code code = wrap(self, call, 0, materials, encryption, error);
+        if (code != KF_OK)
+            return code;
+    }
+    const struct kf_data_key *data_key = &materials->data_key;
+    if (data_key->length == 0 && self->has_generator)
+        data_key = &encryption->parts[0].wrapped.data_key;
+    if (data_key->length == 0)
+        return kf_error_set(error, KF_E_KEYS,
+                            self->has_generator
+                                ? "The generator of the multi-keyring made no data key."
+                                : "A multi-keyring without a generator can't make a data key, only wrap one.");
+    encryption->with_key = kfi_encryption_materials_with_key(materials, data_key);
+    if (encryption->with_key == NULL)
+        return kfi_no_memory(error);
+    for (size_t i = self->has_generator ? 1 : 0; i < self->count; i++)
+        encryption->parts[i].wrapped.has_key = true;
+    return KF_OK;
+}
+
+static enum kf_code put_together(const struct multi *self, const struct kf_encryption_materials *materials,
+                                 struct encryption *encryption, struct kf_error *error, struct kf_wrapped *out)
+{
+    enum kf_code code = KF_OK;
+    if (materials->data_key.length == 0) {
+        const struct kf_data_key *data_key = &encryption->parts[0].wrapped.data_key;
+        code = kf_wrapped_data_key_set(out, kf_view(data_key->bytes, data_key->length), error);
+    }
+    for (size_t i = 0; i < self->count && code == KF_OK; i++)
+        code = kfi_edk_list_move(&out->edks, &encryption->parts[i].wrapped.edks, error);
+    return code;
+}
+
+static enum kf_code on_encrypt(void *context, struct kf_call *call, const struct kf_encryption_materials *materials,
+                               struct kf_error *error, struct kf_wrapped *out)
+{
+    const struct multi *self = context;
+    struct encryption *encryption = kf_call_state(call);
+    if (encryption == NULL) {
+        encryption = encryption_new(self, materials);
+        if (encryption == NULL)
+            return kfi_no_memory(error);
+        kf_call_state_set(call, encryption, encryption_drop);
+    }
+    if (encryption->with_key == NULL) {
+        enum kf_code code = generate(self, call, materials, encryption, error);
+        if (code != KF_OK)
+            return code;
+    }
+    bool pending = false;
+    for (size_t i = self->has_generator ? 1 : 0; i < self->count; i++) {
+        enum kf_code code = wrap(self, call, i, encryption->with_key, encryption, error);
+        if (code == KF_PENDING)
+            pending = true;
+        else if (code != KF_OK)
+            return code;
+    }
+    return pending ? KF_PENDING : put_together(self, materials, encryption, error, out);
+}
+
+/* ---- Decryption ---- */
+
+struct decryption {
+    size_t next; /* whose turn it is */
+    enum kf_code code;
+    struct kf_error error; /* what those before said */
+};
+
+/* Puts what keyring `index` said behind what those before it said, as far as there is room. */
+static void collect(struct decryption *decryption, size_t index, enum kf_code code, const struct kf_error *error)
+{
+    size_t used = strlen(decryption->error.text);
+    snprintf(decryption->error.text + used, sizeof decryption->error.text - used, "%sKeyring %zu: %s",
+             used > 0 ? " " : "", index + 1, error->text);
+    /* That keys are missing is the sum of it only if nobody had another trouble, of which the first counts. */
+    if (decryption->code == KF_E_KEYS)
+        decryption->code = code;
+}
+
+static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct kf_decryption_materials *materials,
+                               const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                               struct kf_data_key *out)
+{
+    const struct multi *self = context;
+    struct decryption *decryption = kf_call_state(call);
+    if (decryption == NULL) {
+        decryption = kfi_alloc_zeroed(sizeof *decryption);
+        if (decryption == NULL)
+            return kfi_no_memory(error);
+        decryption->code = KF_E_KEYS;
+        kf_call_state_set(call, decryption, kfi_free);
+    }
+    for (; decryption->next < self->count; decryption->next++) {
+        enum kf_code code = kf_keyring_on_decrypt(self->keyrings[decryption->next],
+                                                  kf_call_child(call, decryption->next), materials, edks, edk_count,
+                                                  error, out);
+        if (code == KF_OK || code == KF_PENDING)
+            return code;
+        collect(decryption, decryption->next, code, error);
+    }
+    return kf_error_set(error, decryption->code, "%s", decryption->error.text);
+}
+
+/* ---- The keyring ---- */
+
+static void destroy(void *context)
+{
+    struct multi *self = context;
+    for (size_t i = 0; i < self->count; i++)
+        kf_keyring_unref(self->keyrings[i]);
+    kfi_free(self);
+}
+
+enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children, size_t child_count,
+                                  struct kf_error *error, struct kf_keyring **out)
+{
+    static const struct kf_keyring_vtable vtable = {
+        .size = sizeof vtable,
+        .on_encrypt = on_encrypt,
+        .on_decrypt = on_decrypt,
+        .destroy = destroy,
+    };
+    *out = NULL;
+    if (generator == NULL && child_count == 0)
+        return kf_error_set(error, KF_E_USAGE, "A multi-keyring needs a generator or at least one child.");
+    if (child_count > UINT16_MAX)
+        return kf_error_set(error, KF_E_USAGE, "A multi-keyring has at most 65535 children: a message holds no more keys.");
+    for (size_t i = 0; i < child_count; i++) {
+        if (children[i] == NULL)
+            return kf_error_set(error, KF_E_USAGE, "Child %zu of the multi-keyring is NULL.", i);
+    }
+    struct multi *self = kfi_alloc_zeroed(sizeof *self + (child_count + 1) * sizeof(struct kf_keyring *));
+    if (self == NULL)
+        return kfi_no_memory(error);
+    self->has_generator = generator != NULL;
+    if (generator != NULL)
+        self->keyrings[self->count++] = kf_keyring_ref(generator);
+    for (size_t i = 0; i < child_count; i++)
+        self->keyrings[self->count++] = kf_keyring_ref(children[i]);
+    enum kf_code code = kf_keyring_new(&vtable, self, error, out);
+    if (code != KF_OK)
+        destroy(self);
+    return code;
+}

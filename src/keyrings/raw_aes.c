@@ -1,0 +1,180 @@
+/*
+ * The raw AES keyring: data keys wrapped by AES-GCM under a key that the caller holds. (S: framework/raw-aes-keyring.md)
+ */
+#include <keyflight/keyring.h>
+
+#include "base/error.h"
+#include "materials/materials.h"
+#include "suite/aead.h"
+#include "suite/random.h"
+
+/* Behind the key's name in the provider info: tag length in bits, IV length in bytes, and the IV. */
+#define INFO_TAIL_LENGTH (4 + 4 + KFI_IV_LENGTH)
+
+struct raw_aes {
+    struct kf_view key_namespace, key_name; /* their bytes are behind the struct */
+    struct kf_data_key wrapping_key;
+    size_t size; /* of all of it */
+};
+
+static enum kf_code on_encrypt(void *context, struct kf_call *call, const struct kf_encryption_materials *materials,
+                               struct kf_error *error, struct kf_wrapped *out)
+{
+    (void)call;
+    const struct raw_aes *self = context;
+    struct kf_data_key data_key = materials->data_key;
+    uint8_t wrapped[KF_DATA_KEY_MAX + KFI_TAG_LENGTH];
+    uint8_t iv[KFI_IV_LENGTH];
+    struct kfi_aead *aead = NULL;
+    uint8_t *info = NULL;
+    enum kf_code code = KF_OK;
+
+    if (data_key.length == 0) {
+        data_key.length = materials->suite->info.data_key_length;
+        code = kfi_random(data_key.bytes, data_key.length, error);
+        if (code == KF_OK)
+            code = kf_wrapped_data_key_set(out, kf_view(data_key.bytes, data_key.length), error);
+    }
+    if (code == KF_OK)
+        code = kfi_random(iv, sizeof iv, error);
+    if (code == KF_OK)
+        code = kfi_aead_new(kf_view(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
+    if (code == KF_OK) {
+        const struct kf_view aad = kfi_encryption_context_serialized(materials->context);
+        code = kfi_aead_seal(aead, iv, &aad, 1, data_key.bytes, data_key.length, error, wrapped,
+                             wrapped + data_key.length);
+    }
+    size_t info_length = self->key_name.length + INFO_TAIL_LENGTH;
+    if (code == KF_OK && (info = kfi_alloc(info_length)) == NULL)
+        code = kfi_no_memory(error);
+    if (code == KF_OK) {
+        struct kfi_writer writer = {info, info_length, false};
+        kfi_write_bytes(&writer, self->key_name);
+        kfi_write_u32(&writer, KFI_TAG_LENGTH * 8);
+        kfi_write_u32(&writer, KFI_IV_LENGTH);
+        kfi_write_bytes(&writer, kf_view(iv, sizeof iv));
+        const struct kf_edk edk = {
+            .provider_id = self->key_namespace,
+            .provider_info = kf_view(info, info_length),
+            .ciphertext = kf_view(wrapped, data_key.length + KFI_TAG_LENGTH),
+        };
+        code = kf_wrapped_edk_add(out, &edk, error);
+    }
+    kfi_free(info);
+    kfi_aead_free(aead);
+    kfi_wipe(&data_key, sizeof data_key);
+    return code;
+}
+
+/* Whether an EDK was made under this namespace and name, and in the form that we make; if so, its IV. */
+static bool edk_is_ours(const struct raw_aes *self, const struct kf_edk *edk, struct kf_view *iv)
+{
+    if (!kfi_view_equal(edk->provider_id, self->key_namespace) ||
+        edk->provider_info.length != self->key_name.length + INFO_TAIL_LENGTH)
+        return false;
+    struct kfi_reader reader = {edk->provider_info, false};
+    bool same_name = kfi_view_equal(kfi_read_bytes(&reader, self->key_name.length), self->key_name);
+    bool same_tag = kfi_read_u32(&reader) == KFI_TAG_LENGTH * 8;
+    bool same_iv = kfi_read_u32(&reader) == KFI_IV_LENGTH;
+    *iv = kfi_read_bytes(&reader, KFI_IV_LENGTH);
+    return same_name && same_tag && same_iv;
+}
+
+static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct kf_decryption_materials *materials,
+                               const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                               struct kf_data_key *out)
+{
+    (void)call;
+    const struct raw_aes *self = context;
+    const size_t length = materials->suite->info.data_key_length;
+    const struct kf_view aad = kfi_encryption_context_serialized(materials->context);
+    size_t tried = 0;
+    struct kfi_aead *aead;
+    enum kf_code code = kfi_aead_new(kf_view(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
+    if (code != KF_OK)
+        return code;
+    code = KF_E_FORGED;
+    for (size_t i = 0; i < edk_count && code == KF_E_FORGED; i++) {
+        struct kf_view iv;
+        if (!edk_is_ours(self, &edks[i], &iv))
+            continue;
+        tried++;
+        if (edks[i].ciphertext.length != length + KFI_TAG_LENGTH)
+            continue;
+        const uint8_t *ciphertext = edks[i].ciphertext.data;
+        code = kfi_aead_open(aead, iv.data, &aad, 1, ciphertext, length, ciphertext + length, error, out->bytes);
+    }
+    kfi_aead_free(aead);
+    if (code == KF_OK)
+        out->length = length;
+    if (code != KF_E_FORGED)
+        return code;
+    if (tried == 0)
+        return kf_error_set(error, KF_E_KEYS,
+                            "None of the %zu encrypted data keys was made for the raw AES key \"%.*s\" in namespace "
+                            "\"%.*s\".",
+                            edk_count, (int)self->key_name.length, (const char *)self->key_name.data,
+                            (int)self->key_namespace.length, (const char *)self->key_namespace.data);
+    return kf_error_set(error, KF_E_KEYS,
+                        "The raw AES key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
+                        "for that name: it is another key of the same name, the encryption context differs, or they were changed.",
+                        (int)self->key_name.length, (const char *)self->key_name.data,
+                        (int)self->key_namespace.length, (const char *)self->key_namespace.data, tried);
+}
+
+static void destroy(void *context)
+{
+    struct raw_aes *self = context;
+    kfi_free_secret(self, self->size);
+}
+
+static enum kf_code options_check(const struct kf_raw_aes_keyring_options *options, struct kf_error *error)
+{
+    static const char reserved[] = "aws-kms";
+    const struct kf_view name_space = options->key_namespace;
+    size_t key_length = options->wrapping_key.length;
+    if (key_length != 16 && key_length != 24 && key_length != 32)
+        return kf_error_set(error, KF_E_USAGE, "A wrapping key for AES has 16, 24 or 32 bytes, not %zu.", key_length);
+    if (name_space.length > UINT16_MAX || options->key_name.length > UINT16_MAX - INFO_TAIL_LENGTH)
+        return kf_error_set(error, KF_E_USAGE, "The namespace or the name of a raw AES key is too long.");
+    if (!kfi_view_is_utf8(name_space) || !kfi_view_is_utf8(options->key_name))
+        return kf_error_set(error, KF_E_USAGE, "The namespace and the name of a raw AES key have to be UTF-8.");
+    /* (S: framework/keyring-interface.md#key-provider-id) */
+    if (name_space.length >= sizeof reserved - 1 && memcmp(name_space.data, reserved, sizeof reserved - 1) == 0)
+        return kf_error_set(error, KF_E_USAGE, "Namespaces that begin with \"aws-kms\" are reserved for AWS KMS.");
+    return KF_OK;
+}
+
+enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *given, struct kf_error *error,
+                                    struct kf_keyring **out)
+{
+    static const struct kf_keyring_vtable vtable = {
+        .size = sizeof vtable,
+        .on_encrypt = on_encrypt,
+        .on_decrypt = on_decrypt,
+        .destroy = destroy,
+    };
+    struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
+    *out = NULL;
+    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of a raw AES keyring have no valid size.");
+    enum kf_code code = options_check(&options, error);
+    if (code != KF_OK)
+        return code;
+    size_t size = sizeof(struct raw_aes) + options.key_namespace.length + options.key_name.length;
+    struct raw_aes *self = kfi_alloc_zeroed(size);
+    if (self == NULL)
+        return kfi_no_memory(error);
+    self->size = size;
+    struct kfi_writer writer = {(uint8_t *)(self + 1), size - sizeof *self, false};
+    self->key_namespace = kf_view(writer.next, options.key_namespace.length);
+    kfi_write_bytes(&writer, options.key_namespace);
+    self->key_name = kf_view(writer.next, options.key_name.length);
+    kfi_write_bytes(&writer, options.key_name);
+    self->wrapping_key.length = options.wrapping_key.length;
+    memcpy(self->wrapping_key.bytes, options.wrapping_key.data, options.wrapping_key.length);
+    code = kf_keyring_new(&vtable, self, error, out);
+    if (code != KF_OK)
+        destroy(self);
+    return code;
+}

@@ -1,0 +1,59 @@
+/*
+ * Budgets: see budget.h. Used by cache.c alone.
+ */
+#include "materials/budget.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool kfi_budget_fits(const struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length)
+{
+    uint64_t max_messages = least(budget->limits.max_messages, limits->max_messages);
+    uint64_t max_bytes = least(budget->limits.max_bytes, limits->max_bytes);
+    /* Written so that nothing can overflow. An asker's limits may be below what was used already. */
+    return budget->messages < max_messages && budget->bytes <= max_bytes && length <= max_bytes - budget->bytes;
+}
+
+void kfi_budget_charge(struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length)
+{
+    budget->limits.max_messages = least(budget->limits.max_messages, limits->max_messages);
+    budget->limits.max_bytes = least(budget->limits.max_bytes, limits->max_bytes);
+    budget->limits.max_age_ms = least(budget->limits.max_age_ms, limits->max_age_ms);
+    budget->messages++;
+    budget->bytes += length;
+}
+
+void kfi_budget_refund(struct kfi_budget *budget, uint64_t length)
+{
+    budget->messages--;
+    budget->bytes -= length;
+}
+
+struct share {
+    uint64_t left, all;
+};
+
+static int share_compare(struct share a, struct share b)
+{
+    wide x = (wide)a.left * b.all, y = (wide)b.left * a.all;
+    return (x > y) - (x < y);
+}
+
+static struct share share_left(const struct kfi_budget *budget)
+{
+    struct share messages = {budget->limits.max_messages - budget->messages, budget->limits.max_messages};
+    struct share bytes = {budget->limits.max_bytes - budget->bytes, budget->limits.max_bytes};
+    /* A limit of 0 bytes is one that only empty messages are held to, and they use nothing of it. */
+    if (bytes.all == 0)
+        bytes = (struct share){1, 1};
+    return share_compare(messages, bytes) < 0 ? messages : bytes;
+}
+
+int kfi_budget_compare(const struct kfi_budget *a, const struct kfi_budget *b)
+{
+    return share_compare(share_left(a), share_left(b));
+}

@@ -1,0 +1,395 @@
+/*
+ * The caching CMM: decides which requests may share materials, and under what limits. The sharing is cache.c's.
+ * (S: framework/caching-cmm.md)
+ *
+ * To its callers it is an asynchronous CMM like any other: a caller who has to wait has a seat in a flight, kept as the state of
+ * his call.
+ */
+#include <keyflight/caching_cmm.h>
+
+#include "base/error.h"
+#include "materials/cache_id.h"
+#include "materials/materials.h"
+#include "suite/random.h"
+
+struct caching_cmm {
+    struct kf_cache *cache;
+    struct kf_cmm *backing;
+    struct kfi_limits limits;
+    uint64_t fetch_timeout_ms;
+    struct kf_view partition; /* its own copy */
+};
+
+/* The state of a call that goes past the cache: it stays that way from poll to poll. */
+static const char bypassing;
+
+static enum kf_code nested(struct kf_error *error)
+{
+    return kf_error_set(error, KF_E_USAGE,
+                        "The materials that this caching CMM fetched came out of a caching CMM already: a second one around "
+                        "it would multiply the limits. Put one caching CMM outermost, or use CMMs that make new materials.");
+}
+
+/* ---- Encryption ---- */
+
+/* A copy of a request that outlives its asker. */
+struct encryption_copy {
+    struct kf_cmm *backing;
+    struct kf_encryption_request request;
+    struct kf_view required_keys[]; /* their bytes are behind them */
+};
+
+static void *encryption_copy_ref(const struct caching_cmm *self, const struct kf_encryption_request *request)
+{
+    size_t bytes = 0, count = request->required_key_count;
+    for (size_t i = 0; i < count; i++)
+        bytes += request->required_keys[i].length;
+    struct encryption_copy *copy = kfi_alloc(sizeof *copy + count * sizeof(struct kf_view) + bytes);
+    if (copy == NULL)
+        return NULL;
+    copy->backing = kf_cmm_ref(self->backing);
+    copy->request = *request;
+    kf_encryption_context_ref(request->encryption_context);
+    /* The materials will serve other messages too, so that this one's length is nobody's business. */
+    copy->request.plaintext_bound = KF_LENGTH_UNKNOWN;
+    copy->request.required_keys = copy->required_keys;
+    struct kfi_writer writer = {(uint8_t *)&copy->required_keys[count], bytes, false};
+    for (size_t i = 0; i < count; i++) {
+        copy->required_keys[i] = kf_view(writer.next, request->required_keys[i].length);
+        kfi_write_bytes(&writer, request->required_keys[i]);
+    }
+    return copy;
+}
+
+/* What a question carries until it may have to be copied. */
+struct encryption_asked {
+    const struct caching_cmm *self;
+    const struct kf_encryption_request *request;
+};
+
+static void *encryption_request_copy(const void *context)
+{
+    const struct encryption_asked *asked = context;
+    return encryption_copy_ref(asked->self, asked->request);
+}
+
+static void encryption_request_free(void *request)
+{
+    struct encryption_copy *copy = request;
+    kf_encryption_context_unref(copy->request.encryption_context);
+    kf_cmm_unref(copy->backing);
+    kfi_free(copy);
+}
+
+static enum kf_code encryption_fetch(void *request, struct kf_call *call, struct kf_error *error, void **value)
+{
+    struct encryption_copy *copy = request;
+    struct kf_encryption_materials *materials;
+    enum kf_code code = kf_cmm_get_encryption_materials(copy->backing, kf_call_child(call, 0), &copy->request, error,
+                                                        &materials);
+    if (code != KF_OK)
+        return code;
+    if (atomic_exchange_explicit(&materials->cached, true, memory_order_relaxed))
+        code = nested(error);
+    else if (!materials->suite->info.derives)
+        code = kf_error_set(error, KF_E_POLICY,
+                            "The backing CMM chose suite %04x unasked; without a key derivation its keys must not be "
+                            "shared. Name that suite in the request, and the cache is bypassed.",
+                            (unsigned)materials->suite->info.id);
+    if (code != KF_OK) {
+        kf_encryption_materials_unref(materials);
+        return code;
+    }
+    *value = materials;
+    return KF_OK;
+}
+
+static void *encryption_value_ref(void *value)
+{
+    return kf_encryption_materials_ref(value);
+}
+
+static void encryption_value_unref(void *value)
+{
+    kf_encryption_materials_unref(value);
+}
+
+static const struct kfi_cache_kind encryption_kind = {
+    .value_ref = encryption_value_ref,
+    .value_unref = encryption_value_unref,
+    .request_copy = encryption_request_copy,
+    .request_free = encryption_request_free,
+    .fetch = encryption_fetch,
+};
+
+/* Past the cache: each key is used once, outside the limits, and the caller's own polls drive the backing CMM. */
+static enum kf_code encryption_bypass(struct caching_cmm *self, struct kf_call *call,
+                                      const struct kf_encryption_request *request, struct kf_error *error,
+                                      struct kf_encryption_materials **out)
+{
+    enum kf_code code = kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), request, error, out);
+    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
+        kf_encryption_materials_unref(*out);
+        *out = NULL;
+        code = nested(error);
+    }
+    return code;
+}
+
+static bool encryption_bypasses(const struct caching_cmm *self, const struct kf_encryption_request *request)
+{
+    if (request->plaintext_bound == KF_LENGTH_UNKNOWN || request->plaintext_bound > self->limits.max_bytes)
+        return true;
+    if (request->suite == KF_SUITE_DEFAULT)
+        return false;
+    const struct kfi_suite *suite = kfi_suite_get(request->suite);
+    return suite == NULL || !suite->info.derives;
+}
+
+static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
+                                             const struct kf_encryption_request *request, struct kf_error *error,
+                                             struct kf_encryption_materials **out)
+{
+    struct caching_cmm *self = context;
+    void *value = NULL;
+    enum kf_code code;
+    if (kf_call_state(call) == &bypassing)
+        return encryption_bypass(self, call, request, error, out);
+    if (kf_call_state(call) != NULL) {
+        code = kfi_cache_poll(call, error, &value);
+        *out = value;
+        return code;
+    }
+    if (encryption_bypasses(self, request)) {
+        kfi_cache_count_bypass(self->cache);
+        kf_call_state_set(call, (void *)(uintptr_t)&bypassing, NULL);
+        return encryption_bypass(self, call, request, error, out);
+    }
+    const struct encryption_asked asked = {self, request};
+    struct kfi_cache_question question = {
+        .kind = &encryption_kind,
+        .limits = self->limits,
+        .length = request->plaintext_bound,
+        .fetch_timeout_ms = self->fetch_timeout_ms,
+        .request = &asked,
+    };
+    code = kfi_cache_key_encryption(self->partition, request, error, &question.key);
+    if (code == KF_OK)
+        code = kfi_cache_ask(self->cache, call, &question, error, &value);
+    *out = value;
+    return code;
+}
+
+/* ---- Decryption ---- */
+
+struct decryption_copy {
+    struct kf_cmm *backing;
+    struct kf_decryption_request request;
+    struct kfi_edk_list edks;
+};
+
+struct decryption_asked {
+    const struct caching_cmm *self;
+    const struct kf_decryption_request *request;
+};
+
+static void decryption_request_free(void *request)
+{
+    struct decryption_copy *copy = request;
+    kf_encryption_context_unref(copy->request.encryption_context);
+    kf_encryption_context_unref(copy->request.reproduced_encryption_context);
+    kfi_edk_list_free(&copy->edks);
+    kf_cmm_unref(copy->backing);
+    kfi_free(copy);
+}
+
+static void *decryption_request_copy(const void *context)
+{
+    const struct decryption_asked *asked = context;
+    struct decryption_copy *copy = kfi_alloc_zeroed(sizeof *copy);
+    if (copy == NULL)
+        return NULL;
+    copy->backing = kf_cmm_ref(asked->self->backing);
+    copy->request = *asked->request;
+    kf_encryption_context_ref(copy->request.encryption_context);
+    kf_encryption_context_ref(copy->request.reproduced_encryption_context);
+    for (size_t i = 0; i < asked->request->edk_count; i++) {
+        if (kfi_edk_list_add(&copy->edks, &asked->request->edks[i], NULL) != KF_OK) {
+            decryption_request_free(copy);
+            return NULL;
+        }
+    }
+    copy->request.edks = copy->edks.items;
+    return copy;
+}
+
+static enum kf_code decryption_fetch(void *request, struct kf_call *call, struct kf_error *error, void **value)
+{
+    struct decryption_copy *copy = request;
+    struct kf_decryption_materials *materials;
+    enum kf_code code =
+        kf_cmm_decrypt_materials(copy->backing, kf_call_child(call, 0), &copy->request, error, &materials);
+    if (code != KF_OK)
+        return code;
+    if (atomic_exchange_explicit(&materials->cached, true, memory_order_relaxed)) {
+        kf_decryption_materials_unref(materials);
+        return nested(error);
+    }
+    *value = materials;
+    return KF_OK;
+}
+
+static void *decryption_value_ref(void *value)
+{
+    return kf_decryption_materials_ref(value);
+}
+
+static void decryption_value_unref(void *value)
+{
+    kf_decryption_materials_unref(value);
+}
+
+static const struct kfi_cache_kind decryption_kind = {
+    .value_ref = decryption_value_ref,
+    .value_unref = decryption_value_unref,
+    .request_copy = decryption_request_copy,
+    .request_free = decryption_request_free,
+    .fetch = decryption_fetch,
+};
+
+static enum kf_code decryption_bypass(struct caching_cmm *self, struct kf_call *call,
+                                      const struct kf_decryption_request *request, struct kf_error *error,
+                                      struct kf_decryption_materials **out)
+{
+    enum kf_code code = kf_cmm_decrypt_materials(self->backing, kf_call_child(call, 0), request, error, out);
+    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
+        kf_decryption_materials_unref(*out);
+        *out = NULL;
+        code = nested(error);
+    }
+    return code;
+}
+
+static bool decryption_bypasses(const struct kf_decryption_request *request)
+{
+    const struct kfi_suite *suite = kfi_suite_get(request->suite);
+    return suite == NULL || !suite->info.derives;
+}
+
+static enum kf_code decrypt_materials(void *context, struct kf_call *call, const struct kf_decryption_request *request,
+                                      struct kf_error *error, struct kf_decryption_materials **out)
+{
+    struct caching_cmm *self = context;
+    void *value = NULL;
+    enum kf_code code;
+    if (kf_call_state(call) == &bypassing)
+        return decryption_bypass(self, call, request, error, out);
+    if (kf_call_state(call) != NULL) {
+        code = kfi_cache_poll(call, error, &value);
+        *out = value;
+        return code;
+    }
+    if (decryption_bypasses(request)) {
+        kfi_cache_count_bypass(self->cache);
+        kf_call_state_set(call, (void *)(uintptr_t)&bypassing, NULL);
+        return decryption_bypass(self, call, request, error, out);
+    }
+    const struct decryption_asked asked = {self, request};
+    struct kfi_cache_question question = {
+        .kind = &decryption_kind,
+        .limits = {UINT64_MAX, UINT64_MAX, self->limits.max_age_ms}, /* reading wears no key out */
+        .fetch_timeout_ms = self->fetch_timeout_ms,
+        .request = &asked,
+    };
+    code = kfi_cache_key_decryption(self->partition, request, error, &question.key);
+    if (code == KF_OK)
+        code = kfi_cache_ask(self->cache, call, &question, error, &value);
+    *out = value;
+    return code;
+}
+
+/* ---- The CMM ---- */
+
+static void destroy(void *context)
+{
+    struct caching_cmm *self = context;
+    kf_cache_unref(self->cache);
+    kf_cmm_unref(self->backing);
+    kfi_free(self);
+}
+
+static enum kf_code options_check(const struct kf_caching_cmm_options *options, struct kf_error *error)
+{
+    if (options->cache == NULL)
+        return kf_error_set(error, KF_E_USAGE, "A caching CMM needs a cache (option cache).");
+    if ((options->cmm == NULL) == (options->keyring == NULL))
+        return kf_error_set(error, KF_E_USAGE, "A caching CMM needs either a CMM or a keyring behind it, not both.");
+    if (options->max_age_ms == 0)
+        return kf_error_set(error, KF_E_USAGE, "max_age_ms has to be given, and is at least 1.");
+    if (options->max_messages == 0 || options->max_messages > KF_MAX_MESSAGES_LIMIT)
+        return kf_error_set(error, KF_E_USAGE, "max_messages is from 1 to 2^32.");
+    if (options->max_bytes > KF_MAX_BYTES_LIMIT)
+        return kf_error_set(error, KF_E_USAGE, "max_bytes is from 0 to 2^63-1.");
+    if (options->fetch_timeout_ms == 0)
+        return kf_error_set(error, KF_E_USAGE, "fetch_timeout_ms is at least 1.");
+    return KF_OK;
+}
+
+/* Partitions that nobody names are random, so that no two CMMs share by accident. */
+#define RANDOM_PARTITION_LENGTH 16
+
+static enum kf_code self_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
+                             struct caching_cmm **out)
+{
+    struct kf_view partition = options->partition_id;
+    size_t length = partition.length > 0 ? partition.length : RANDOM_PARTITION_LENGTH;
+    struct caching_cmm *self = kfi_alloc_zeroed(sizeof *self + length);
+    if (self == NULL)
+        return kfi_no_memory(error);
+    uint8_t *copy = (uint8_t *)(self + 1);
+    enum kf_code code = KF_OK;
+    if (partition.length > 0)
+        memcpy(copy, partition.data, partition.length);
+    else
+        code = kfi_random(copy, length, error);
+    if (code != KF_OK) {
+        kfi_free(self);
+        return code;
+    }
+    self->partition = kf_view(copy, length);
+    self->limits = (struct kfi_limits){options->max_messages, options->max_bytes, options->max_age_ms};
+    self->fetch_timeout_ms = options->fetch_timeout_ms;
+    *out = self;
+    return KF_OK;
+}
+
+enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, struct kf_error *error, struct kf_cmm **out)
+{
+    static const struct kf_cmm_vtable vtable = {
+        .size = sizeof vtable,
+        .get_encryption_materials = get_encryption_materials,
+        .decrypt_materials = decrypt_materials,
+        .destroy = destroy,
+    };
+    struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
+    *out = NULL;
+    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of a caching CMM have no valid size.");
+    enum kf_code code = options_check(&options, error);
+    struct caching_cmm *self = NULL;
+    if (code == KF_OK)
+        code = self_new(&options, error, &self);
+    if (code != KF_OK)
+        return code;
+    if (options.keyring != NULL)
+        code = kf_default_cmm_new(options.keyring, error, &self->backing);
+    else
+        self->backing = kf_cmm_ref(options.cmm);
+    if (code == KF_OK) {
+        self->cache = kf_cache_ref(options.cache);
+        code = kf_cmm_new(&vtable, self, error, out);
+    }
+    if (code != KF_OK)
+        destroy(self);
+    return code;
+}

@@ -1,0 +1,191 @@
+/*
+ * Materials: see materials.h. Made by the default CMM and by multi-keyrings; everybody else reads.
+ */
+#include "materials/materials.h"
+
+#include "base/error.h"
+#include "suite/digest.h"
+
+struct kf_encryption_materials *kfi_encryption_materials_new(const struct kfi_suite *suite)
+{
+    struct kf_encryption_materials *materials = kfi_alloc_zeroed(sizeof *materials);
+    if (materials == NULL)
+        return NULL;
+    kfi_refs_init(&materials->refs);
+    materials->suite = suite;
+    return materials;
+}
+
+struct kf_encryption_materials *kfi_encryption_materials_with_key(const struct kf_encryption_materials *materials,
+                                                                  const struct kf_data_key *data_key)
+{
+    struct kf_encryption_materials *other = kfi_encryption_materials_new(materials->suite);
+    if (other == NULL)
+        return NULL;
+    other->context = kf_encryption_context_ref(materials->context);
+    other->required = kf_encryption_context_ref(materials->required);
+    other->stored = kf_encryption_context_ref(materials->stored);
+    other->data_key = *data_key;
+    return other;
+}
+
+struct kf_encryption_materials *kf_encryption_materials_ref(struct kf_encryption_materials *materials)
+{
+    if (materials != NULL)
+        kfi_refs_add(&materials->refs, 1);
+    return materials;
+}
+
+void kf_encryption_materials_unref(struct kf_encryption_materials *materials)
+{
+    if (materials == NULL || !kfi_refs_drop(&materials->refs))
+        return;
+    kf_encryption_context_unref(materials->context);
+    kf_encryption_context_unref(materials->required);
+    kf_encryption_context_unref(materials->stored);
+    kfi_edk_list_free(&materials->edks);
+    kfi_signing_key_unref(materials->signing_key);
+    kfi_free_secret(materials, sizeof *materials);
+}
+
+enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials *materials)
+{
+    return materials->suite->info.id;
+}
+
+const struct kf_encryption_context *
+kf_encryption_materials_encryption_context(const struct kf_encryption_materials *materials)
+{
+    return materials->context;
+}
+
+const struct kf_encryption_context *
+kf_encryption_materials_required_context(const struct kf_encryption_materials *materials)
+{
+    return materials->required;
+}
+
+struct kf_view kf_encryption_materials_data_key(const struct kf_encryption_materials *materials)
+{
+    return kf_view(materials->data_key.bytes, materials->data_key.length);
+}
+
+size_t kf_encryption_materials_edk_count(const struct kf_encryption_materials *materials)
+{
+    return materials->edks.count;
+}
+
+struct kf_edk kf_encryption_materials_edk(const struct kf_encryption_materials *materials, size_t index)
+{
+    return materials->edks.items[index];
+}
+
+struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_suite *suite)
+{
+    struct kf_decryption_materials *materials = kfi_alloc_zeroed(sizeof *materials);
+    if (materials == NULL)
+        return NULL;
+    kfi_refs_init(&materials->refs);
+    materials->suite = suite;
+    return materials;
+}
+
+struct kf_decryption_materials *kf_decryption_materials_ref(struct kf_decryption_materials *materials)
+{
+    if (materials != NULL)
+        kfi_refs_add(&materials->refs, 1);
+    return materials;
+}
+
+void kf_decryption_materials_unref(struct kf_decryption_materials *materials)
+{
+    if (materials == NULL || !kfi_refs_drop(&materials->refs))
+        return;
+    kf_encryption_context_unref(materials->context);
+    kf_encryption_context_unref(materials->required);
+    kfi_verification_key_unref(materials->verification_key);
+    kfi_free_secret(materials, sizeof *materials);
+}
+
+enum kf_suite kf_decryption_materials_suite(const struct kf_decryption_materials *materials)
+{
+    return materials->suite->info.id;
+}
+
+const struct kf_encryption_context *
+kf_decryption_materials_encryption_context(const struct kf_decryption_materials *materials)
+{
+    return materials->context;
+}
+
+const struct kf_encryption_context *
+kf_decryption_materials_required_context(const struct kf_decryption_materials *materials)
+{
+    return materials->required;
+}
+
+struct kf_view kf_decryption_materials_data_key(const struct kf_decryption_materials *materials)
+{
+    return kf_view(materials->data_key.bytes, materials->data_key.length);
+}
+
+void kfi_wrapped_init(struct kf_wrapped *wrapped, const struct kf_encryption_materials *materials)
+{
+    *wrapped = (struct kf_wrapped){
+        .data_key_length = materials->suite->info.data_key_length,
+        .has_key = materials->data_key.length > 0,
+    };
+}
+
+void kfi_wrapped_free(struct kf_wrapped *wrapped)
+{
+    kfi_edk_list_free(&wrapped->edks);
+    kfi_wipe(&wrapped->data_key, sizeof wrapped->data_key);
+}
+
+enum kf_code kf_wrapped_data_key_set(struct kf_wrapped *wrapped, struct kf_view data_key, struct kf_error *error)
+{
+    if (wrapped->has_key)
+        return kf_error_set(error, KF_E_USAGE, "A keyring made a data key although the materials have one to wrap.");
+    if (data_key.length != wrapped->data_key_length)
+        return kf_error_set(error, KF_E_USAGE, "A keyring made a data key of %zu bytes; this suite needs %zu.",
+                            data_key.length, wrapped->data_key_length);
+    wrapped->has_key = true;
+    wrapped->data_key.length = data_key.length;
+    memcpy(wrapped->data_key.bytes, data_key.data, data_key.length);
+    return KF_OK;
+}
+
+enum kf_code kf_wrapped_edk_add(struct kf_wrapped *wrapped, const struct kf_edk *edk, struct kf_error *error)
+{
+    return kfi_edk_list_add(&wrapped->edks, edk, error);
+}
+
+enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error, char out[KF_FINGERPRINT_SIZE])
+{
+    /* The serialized EDK, without putting it together: three fields, each behind its length. */
+    const struct kf_view fields[] = {edk->provider_id, edk->provider_info, edk->ciphertext};
+    uint8_t lengths[3][2];
+    struct kf_view parts[6];
+    out[0] = '\0';
+    for (size_t i = 0; i < 3; i++) {
+        if (fields[i].length > UINT16_MAX)
+            return kf_error_set(error, KF_E_USAGE, "A part of this EDK has %zu bytes; at most 65535 are allowed.",
+                                fields[i].length);
+        lengths[i][0] = (uint8_t)(fields[i].length >> 8);
+        lengths[i][1] = (uint8_t)fields[i].length;
+        parts[2 * i] = kf_view(lengths[i], 2);
+        parts[2 * i + 1] = fields[i];
+    }
+    uint8_t digest[KFI_HASH_MAX];
+    enum kf_code code = kfi_digest(KFI_SHA256, parts, 6, error, digest);
+    if (code != KF_OK)
+        return code;
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < KF_FINGERPRINT_SIZE / 2; i++) {
+        out[2 * i] = digits[digest[i] >> 4];
+        out[2 * i + 1] = digits[digest[i] & 15];
+    }
+    out[KF_FINGERPRINT_SIZE - 1] = '\0';
+    return KF_OK;
+}

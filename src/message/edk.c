@@ -1,0 +1,105 @@
+/*
+ * Encrypted data keys: see edk.h. Called by header.c, by materials and keyrings. Nothing here is a secret: an
+ * EDK is what stands in the message.
+ */
+#include "message/edk.h"
+
+#include "base/error.h"
+
+/* Room for `more` items. */
+static enum kf_code reserve(struct kfi_edk_list *list, size_t more, struct kf_error *error)
+{
+    if (more > KFI_EDK_COUNT_MAX - list->count)
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "There are more than 65,535 encrypted data keys, which is the most that a message can have.");
+    if (list->count + more <= list->capacity)
+        return KF_OK;
+    size_t capacity = list->capacity * 2 > list->count + more ? list->capacity * 2 : list->count + more;
+    struct kf_edk *items = kfi_alloc(capacity * sizeof *items);
+    if (items == NULL)
+        return kfi_no_memory(error);
+    if (list->count > 0)
+        memcpy(items, list->items, list->count * sizeof *items);
+    kfi_free(list->items);
+    list->items = items;
+    list->capacity = capacity;
+    return KF_OK;
+}
+
+/* Whether a part can be written with its 16-bit length. */
+static enum kf_code check_part(struct kf_view part, const char *name, struct kf_error *error)
+{
+    if (part.length <= UINT16_MAX)
+        return KF_OK;
+    return kf_error_set(error, KF_E_USAGE,
+                        "The %s of an encrypted data key has %zu bytes; a message can have at most 65,535.",
+                        name, part.length);
+}
+
+enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *edk, struct kf_error *error)
+{
+    enum kf_code code = check_part(edk->provider_id, "provider id", error);
+    if (code == KF_OK)
+        code = check_part(edk->provider_info, "provider information", error);
+    if (code == KF_OK)
+        code = check_part(edk->ciphertext, "ciphertext", error);
+    if (code == KF_OK)
+        code = reserve(list, 1, error);
+    if (code != KF_OK)
+        return code;
+    /* The three parts as on the wire, in one piece of memory. */
+    size_t length = kfi_edk_serialized_length(edk);
+    uint8_t *bytes = kfi_alloc(length);
+    if (bytes == NULL)
+        return kfi_no_memory(error);
+    struct kfi_writer writer = {bytes, length, false};
+    kfi_edk_write(&writer, edk);
+    struct kfi_reader reader = {kf_view(bytes, length), false};
+    list->items[list->count++] = kfi_edk_read(&reader);
+    return KF_OK;
+}
+
+enum kf_code kfi_edk_list_move(struct kfi_edk_list *to, struct kfi_edk_list *from, struct kf_error *error)
+{
+    enum kf_code code = reserve(to, from->count, error);
+    if (code != KF_OK)
+        return code;
+    if (from->count > 0)
+        memcpy(to->items + to->count, from->items, from->count * sizeof *from->items);
+    to->count += from->count;
+    kfi_free(from->items);
+    *from = (struct kfi_edk_list){NULL, 0, 0};
+    return KF_OK;
+}
+
+void kfi_edk_list_free(struct kfi_edk_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        /* The memory begins with the length of the first part. */
+        kfi_free((void *)((uintptr_t)list->items[i].provider_id.data - 2));
+    }
+    kfi_free(list->items);
+    *list = (struct kfi_edk_list){NULL, 0, 0};
+}
+
+size_t kfi_edk_serialized_length(const struct kf_edk *edk)
+{
+    return 6 + edk->provider_id.length + edk->provider_info.length + edk->ciphertext.length;
+}
+
+void kfi_edk_write(struct kfi_writer *writer, const struct kf_edk *edk)
+{
+    kfi_write_field(writer, edk->provider_id);
+    kfi_write_field(writer, edk->provider_info);
+    kfi_write_field(writer, edk->ciphertext);
+}
+
+struct kf_edk kfi_edk_read(struct kfi_reader *reader)
+{
+    struct kf_edk edk;
+    edk.provider_id = kfi_read_field(reader);
+    edk.provider_info = kfi_read_field(reader);
+    edk.ciphertext = kfi_read_field(reader);
+    return edk;
+}

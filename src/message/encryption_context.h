@@ -1,0 +1,56 @@
+/*
+ * The encryption context inside the library: one immutable object, in one allocation, that holds the pairs
+ * sorted and their serialized form.
+ */
+#ifndef KFI_MESSAGE_ENCRYPTION_CONTEXT_H
+#define KFI_MESSAGE_ENCRYPTION_CONTEXT_H
+
+#include <keyflight/encryption_context.h>
+
+#include "base/bytes.h"
+
+/* Bytes of a serialized context at most, for a header gives its length in 16 bits. */
+#define KFI_ENCRYPTION_CONTEXT_MAX 65535
+
+/* The serialized pairs: nothing at all for an empty context (or NULL), else a 16-bit count and the pairs. */
+struct kf_view kfi_encryption_context_serialized(const struct kf_encryption_context *context);
+
+/*
+ * Whether kfi_encryption_context_parse would take the content of this AAD field: everything but keys that
+ * come twice, without any memory. Errors: KF_E_MALFORMED.
+ */
+enum kf_code kfi_encryption_context_check(struct kf_view aad, struct kf_error *error);
+
+/*
+ * Parses the content of a header's AAD field (without its length): empty, or a count of at least 1 and the
+ * pairs, nothing behind them, no key twice, UTF-8; any order is read. Never answers NULL. Errors:
+ * KF_E_MALFORMED, KF_E_NO_MEMORY.
+ */
+enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *error,
+                                          struct kf_encryption_context **out);
+
+/* `context` and one more pair, whose key must not be in it. Errors: as kf_encryption_context_new. */
+enum kf_code kfi_encryption_context_with(const struct kf_encryption_context *context, struct kf_pair pair,
+                                         struct kf_error *error, struct kf_encryption_context **out);
+
+/*
+ * Splits `context` by a list of keys (each must be in it, else KF_E_POLICY with a sentence): the pairs whose
+ * key is in the list, and the others. A key may be listed twice. Errors: also KF_E_NO_MEMORY.
+ */
+enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *context,
+                                          const struct kf_view *keys, size_t key_count,
+                                          struct kf_error *error, struct kf_encryption_context **in_list,
+                                          struct kf_encryption_context **others);
+
+/*
+ * Joins what a message stores with what its reader reproduced: a key in both must have equal values (else
+ * KF_E_POLICY with a sentence that names the key). `*joined` has all pairs, `*only_reproduced` those that are
+ * not stored. Errors: also KF_E_LIMIT (together they are longer than a context can be), KF_E_NO_MEMORY. (S:
+ * framework/cmm-interface.md#decrypt-materials)
+ */
+enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *stored,
+                                         const struct kf_encryption_context *reproduced,
+                                         struct kf_error *error, struct kf_encryption_context **joined,
+                                         struct kf_encryption_context **only_reproduced);
+
+#endif

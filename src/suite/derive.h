@@ -1,0 +1,35 @@
+/*
+ * Key derivation of a message. (S: framework/algorithm-suites.md#key-derivation-algorithms,
+ * client-apis/encrypt.md)
+ */
+#ifndef KFI_SUITE_DERIVE_H
+#define KFI_SUITE_DERIVE_H
+
+#include "suite/suite.h"
+
+/* What a data key and a message id give. Whoever holds one wipes it. */
+struct kfi_message_key {
+    size_t length;
+    uint8_t key[KFI_KEY_MAX];
+    uint8_t commit_key[KFI_COMMIT_KEY_LENGTH]; /* only if the suite commits */
+};
+
+/*
+ * Derives the message key (for suites without a derivation: the data key itself). The data key has the
+ * suite's length, the message id too. Errors: KF_E_SYSTEM, KF_E_NO_MEMORY; `out` is then wiped.
+ */
+enum kf_code kfi_derive(const struct kfi_suite *suite, struct kf_view data_key, struct kf_view message_id,
+                        struct kf_error *error, struct kfi_message_key *out);
+
+/*
+ * HKDF (RFC 5869) in its two steps, for kfi_derive and its tests: one extraction, which keys `hmac` (begun
+ * with the hash), then any number of expansions, each of at most 255 digests. An empty salt is the RFC's "not
+ * provided". Errors: KF_E_SYSTEM.
+ */
+struct kfi_hmac;
+enum kf_code kfi_hkdf_extract(struct kfi_hmac *hmac, struct kf_view salt, struct kf_view key,
+                              struct kf_error *error);
+enum kf_code kfi_hkdf_expand(struct kfi_hmac *hmac, struct kf_view info, struct kf_error *error, uint8_t *out,
+                             size_t length);
+
+#endif

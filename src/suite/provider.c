@@ -1,0 +1,161 @@
+/*
+ * The cryptographic provider: see provider.h. Called by every other file of this room, and by users through
+ * kf_crypto_provider_set; never fetches twice, and never frees what it published.
+ */
+#include "suite/provider.h"
+
+#include <openssl/err.h>
+#include <stdatomic.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+/* NULL until first use; set once. */
+static _Atomic(struct kfi_provider *) published;
+
+static const char *const digest_names[KFI_HASH_COUNT] = {
+    [KFI_SHA256] = "SHA2-256",
+    [KFI_SHA384] = "SHA2-384",
+    [KFI_SHA512] = "SHA2-512",
+};
+
+static void provider_free(struct kfi_provider *provider)
+{
+    if (provider == NULL)
+        return;
+    EVP_CIPHER_free(provider->aes_128_gcm);
+    EVP_CIPHER_free(provider->aes_192_gcm);
+    EVP_CIPHER_free(provider->aes_256_gcm);
+    for (size_t i = 0; i < KFI_HASH_COUNT; i++)
+        EVP_MD_free(provider->digests[i]);
+    kfi_free(provider->properties);
+    kfi_free(provider);
+}
+
+/* Whether a property query speaks of fips in any way: then its author cares where signatures come from. */
+static bool names_fips(const char *properties)
+{
+    for (; *properties != '\0'; properties++) {
+        if (strncasecmp(properties, "fips", 4) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * libcrypto ignores a query that it can't parse when it fetches, but not as the default of a library context.
+ */
+static enum kf_code check_query(const char *properties)
+{
+    OSSL_LIB_CTX *scratch = OSSL_LIB_CTX_new();
+    if (scratch == NULL)
+        return KF_E_NO_MEMORY;
+    bool parses = EVP_set_default_properties(scratch, properties) == 1;
+    OSSL_LIB_CTX_free(scratch);
+    return parses ? KF_OK : KF_E_USAGE;
+}
+
+static enum kf_code not_offered(struct kf_error *error, const char *algorithm)
+{
+    return kf_error_set(error, KF_E_SYSTEM,
+                        "OpenSSL does not offer %s: load a provider that has it, such as \"default\".",
+                        algorithm);
+}
+
+static enum kf_code fetch_cipher(const struct kfi_provider *provider, const char *name,
+                                 struct kf_error *error, EVP_CIPHER **out)
+{
+    *out = EVP_CIPHER_fetch(provider->library, name, provider->properties);
+    return *out != NULL ? KF_OK : not_offered(error, name);
+}
+
+static enum kf_code fetch_all(struct kfi_provider *provider, struct kf_error *error)
+{
+    enum kf_code code = fetch_cipher(provider, "AES-128-GCM", error, &provider->aes_128_gcm);
+    if (code == KF_OK)
+        code = fetch_cipher(provider, "AES-192-GCM", error, &provider->aes_192_gcm);
+    if (code == KF_OK)
+        code = fetch_cipher(provider, "AES-256-GCM", error, &provider->aes_256_gcm);
+    for (size_t i = 0; i < KFI_HASH_COUNT && code == KF_OK; i++) {
+        provider->digests[i] = EVP_MD_fetch(provider->library, digest_names[i], provider->properties);
+        if (provider->digests[i] == NULL)
+            code = not_offered(error, digest_names[i]);
+    }
+    return code;
+}
+
+/* Only kf_crypto_provider_set brings properties, and it has no room for a sentence. */
+static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
+                                 struct kfi_provider **out)
+{
+    struct kfi_provider *provider = kfi_alloc_zeroed(sizeof *provider);
+    if (provider == NULL)
+        return kfi_no_memory(error);
+    provider->library = library;
+    provider->fips = EVP_default_properties_is_fips_enabled(library) == 1;
+    enum kf_code code = KF_OK;
+    ERR_set_mark();
+    if (properties != NULL) {
+        provider->fips = provider->fips || names_fips(properties);
+        provider->properties = (char *)kfi_copy(kf_view(properties, strlen(properties) + 1));
+        code = provider->properties != NULL ? check_query(properties) : KF_E_NO_MEMORY;
+    }
+    if (code == KF_OK)
+        code = fetch_all(provider, error);
+    ERR_pop_to_mark();
+    if (code != KF_OK) {
+        provider_free(provider);
+        return code;
+    }
+    *out = provider;
+    return KF_OK;
+}
+
+/*
+ * Makes a provider and publishes it, unless another thread was first: then `*first` is false. Nobody waits
+ * for anybody, so that a fork at any moment leaves the child a provider or none.
+ */
+static enum kf_code publish(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
+                            bool *first)
+{
+    struct kfi_provider *provider = NULL;
+    enum kf_code code = provider_new(library, properties, error, &provider);
+    if (code != KF_OK)
+        return code;
+    struct kfi_provider *none = NULL;
+    /* Release: who finds the pointer finds what it points to as well. */
+    *first = atomic_compare_exchange_strong_explicit(&published, &none, provider, memory_order_release,
+                                                     memory_order_relaxed);
+    if (!*first)
+        provider_free(provider);
+    return KF_OK;
+}
+
+enum kf_code kfi_provider_get(struct kf_error *error, const struct kfi_provider **out)
+{
+    *out = atomic_load_explicit(&published, memory_order_acquire);
+    if (*out != NULL)
+        return KF_OK;
+    bool first;
+    enum kf_code code = publish(NULL, NULL, error, &first);
+    if (code == KF_OK)
+        *out = atomic_load_explicit(&published, memory_order_acquire);
+    return code;
+}
+
+enum kf_code kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char *properties)
+{
+    if (atomic_load_explicit(&published, memory_order_relaxed) != NULL)
+        return KF_E_USAGE;
+    bool first = false;
+    enum kf_code code = publish(library, properties, NULL, &first);
+    return code == KF_OK && !first ? KF_E_USAGE : code;
+}
+
+enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    return kf_error_set(error, KF_E_SYSTEM, "OpenSSL failed at %s: %s.", what,
+                        reason != NULL ? reason : "it gives no reason");
+}

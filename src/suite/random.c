@@ -1,0 +1,20 @@
+/*
+ * Random bytes: see random.h. Called by whoever makes keys, message ids and IVs; keeps no state of its own.
+ */
+#include "suite/random.h"
+
+#include <openssl/rand.h>
+
+#include "base/memory.h"
+#include "suite/provider.h"
+
+enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error)
+{
+    const struct kfi_provider *provider;
+    enum kf_code code = kfi_provider_get(error, &provider);
+    if (code == KF_OK && RAND_bytes_ex(provider->library, out, length, 0) != 1)
+        code = kfi_crypto_failed(error, "the random generator");
+    if (code != KF_OK)
+        kfi_wipe(out, length);
+    return code;
+}

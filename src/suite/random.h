@@ -1,0 +1,12 @@
+/*
+ * Random bytes for keys, message ids and IVs, from the library context's generator (safe across fork).
+ */
+#ifndef KFI_SUITE_RANDOM_H
+#define KFI_SUITE_RANDOM_H
+
+#include <keyflight/types.h>
+
+/* Errors: KF_E_SYSTEM; `out` is then wiped. */
+enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error);
+
+#endif

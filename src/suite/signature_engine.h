@@ -1,0 +1,66 @@
+/*
+ * What an implementation of ECDSA has to offer, and the two there are. Only signature.c calls them; tests
+ * pick one by the functions at the end, or bring their own.
+ */
+#ifndef KFI_SUITE_SIGNATURE_ENGINE_H
+#define KFI_SUITE_SIGNATURE_ENGINE_H
+
+#include <openssl/ecdsa.h>
+
+#include "suite/signature.h"
+
+/*
+ * Points are compressed: 33 or 49 bytes. Digests are as long as the curve's order. Secret and public keys are
+ * immutable and used by many threads at once. Functions that can fail write a sentence, except where they say
+ * otherwise.
+ */
+struct kfi_signature_engine {
+    /* A new key pair. Errors: KF_E_SYSTEM, KF_E_NO_MEMORY. */
+    enum kf_code (*generate)(enum kfi_curve curve, struct kf_error *error, uint8_t point[KFI_POINT_MAX],
+                             void **secret);
+    /* Wipes and frees. NULL is not allowed. */
+    void (*secret_free)(void *secret);
+    /* Errors: KF_E_SYSTEM, KF_E_NO_MEMORY. */
+    enum kf_code (*sign)(void *secret, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out);
+
+    /*
+     * KF_E_MALFORMED (without a sentence) if no point of the curve is so written, in as many bytes as a
+     * compressed one has. Errors: also KF_E_SYSTEM, KF_E_NO_MEMORY.
+     */
+    enum kf_code (*public_new)(enum kfi_curve curve, struct kf_view point, struct kf_error *error,
+                               void **out);
+    void (*public_free)(void *public_key);
+    /*
+     * KF_E_FORGED (without a sentence) if the signature does not hold. Errors: also KF_E_SYSTEM,
+     * KF_E_NO_MEMORY.
+     */
+    enum kf_code (*verify)(void *public_key, struct kf_view digest, const ECDSA_SIG *signature,
+                           struct kf_error *error);
+};
+
+extern const struct kfi_signature_engine kfi_signature_openssl;
+#ifdef KFI_HAVE_NETTLE
+extern const struct kfi_signature_engine kfi_signature_nettle;
+#endif
+
+#define KFI_COORDINATE_MAX 48
+
+/* The curve's number in libcrypto, and the bytes of a coordinate or of its order. */
+int kfi_curve_nid(enum kfi_curve curve);
+size_t kfi_curve_bytes(enum kfi_curve curve);
+
+/*
+ * The engine to take for a curve: nettle for P-384, if it is there and nothing names fips; otherwise OpenSSL.
+ * Errors: those of kfi_provider_get.
+ */
+enum kf_code kfi_signature_engine_get(enum kfi_curve curve, struct kf_error *error,
+                                      const struct kfi_signature_engine **out);
+
+/* As kfi_signing_key_generate and kfi_verification_key_parse, by this engine. */
+enum kf_code kfi_signing_key_generate_by(const struct kfi_signature_engine *engine, enum kfi_curve curve,
+                                         struct kf_error *error, struct kfi_signing_key **out);
+enum kf_code kfi_verification_key_parse_by(const struct kfi_signature_engine *engine, enum kfi_curve curve,
+                                           struct kf_view text, struct kf_error *error,
+                                           struct kfi_verification_key **out);
+
+#endif

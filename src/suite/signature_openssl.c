@@ -1,0 +1,122 @@
+/*
+ * ECDSA by OpenSSL, from the provider that the user has chosen. Called by signature.c: on P-256, and on P-384
+ * if a property query names fips or nettle is not there.
+ */
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/objects.h>
+#include <openssl/params.h>
+
+#include "base/error.h"
+#include "suite/provider.h"
+#include "suite/signature_engine.h"
+
+/* Secret and public keys are an EVP_PKEY, which wipes what it holds. */
+static void key_free(void *key)
+{
+    EVP_PKEY_free(key);
+}
+
+/* The compressed form of the key's point, which libcrypto gives uncompressed. */
+static bool compressed_point(const EVP_PKEY *key, size_t bytes, uint8_t point[KFI_POINT_MAX])
+{
+    uint8_t whole[1 + 2 * KFI_COORDINATE_MAX];
+    size_t length;
+    if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, whole, sizeof whole, &length) != 1 ||
+        length != 1 + 2 * bytes)
+        return false;
+    point[0] = 2 + (whole[length - 1] & 1);
+    memcpy(point + 1, whole + 1, bytes);
+    return true;
+}
+
+static enum kf_code generate(enum kfi_curve curve, struct kf_error *error, uint8_t point[KFI_POINT_MAX],
+                             void **secret)
+{
+    const struct kfi_provider *provider;
+    enum kf_code code = kfi_provider_get(error, &provider);
+    if (code != KF_OK)
+        return code;
+    EVP_PKEY *key =
+        EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", OBJ_nid2sn(kfi_curve_nid(curve)));
+    if (key == NULL || !compressed_point(key, kfi_curve_bytes(curve), point)) {
+        EVP_PKEY_free(key);
+        return kfi_crypto_failed(error, "making a key pair");
+    }
+    *secret = key;
+    return KF_OK;
+}
+
+static enum kf_code sign(void *secret, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out)
+{
+    const struct kfi_provider *provider;
+    enum kf_code code = kfi_provider_get(error, &provider);
+    if (code != KF_OK)
+        return code;
+    uint8_t der[KFI_SIGNATURE_MAX];
+    size_t length = sizeof der;
+    const uint8_t *from = der;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, secret, provider->properties);
+    if (context != NULL && EVP_PKEY_sign_init(context) == 1 &&
+        EVP_PKEY_sign(context, der, &length, digest.data, digest.length) == 1)
+        *out = d2i_ECDSA_SIG(NULL, &from, (long)length);
+    else
+        *out = NULL;
+    EVP_PKEY_CTX_free(context);
+    return *out != NULL ? KF_OK : kfi_crypto_failed(error, "signing");
+}
+
+static enum kf_code public_new(enum kfi_curve curve, struct kf_view point, struct kf_error *error, void **out)
+{
+    const struct kfi_provider *provider;
+    enum kf_code code = kfi_provider_get(error, &provider);
+    if (code != KF_OK)
+        return code;
+    char name[32];
+    uint8_t bytes[KFI_POINT_MAX];
+    strcpy(name, OBJ_nid2sn(kfi_curve_nid(curve)));
+    memcpy(bytes, point.data, point.length);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, bytes, point.length),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(provider->library, "EC", provider->properties);
+    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1)
+        code = kfi_crypto_failed(error, "reading a public key");
+    else if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+        code = KF_E_MALFORMED;
+    EVP_PKEY_CTX_free(context);
+    *out = key;
+    return code;
+}
+
+static enum kf_code verify(void *public_key, struct kf_view digest, const ECDSA_SIG *signature,
+                           struct kf_error *error)
+{
+    const struct kfi_provider *provider;
+    enum kf_code code = kfi_provider_get(error, &provider);
+    if (code != KF_OK)
+        return code;
+    uint8_t der[KFI_SIGNATURE_MAX];
+    uint8_t *to = der;
+    int length = i2d_ECDSA_SIG(signature, &to);
+    int verdict = -1;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, public_key, provider->properties);
+    if (context != NULL && length > 0 && EVP_PKEY_verify_init(context) == 1)
+        verdict = EVP_PKEY_verify(context, der, (size_t)length, digest.data, digest.length);
+    EVP_PKEY_CTX_free(context);
+    if (verdict < 0)
+        return kfi_crypto_failed(error, "verifying a signature");
+    return verdict == 1 ? KF_OK : KF_E_FORGED;
+}
+
+const struct kfi_signature_engine kfi_signature_openssl = {
+    .generate = generate,
+    .secret_free = key_free,
+    .sign = sign,
+    .public_new = public_new,
+    .public_free = key_free,
+    .verify = verify,
+};

@@ -1,0 +1,474 @@
+/*
+ * Flights: seats, driving and waking, with an owner as simple as one can be. What the cache makes of them is tested in
+ * tests/materials.
+ */
+#include "support/support.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/flight.h"
+
+/* An owner of one flight at a time. */
+static pthread_mutex_t owner_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A fetch that answers once it is told. */
+struct fetch {
+    struct kfi_flight flight; /* first */
+    atomic_int answer;        /* KF_PENDING: not yet */
+    atomic_uint polls;
+    atomic_bool polled_on_internal;
+    struct kf_call_waker *waker; /* made at the first poll */
+    struct bell landed, destroyed;
+    enum kf_code (*within)(struct fetch *fetch); /* instead of the answer; or NULL */
+};
+
+static struct kf_view results[1]; /* any object will do */
+
+static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error, void **result)
+{
+    struct fetch *fetch = (struct fetch *)flight;
+    if (atomic_fetch_add(&fetch->polls, 1) == 0)
+        fetch->waker = kf_call_waker(&flight->call);
+    atomic_store(&fetch->polled_on_internal, kfi_thread_is_internal());
+    if (fetch->within != NULL)
+        return fetch->within(fetch);
+    enum kf_code code = (enum kf_code)atomic_load(&fetch->answer);
+    if (code == KF_OK)
+        *result = results;
+    if (code < KF_OK)
+        kf_error_set(error, code, "told");
+    return code;
+}
+
+static void ring(struct bell *bell)
+{
+    const struct kf_waker waker = bell_waker(bell);
+    waker.wake(waker.context);
+}
+
+static void fetch_land(struct kfi_flight *flight)
+{
+    struct kfi_list seated;
+    kfi_list_init(&seated);
+    pthread_mutex_lock(&owner_lock);
+    kfi_flight_land_locked(flight, &seated);
+    pthread_mutex_unlock(&owner_lock);
+    kfi_flight_deliver(&seated);
+    ring(&((struct fetch *)flight)->landed);
+}
+
+static void fetch_destroy(struct kfi_flight *flight)
+{
+    ring(&((struct fetch *)flight)->destroyed);
+}
+
+static const struct kfi_flight_class fetch_class = {fetch_poll, fetch_land, fetch_destroy};
+
+static void fetch_init(struct fetch *fetch, enum kf_code answer, uint64_t timeout_ms)
+{
+    *fetch = (struct fetch){.answer = answer};
+    bell_init(&fetch->landed);
+    bell_init(&fetch->destroyed);
+    kfi_flight_init(&fetch->flight, &fetch_class, timeout_ms);
+}
+
+static void fetch_answer(struct fetch *fetch, enum kf_code code)
+{
+    atomic_store(&fetch->answer, (int)code);
+    kf_call_waker_wake(fetch->waker);
+}
+
+/* The memory is the test's: it may go once the flight was destroyed, which this checks. */
+static void fetch_end(struct fetch *fetch)
+{
+    assert_int_equal(bell_rung(&fetch->landed), 1);
+    assert_int_equal(bell_rung(&fetch->destroyed), 1);
+    kf_call_waker_unref(fetch->waker);
+    bell_destroy(&fetch->landed);
+    bell_destroy(&fetch->destroyed);
+}
+
+/* One who has a seat. */
+struct guest {
+    struct kf_call call;
+    struct bell bell;
+    struct kfi_seat *seat;
+};
+
+static void guest_sit(struct guest *guest, struct fetch *fetch)
+{
+    bell_init(&guest->bell);
+    kfi_call_init(&guest->call, NULL);
+    const struct kf_waker waker = bell_waker(&guest->bell);
+    kfi_call_drive(&guest->call, &waker);
+    guest->seat = kfi_seat_new(sizeof *guest->seat, &guest->call);
+    assert_non_null(guest->seat);
+    pthread_mutex_lock(&owner_lock);
+    kfi_seat_take_locked(guest->seat, &fetch->flight);
+    pthread_mutex_unlock(&owner_lock);
+}
+
+/* Answers whether the place became free. */
+static bool guest_leave(struct guest *guest)
+{
+    pthread_mutex_lock(&owner_lock);
+    bool left = kfi_seat_leave_locked(guest->seat);
+    pthread_mutex_unlock(&owner_lock);
+    kfi_seat_unref(guest->seat);
+    kfi_call_end(&guest->call);
+    bell_destroy(&guest->bell);
+    return left;
+}
+
+static unsigned count_threads(void)
+{
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    while (readdir(tasks) != NULL)
+        count++;
+    closedir(tasks);
+    return count;
+}
+
+static void what_answers_at_once_lands_inline_and_needs_no_thread(void **state)
+{
+    (void)state;
+    unsigned threads = count_threads();
+    struct fetch fetch;
+    struct guest guest;
+    fetch_init(&fetch, KF_OK, 1000);
+    guest_sit(&guest, &fetch);
+    kfi_flight_launch(&fetch.flight);
+    assert_int_equal(bell_rung(&fetch.landed), 1);
+    assert_int_equal(fetch.polls, 1);
+    assert_false(fetch.polled_on_internal);
+    assert_int_equal(count_threads(), threads);
+    assert_int_equal(bell_rung(&guest.bell), 1);
+    assert_int_equal(guest.seat->flight->code, KF_OK);
+    assert_ptr_equal(guest.seat->flight->result, results);
+    assert_int_equal(bell_rung(&fetch.destroyed), 0);
+    assert_false(guest_leave(&guest));
+    fetch_end(&fetch);
+}
+
+static void what_is_not_done_goes_to_the_internal_thread(void **state)
+{
+    (void)state;
+    struct fetch fetch;
+    struct guest guests[3];
+    fetch_init(&fetch, KF_PENDING, 1000000);
+    for (size_t i = 0; i < 3; i++)
+        guest_sit(&guests[i], &fetch);
+    kfi_flight_launch(&fetch.flight);
+    support_settle();
+    assert_int_equal(fetch.polls, 1);
+
+    kf_call_waker_wake(fetch.waker); /* for no reason */
+    support_settle();
+    assert_int_equal(fetch.polls, 2);
+    assert_true(fetch.polled_on_internal);
+    assert_int_equal(bell_rung(&fetch.landed), 0);
+
+    fetch_answer(&fetch, KF_E_RETRY);
+    for (size_t i = 0; i < 3; i++) {
+        bell_wait(&guests[i].bell);
+        assert_int_equal(guests[i].seat->flight->code, KF_E_RETRY);
+        assert_string_equal(guests[i].seat->flight->error.text, "told");
+    }
+    support_settle();
+    assert_int_equal(fetch.polls, 3);
+    kf_call_waker_wake(fetch.waker); /* nobody is there any more */
+    support_settle();
+    assert_int_equal(fetch.polls, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(bell_rung(&fetch.destroyed), 0);
+        assert_false(guest_leave(&guests[i]));
+    }
+    fetch_end(&fetch);
+    kf_cleanup();
+}
+
+static enum kf_code wake_within(struct fetch *fetch)
+{
+    if (atomic_load(&fetch->polls) == 3)
+        return KF_OK;
+    kf_call_waker_wake(fetch->waker);
+    return KF_PENDING;
+}
+
+static void a_wake_from_within_the_poll_is_not_lost(void **state)
+{
+    (void)state;
+    struct fetch fetch;
+    fetch_init(&fetch, KF_PENDING, 1000000);
+    fetch.within = wake_within;
+    kfi_flight_launch(&fetch.flight);
+    bell_wait(&fetch.landed);
+    ring(&fetch.landed);
+    support_settle();
+    assert_int_equal(fetch.polls, 3);
+    fetch_end(&fetch);
+    kf_cleanup();
+}
+
+static void a_seat_can_be_left_before_the_landing(void **state)
+{
+    (void)state;
+    struct fetch fetch;
+    struct guest guests[3];
+    fetch_init(&fetch, KF_PENDING, 1000000);
+    for (size_t i = 0; i < 3; i++)
+        guest_sit(&guests[i], &fetch);
+    kfi_flight_launch(&fetch.flight);
+    assert_true(guest_leave(&guests[0]));
+    assert_true(guest_leave(&guests[1]));
+    fetch_answer(&fetch, KF_OK);
+    bell_wait(&guests[2].bell);
+    support_settle();
+    assert_false(guest_leave(&guests[2]));
+    fetch_end(&fetch);
+
+    /* All of them: it lands all the same. */
+    fetch_init(&fetch, KF_PENDING, 1000000);
+    guest_sit(&guests[0], &fetch);
+    kfi_flight_launch(&fetch.flight);
+    assert_true(guest_leave(&guests[0]));
+    support_settle();
+    assert_int_equal(bell_rung(&fetch.destroyed), 0);
+    fetch_answer(&fetch, KF_OK);
+    support_settle();
+    assert_ptr_equal(fetch.flight.result, results);
+    fetch_end(&fetch);
+    kf_cleanup();
+}
+
+static void a_seat_that_was_never_taken_just_goes(void **state)
+{
+    (void)state;
+    struct kf_call call;
+    kfi_call_init(&call, NULL);
+    struct kfi_seat *seat = kfi_seat_new(sizeof *seat, &call);
+    assert_non_null(seat);
+    assert_null(seat->flight);
+    kfi_seat_unref(seat);
+    kfi_seat_unref(NULL);
+    kfi_call_end(&call);
+}
+
+static void a_fetch_has_its_own_time_limit(void **state)
+{
+    (void)state;
+    support_clock_stop(5000);
+    struct fetch fetch;
+    struct guest guest;
+    fetch_init(&fetch, KF_PENDING, 300);
+    guest_sit(&guest, &fetch);
+    kfi_flight_launch(&fetch.flight);
+    support_clock_advance(299);
+    support_settle();
+    assert_int_equal(bell_rung(&guest.bell), 0);
+    assert_int_equal(fetch.polls, 1);
+    support_clock_advance(1);
+    bell_wait(&guest.bell);
+    support_settle();
+    assert_int_equal(guest.seat->flight->code, KF_E_TIMEOUT);
+    assert_non_null(strstr(guest.seat->flight->error.text, "300 ms"));
+    /* It was polled a last time: what is there counts, however late. */
+    assert_int_equal(fetch.polls, 2);
+    assert_false(guest_leave(&guest));
+    fetch_end(&fetch);
+
+    fetch_init(&fetch, KF_PENDING, 300);
+    guest_sit(&guest, &fetch);
+    kfi_flight_launch(&fetch.flight);
+    atomic_store(&fetch.answer, KF_OK); /* without a wake */
+    support_clock_advance(300);
+    bell_wait(&guest.bell);
+    support_settle();
+    assert_int_equal(guest.seat->flight->code, KF_OK);
+    assert_false(guest_leave(&guest));
+    fetch_end(&fetch);
+    kf_cleanup();
+    support_clock_real();
+}
+
+static void cleanup_fails_what_is_under_way(void **state)
+{
+    (void)state;
+    struct fetch fetch;
+    struct guest guest;
+    fetch_init(&fetch, KF_PENDING, 1000000);
+    guest_sit(&guest, &fetch);
+    kfi_flight_launch(&fetch.flight);
+    kf_cleanup();
+    assert_int_equal(bell_rung(&guest.bell), 1);
+    assert_int_equal(guest.seat->flight->code, KF_E_CLEANED_UP);
+    assert_int_equal(guest.seat->flight->error.code, KF_E_CLEANED_UP);
+    assert_int_equal(fetch.polls, 1);
+    fetch_answer(&fetch, KF_OK); /* too late, and harmless */
+    assert_false(guest_leave(&guest));
+    fetch_end(&fetch);
+}
+
+static struct fetch late;
+
+static enum kf_code launch_late(struct fetch *fetch)
+{
+    (void)fetch;
+    return KF_PENDING;
+}
+
+static bool launch_run(struct kfi_task *task, bool stop)
+{
+    (void)task;
+    if (stop)
+        kfi_flight_launch(&late.flight);
+    return stop;
+}
+
+static void what_cannot_be_handed_over_fails(void **state)
+{
+    (void)state;
+    struct guest guest;
+    struct kf_error error = KF_ERROR_INIT;
+    struct kfi_task task;
+    fetch_init(&late, KF_PENDING, 1000);
+    late.within = launch_late;
+    guest_sit(&guest, &late);
+    kfi_task_init(&task, launch_run);
+    assert_ok(kfi_task_hand_over(&task, &error), &error);
+    kf_cleanup();
+    assert_int_equal(bell_rung(&guest.bell), 1);
+    assert_int_equal(guest.seat->flight->code, KF_E_CLEANED_UP);
+    assert_false(guest_leave(&guest));
+    fetch_end(&late);
+}
+
+/* ---- Who is inside of a fetch ---- */
+
+static bool is_it(const struct kfi_flight *flight, const void *what)
+{
+    return flight == what;
+}
+
+static struct {
+    struct fetch outer, inner;
+    bool inside_outer, inside_inner, through_call, child_through_call, other_thread, outer_in_inner;
+} nest;
+
+static void *ask_elsewhere(void *call)
+{
+    nest.other_thread = kfi_flight_encloses(call, is_it, &nest.outer.flight);
+    return NULL;
+}
+
+static enum kf_code poll_inner(struct fetch *fetch)
+{
+    (void)fetch;
+    struct kf_call call;
+    kfi_call_init(&call, NULL);
+    nest.inside_inner = kfi_flight_encloses(&call, is_it, &nest.inner.flight);
+    nest.outer_in_inner = kfi_flight_encloses(&call, is_it, &nest.outer.flight);
+    return KF_OK;
+}
+
+static enum kf_code poll_outer(struct fetch *fetch)
+{
+    (void)fetch;
+    struct kf_call call;
+    kfi_call_init(&call, NULL);
+    nest.inside_outer = kfi_flight_encloses(&call, is_it, &nest.outer.flight) &&
+                        !kfi_flight_encloses(&call, is_it, &nest.inner.flight);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, ask_elsewhere, &call) == 0)
+        pthread_join(thread, NULL);
+    kfi_flight_launch(&nest.inner.flight);
+    nest.inside_outer = nest.inside_outer && kfi_flight_encloses(&call, is_it, &nest.outer.flight) &&
+                        !kfi_flight_encloses(&call, is_it, &nest.inner.flight);
+    return KF_OK;
+}
+
+static void a_fetch_encloses_what_is_asked_within_it(void **state)
+{
+    (void)state;
+    struct kf_call call;
+    kfi_call_init(&call, NULL);
+    nest.other_thread = true;
+    fetch_init(&nest.outer, KF_OK, 1000);
+    fetch_init(&nest.inner, KF_OK, 1000);
+    nest.outer.within = poll_outer;
+    nest.inner.within = poll_inner;
+    assert_false(kfi_flight_encloses(&call, is_it, &nest.outer.flight));
+    /* Through the call, on whatever thread. */
+    struct kf_call *child = kf_call_child(kf_call_child(&nest.outer.flight.call, 0), 1);
+    assert_true(kfi_flight_encloses(&nest.outer.flight.call, is_it, &nest.outer.flight));
+    assert_true(kfi_flight_encloses(child, is_it, &nest.outer.flight));
+    assert_false(kfi_flight_encloses(child, is_it, &nest.inner.flight));
+    /* On the thread. */
+    kfi_flight_launch(&nest.outer.flight);
+    assert_true(nest.inside_outer);
+    assert_true(nest.inside_inner);
+    assert_true(nest.outer_in_inner);
+    assert_false(nest.other_thread);
+    assert_false(kfi_flight_encloses(&call, is_it, &nest.outer.flight));
+    fetch_end(&nest.outer);
+    fetch_end(&nest.inner);
+}
+
+/* ---- Leaving while it lands ---- */
+
+static void *answer_thread(void *fetch)
+{
+    fetch_answer(fetch, KF_OK);
+    return NULL;
+}
+
+static void leaving_and_landing_agree_on_who_was_first(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        struct fetch fetch;
+        struct guest guests[2];
+        fetch_init(&fetch, KF_PENDING, 1000000);
+        guest_sit(&guests[0], &fetch);
+        guest_sit(&guests[1], &fetch);
+        kfi_flight_launch(&fetch.flight);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, answer_thread, &fetch), 0);
+        for (int k = 0; k < i % 10; k++)
+            sched_yield();
+        pthread_mutex_lock(&owner_lock);
+        bool landed = fetch.flight.landed;
+        pthread_mutex_unlock(&owner_lock);
+        bool left = guest_leave(&guests[0]);
+        if (landed)
+            assert_false(left);
+        pthread_join(thread, NULL);
+        bell_wait(&guests[1].bell);
+        support_settle();
+        assert_false(guest_leave(&guests[1]));
+        fetch_end(&fetch);
+    }
+    kf_cleanup();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_answers_at_once_lands_inline_and_needs_no_thread), /* first: there is no thread yet */
+        cmocka_unit_test(what_is_not_done_goes_to_the_internal_thread),
+        cmocka_unit_test(a_wake_from_within_the_poll_is_not_lost),
+        cmocka_unit_test(a_seat_can_be_left_before_the_landing),
+        cmocka_unit_test(a_seat_that_was_never_taken_just_goes),
+        cmocka_unit_test(a_fetch_has_its_own_time_limit),
+        cmocka_unit_test(cleanup_fails_what_is_under_way),
+        cmocka_unit_test(what_cannot_be_handed_over_fails),
+        cmocka_unit_test(a_fetch_encloses_what_is_asked_within_it),
+        cmocka_unit_test(leaving_and_landing_agree_on_who_was_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,558 @@
+/*
+ * What decrypt.c reads: messages made by hand in shapes that the library never writes, the limits, when plaintext and
+ * header come out and when they don't, and what is left behind. Streams in pieces are test_stream.c's, changed messages
+ * test_tamper.c's.
+ */
+#include <string.h>
+
+#include "support/client.h"
+#include "support/parts.h"
+
+/* ---- Messages by hand: suite 0478, no context, one EDK of key "one" ---- */
+
+struct by_hand {
+    uint8_t bytes[4096];
+    struct kfi_writer writer;
+    struct parts_keys keys;
+    uint8_t message_id[32];
+};
+
+static struct kf_view key_of(const struct by_hand *message)
+{
+    return kf_view(message->keys.key, message->keys.length);
+}
+
+static struct kf_view by_hand_view(const struct by_hand *message)
+{
+    assert_false(message->writer.overflow);
+    return kf_view(message->bytes, sizeof message->bytes - message->writer.room);
+}
+
+/* The EDK that the raw AES keyring "one" unwraps to `data_key`. */
+static void write_edk(struct kfi_writer *writer, struct kf_view data_key)
+{
+    uint8_t wrapping_key[32], sealed[32], tag[16], info[3 + 8 + 12] = "one\0\0\0\x80\0\0\0\x0c" "edk iv, 12 b";
+    memset(wrapping_key, 1, sizeof wrapping_key);
+    parts_seal(kf_view(wrapping_key, 32), kf_view(info + 11, 12), kf_view(NULL, 0), data_key, sealed, tag);
+    kfi_write_field(writer, kf_view_text("tests"));
+    kfi_write_field(writer, kf_view(info, sizeof info));
+    kfi_write_u16(writer, 48);
+    kfi_write_bytes(writer, kf_view(sealed, 32));
+    kfi_write_bytes(writer, kf_view(tag, 16));
+}
+
+/* frame_length 0: not framed. */
+static void begin(struct by_hand *message, uint32_t frame_length)
+{
+    uint8_t data_key[32], tag[16];
+    static const uint8_t zeros[12];
+    memset(data_key, 0x77, sizeof data_key);
+    memset(message->message_id, 0x1d, sizeof message->message_id);
+    parts_derive(0x0478, kf_view(data_key, 32), kf_view(message->message_id, 32), &message->keys);
+
+    message->writer = (struct kfi_writer){message->bytes, sizeof message->bytes, false};
+    struct kfi_writer *writer = &message->writer;
+    kfi_write_u8(writer, 2);
+    kfi_write_u16(writer, 0x0478);
+    kfi_write_bytes(writer, kf_view(message->message_id, 32));
+    kfi_write_u16(writer, 0);
+    kfi_write_u16(writer, 1);
+    write_edk(writer, kf_view(data_key, 32));
+    kfi_write_u8(writer, frame_length == 0 ? 1 : 2);
+    kfi_write_u32(writer, frame_length);
+    kfi_write_bytes(writer, kf_view(message->keys.commit_key, 32));
+    parts_seal(key_of(message), kf_view(zeros, 12), by_hand_view(message), kf_view(NULL, 0), NULL, tag);
+    kfi_write_bytes(writer, kf_view(tag, 16));
+}
+
+/* Content and tag, under `iv`. */
+static void write_sealed(struct by_hand *message, const char *name, uint32_t sequence, const uint8_t iv[12],
+                         struct kf_view plaintext)
+{
+    uint8_t aad[96], tag[16], sealed[1024];
+    assert_true(plaintext.length <= sizeof sealed);
+    parts_seal(key_of(message), kf_view(iv, 12),
+               parts_body_aad(kf_view(message->message_id, 32), name, sequence, plaintext.length, aad), plaintext,
+               sealed, tag);
+    kfi_write_bytes(&message->writer, kf_view(sealed, plaintext.length));
+    kfi_write_bytes(&message->writer, kf_view(tag, 16));
+}
+
+static void write_regular(struct by_hand *message, uint32_t sequence, const uint8_t iv[12], struct kf_view plaintext)
+{
+    kfi_write_u32(&message->writer, sequence);
+    kfi_write_bytes(&message->writer, kf_view(iv, 12));
+    write_sealed(message, "Frame", sequence, iv, plaintext);
+}
+
+static void write_final(struct by_hand *message, uint32_t sequence, const uint8_t iv[12], struct kf_view plaintext)
+{
+    kfi_write_u32(&message->writer, 0xFFFFFFFF);
+    kfi_write_u32(&message->writer, sequence);
+    kfi_write_bytes(&message->writer, kf_view(iv, 12));
+    kfi_write_u32(&message->writer, (uint32_t)plaintext.length);
+    write_sealed(message, "Final Frame", sequence, iv, plaintext);
+}
+
+static void write_single_block(struct by_hand *message, const uint8_t iv[12], struct kf_view plaintext)
+{
+    kfi_write_bytes(&message->writer, kf_view(iv, 12));
+    kfi_write_u64(&message->writer, plaintext.length);
+    write_sealed(message, "Single Block", 1, iv, plaintext);
+}
+
+static const uint8_t iv_1[12] = {[11] = 1}, iv_2[12] = {[11] = 2}, iv_3[12] = {[11] = 3};
+/* Not the padded sequence number: official messages have such IVs. */
+static const uint8_t iv_odd[12] = {255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1};
+
+static void shapes_that_others_write_are_read(void **state)
+{
+    (void)state;
+    static struct by_hand message;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    const struct kf_view text = client_plaintext(200);
+
+    begin(&message, 100); /* an exact multiple, closed by an empty frame */
+    write_regular(&message, 1, iv_1, kf_view(text.data, 100));
+    write_regular(&message, 2, iv_2, kf_view(text.data + 100, 100));
+    write_final(&message, 3, iv_3, kf_view(NULL, 0));
+    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
+
+    begin(&message, 200); /* and by a full one */
+    write_final(&message, 1, iv_1, text);
+    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
+
+    begin(&message, 100); /* IVs that are not the sequence number */
+    write_regular(&message, 1, iv_3, kf_view(text.data, 100));
+    write_final(&message, 2, iv_odd, kf_view(text.data + 100, 50));
+    assert_decrypts(cmm, NULL, by_hand_view(&message), kf_view(text.data, 150));
+
+    begin(&message, 0); /* not framed, and empty so */
+    write_single_block(&message, iv_odd, text);
+    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
+    begin(&message, 0);
+    write_single_block(&message, iv_1, kf_view(NULL, 0));
+    assert_decrypts(cmm, NULL, by_hand_view(&message), kf_view(NULL, 0));
+    kf_cmm_unref(cmm);
+}
+
+static void frames_out_of_order_are_refused(void **state)
+{
+    (void)state;
+    static struct by_hand message;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    const struct kf_view text = client_plaintext(10);
+
+    begin(&message, 10); /* numbers that begin with 0, with 2, that skip one, and one that comes twice */
+    write_final(&message, 0, iv_1, text);
+    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
+    begin(&message, 10);
+    write_final(&message, 2, iv_2, text);
+    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
+    begin(&message, 10);
+    write_regular(&message, 1, iv_1, text);
+    write_final(&message, 3, iv_3, text);
+    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
+    begin(&message, 10);
+    write_regular(&message, 1, iv_1, text);
+    write_final(&message, 1, iv_1, text);
+    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
+
+    begin(&message, 9); /* a final frame that is longer than a frame */
+    write_final(&message, 1, iv_1, text);
+    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
+
+    begin(&message, 10); /* a regular frame where the message ends */
+    write_regular(&message, 1, iv_1, text);
+    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_TRUNCATED);
+    kf_cmm_unref(cmm);
+}
+
+/* ---- Limits ---- */
+
+static struct kf_buf two_frames(struct kf_cmm *cmm, enum kf_suite suite)
+{
+    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encrypt_options options = client_encrypt_options(suite, 100, context);
+    struct kf_buf message = client_message(cmm, &options, client_plaintext(150));
+    kf_encryption_context_unref(context);
+    return message;
+}
+
+static void limits_are_exact(void **state)
+{
+    (void)state;
+    static struct parts parts;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
+    parts_read(buf_view(message), &parts);
+
+    struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
+    options.max_edks = 2;
+    options.max_header_length = (uint32_t)parts.header_end;
+    options.max_frame_length = 100;
+    assert_decrypts(cmm, &options, buf_view(message), client_plaintext(150));
+    options.max_edks = 1;
+    assert_refused(cmm, &options, buf_view(message), KF_E_LIMIT);
+    options.max_edks = 0;
+    options.max_header_length--;
+    assert_refused(cmm, &options, buf_view(message), KF_E_LIMIT);
+    options.max_header_length++;
+    options.max_frame_length--;
+    assert_refused(cmm, &options, buf_view(message), KF_E_LIMIT);
+    kf_buf_free(&message);
+
+    static struct by_hand single;
+    begin(&single, 0);
+    write_single_block(&single, iv_1, client_plaintext(100));
+    options.max_frame_length = 100;
+    assert_decrypts(cmm, &options, by_hand_view(&single), client_plaintext(100));
+    options.max_frame_length = 99;
+    assert_refused(cmm, &options, by_hand_view(&single), KF_E_LIMIT);
+    kf_cmm_unref(cmm);
+}
+
+/* The limits on a header hold before anybody is asked for a key, those on EDKs before the EDKs are there. */
+static void hostile_headers_reach_no_cmm(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm;
+    struct told *told = told_new(&cmm);
+    told_answer_always(told, true);
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
+    const unsigned begun = told_begun(told);
+    static struct parts parts;
+    parts_read(buf_view(message), &parts);
+    const size_t count = (size_t)(parts.edks[0].provider_id.data - 4 - message.data);
+    message.data[count] = 0xFF; /* EDKs by the ten thousands, none of which is there */
+
+    struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
+    options.max_edks = 100;
+    struct kf_decryptor *decryptor;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_decryptor_new(cmm, &options, &error, &decryptor), &error);
+    struct kf_io io = {.in = message.data, .in_length = count + 2};
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_E_LIMIT);
+    kf_decryptor_free(decryptor);
+    assert_int_equal(told_begun(told), begun);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+    told_free(told);
+}
+
+/* ---- Beginnings and ends ---- */
+
+static void what_is_no_message_is_refused(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    assert_refused(cmm, NULL, kf_view(NULL, 0), KF_E_TRUNCATED);
+    assert_refused(cmm, NULL, kf_view_text("x"), KF_E_MALFORMED);
+    assert_refused(cmm, NULL, kf_view_text("plaintext"), KF_E_MALFORMED);
+    assert_refused(cmm, NULL, kf_view_text("AgR4"), KF_E_MALFORMED); /* base64 of 02 04 78 */
+    assert_refused(cmm, NULL, kf_view_text("AYAF"), KF_E_MALFORMED);
+    assert_refused(cmm, NULL, kf_view_text("\x02"), KF_E_TRUNCATED);
+    kf_cmm_unref(cmm);
+}
+
+/* In a stream it is refused at the first byte, though more could come. */
+static void what_is_no_message_is_refused_early(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_decryptor *decryptor;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_decryptor_new(cmm, NULL, &error, &decryptor), &error);
+    struct kf_io io = {.in = (const uint8_t *)"x", .in_length = 1};
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_E_MALFORMED);
+    kf_decryptor_free(decryptor);
+    kf_cmm_unref(cmm);
+}
+
+static void usage_is_checked(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
+    assert_refused(NULL, &options, client_plaintext(10), KF_E_USAGE);
+    options.size = 0;
+    assert_refused(cmm, &options, client_plaintext(10), KF_E_USAGE);
+    options.size = sizeof options + 1;
+    assert_refused(cmm, &options, client_plaintext(10), KF_E_USAGE);
+
+    /* A caller that was compiled when the struct was shorter. */
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
+    options.size = offsetof(struct kf_decrypt_options, max_frame_length);
+    options.max_frame_length = 1; /* not part of it */
+    assert_decrypts(cmm, &options, buf_view(message), client_plaintext(150));
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+}
+
+static void bytes_that_follow_fail_one_call(void **state)
+{
+    (void)state;
+    static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+                                           KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
+    struct kf_cmm *cmm = client_cmm_of_two();
+    for (size_t i = 0; i < 2; i++) {
+        struct kf_buf message = two_frames(cmm, suites[i]);
+        const size_t extras[] = {1, 2, 16, message.length}; /* bytes of it again: with the last, a second message */
+        for (size_t e = 0; e < 4; e++) {
+            uint8_t *longer = malloc(message.length + extras[e]);
+            memcpy(longer, message.data, message.length);
+            memcpy(longer + message.length, message.data, extras[e]);
+            assert_refused(cmm, NULL, kf_view(longer, message.length + extras[e]), KF_E_TRAILING);
+            free(longer);
+        }
+        kf_buf_free(&message);
+    }
+    kf_cmm_unref(cmm);
+}
+
+static void a_stream_takes_nothing_behind_the_message(void **state)
+{
+    (void)state;
+    static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+                                           KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
+    struct kf_cmm *cmm = client_cmm_of_two();
+    for (size_t i = 0; i < 2; i++) {
+        struct kf_buf message = two_frames(cmm, suites[i]);
+        uint8_t *twice = malloc(2 * message.length);
+        memcpy(twice, message.data, message.length);
+        memcpy(twice + message.length, message.data, message.length);
+        for (size_t piece = 1; piece < 2 * message.length; piece = piece * 3 / 2 + 1) {
+            struct feed feed = FEED_ALL;
+            feed.first_in = feed.in = piece;
+            struct streamed streamed;
+            stream_decrypt(cmm, NULL, kf_view(twice, 2 * message.length), feed, &streamed);
+            assert_ok(streamed.code, &streamed.error);
+            assert_int_equal(streamed.taken, message.length);
+            assert_same_bytes(streamed_view(&streamed), client_plaintext(150));
+            streamed_free(&streamed);
+        }
+        free(twice);
+        kf_buf_free(&message);
+    }
+    kf_cmm_unref(cmm);
+}
+
+static void a_stream_that_is_done_stays_done(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384);
+    struct kf_decryptor *decryptor;
+    struct kf_error error = KF_ERROR_INIT;
+    uint8_t out[200];
+    assert_ok(kf_decryptor_new(cmm, NULL, &error, &decryptor), &error);
+    struct kf_io io = {.in = message.data, .in_length = message.length, .out = out, .out_room = sizeof out};
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK); /* without in_end: the message says where it ends */
+    assert_int_equal(io.out_used, 150);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK);
+        assert_int_equal(io.in_used, 0);
+        assert_int_equal(io.out_used, 0);
+    }
+    kf_decryptor_free(decryptor);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+}
+
+/* ---- When what comes out ---- */
+
+/* Gives a decryptor the bytes of `message` from `*given` up to `until`; how many bytes of plaintext that brought out. */
+static size_t give(struct kf_decryptor *decryptor, struct kf_view message, size_t *given, size_t until,
+                   enum kf_code expected)
+{
+    uint8_t out[1000];
+    struct kf_io io = {
+        .in = message.data + *given, .in_length = until - *given, .out = out, .out_room = sizeof out};
+    const enum kf_code code = kf_decryptor_poll(decryptor, &io, NULL);
+    if (code != expected)
+        print_error("%s: %s\n", kf_code_name(code), kf_decryptor_error(decryptor)->text);
+    assert_int_equal(code, expected);
+    assert_int_equal(io.in_used, until - *given);
+    *given = until;
+    return io.out_used;
+}
+
+static void frames_come_out_as_they_are_verified(void **state)
+{
+    (void)state;
+    static struct parts parts;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    const struct kf_decrypt_options options = client_decrypt_options();
+    for (size_t s = 0; s < CLIENT_SUITES; s++) {
+        const struct kf_suite_info *suite = kf_suite_info(client_suites[s]);
+        struct kf_buf message = two_frames(cmm, client_suites[s]);
+        parts_read(buf_view(message), &parts);
+        struct kf_decryptor *decryptor;
+        struct kf_error error = KF_ERROR_INIT;
+        size_t given = 0;
+        assert_ok(kf_decryptor_new(cmm, &options, &error, &decryptor), &error);
+        const struct kf_view view = buf_view(message);
+
+        /* All but the last byte of the header, of the regular frame, of the final frame, and of the signature. */
+        assert_int_equal(give(decryptor, view, &given, parts.header_end - 1, KF_WANT_INPUT), 0);
+        assert_null(kf_decryptor_header(decryptor));
+        assert_null(kf_decryptor_encryption_context(decryptor));
+        assert_int_equal(give(decryptor, view, &given, parts.header_end, KF_WANT_INPUT), 0);
+        assert_non_null(kf_decryptor_header(decryptor));
+        assert_int_equal(give(decryptor, view, &given, parts.frames[0].end - 1, KF_WANT_INPUT), 0);
+        assert_int_equal(give(decryptor, view, &given, parts.frames[0].end, KF_WANT_INPUT), 100);
+        assert_int_equal(give(decryptor, view, &given, parts.frames[1].end - 1, KF_WANT_INPUT), 0);
+        if (suite->sign) {
+            assert_int_equal(give(decryptor, view, &given, parts.frames[1].end, KF_WANT_INPUT), 0);
+            assert_int_equal(give(decryptor, view, &given, message.length - 1, KF_WANT_INPUT), 0);
+        }
+        assert_int_equal(give(decryptor, view, &given, message.length, KF_OK), 50);
+        kf_decryptor_free(decryptor);
+        kf_buf_free(&message);
+    }
+    kf_cmm_unref(cmm);
+}
+
+/* What was held back goes out in any pieces, and the stream is done only then. */
+static void what_was_held_back_waits_for_room(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    const struct kf_encrypt_options options =
+        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, 100, NULL);
+    struct kf_buf message = client_message(cmm, &options, client_plaintext(100));
+    struct kf_decryptor *decryptor;
+    struct kf_error error = KF_ERROR_INIT;
+    uint8_t out[100];
+    assert_ok(kf_decryptor_new(cmm, NULL, &error, &decryptor), &error);
+    struct kf_io io = {.in = message.data, .in_length = message.length, .in_end = true};
+    for (size_t i = 0; i < sizeof out; i++) {
+        assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_WANT_OUTPUT);
+        assert_int_equal(io.out_used, io.out_room);
+        io = (struct kf_io){.in_end = true, .out = out + i, .out_room = 1};
+    }
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK);
+    assert_int_equal(io.out_used, 1);
+    assert_memory_equal(out, client_plaintext(100).data, 100);
+    kf_decryptor_free(decryptor);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+}
+
+static void the_header_is_handed_out_when_all_is_verified(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384), out = KF_BUF_INIT;
+    struct kf_header *header;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, &header, &out), &error);
+    static struct parts parts;
+    parts_read(buf_view(message), &parts);
+    assert_int_equal(kf_header_suite(header)->id, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384);
+    assert_same_bytes(kf_header_message_id(header), parts.message_id);
+    assert_int_equal(kf_header_length(header), parts.header_end);
+    assert_int_equal(kf_header_edk_count(header), 2);
+    struct kf_view value;
+    assert_true(
+        kf_encryption_context_get(kf_header_encryption_context(header), kf_view_text("purpose"), &value));
+    assert_same_bytes(value, kf_view_text("tests"));
+    kf_header_unref(header);
+    kf_buf_free(&message);
+    kf_buf_free(&out);
+    kf_cmm_unref(cmm);
+}
+
+/* ---- Keys ---- */
+
+static void other_keys_do_not_open_it(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two(), *second = client_cmm_on(client_keyring("two", 2));
+    struct kf_cmm *same_name = client_cmm_on(client_keyring("one", 3)), *other_name = client_cmm_on(client_keyring("x", 1));
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
+    assert_decrypts(second, NULL, buf_view(message), client_plaintext(150));
+    assert_refused(same_name, NULL, buf_view(message), KF_E_KEYS);
+    assert_refused(other_name, NULL, buf_view(message), KF_E_KEYS);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+    kf_cmm_unref(second);
+    kf_cmm_unref(same_name);
+    kf_cmm_unref(other_name);
+}
+
+/*
+ * A keyring that fails before another one unwraps the key leaves nothing of its error: the stream goes on for as many polls
+ * as it takes.
+ */
+static void a_keyring_that_failed_before_does_not_end_the_stream(void **state)
+{
+    (void)state;
+    struct kf_keyring *stranger = client_keyring("one", 3), *two = client_keyring("two", 2), *both;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_multi_keyring_new(stranger, &two, 1, &error, &both), &error);
+    kf_keyring_unref(stranger);
+    kf_keyring_unref(two);
+    struct kf_cmm *cmm = client_cmm_of_two(), *reader = client_cmm_on(both);
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
+    struct feed feed = FEED_ALL;
+    feed.first_in = feed.in = 1;
+    struct streamed streamed;
+    stream_decrypt(reader, NULL, buf_view(message), feed, &streamed);
+    assert_ok(streamed.code, &streamed.error);
+    assert_same_bytes(streamed_view(&streamed), client_plaintext(150));
+    streamed_free(&streamed);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+    kf_cmm_unref(reader);
+}
+
+/* ---- Buffers ---- */
+
+static void a_failure_leaves_nothing_in_a_buffer_used_before(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384), out = KF_BUF_INIT;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, NULL, &out), &error);
+    const uint8_t *memory = out.data;
+
+    message.data[message.length - 1] ^= 1; /* the signature: by then all plaintext was there */
+    assert_int_equal(kf_decrypt(cmm, NULL, buf_view(message), &error, NULL, &out), KF_E_FORGED);
+    assert_int_equal(out.length, 0);
+    assert_ptr_equal(out.data, memory);
+    for (size_t i = 0; i < 150; i++)
+        assert_int_equal(memory[i], 0);
+
+    message.data[message.length - 1] ^= 1;
+    assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, NULL, &out), &error);
+    assert_ptr_equal(out.data, memory);
+    assert_same_bytes(buf_view(out), client_plaintext(150));
+    kf_buf_free(&out);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes_that_others_write_are_read),
+        cmocka_unit_test(frames_out_of_order_are_refused),
+        cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(hostile_headers_reach_no_cmm),
+        cmocka_unit_test(what_is_no_message_is_refused),
+        cmocka_unit_test(what_is_no_message_is_refused_early),
+        cmocka_unit_test(usage_is_checked),
+        cmocka_unit_test(bytes_that_follow_fail_one_call),
+        cmocka_unit_test(a_stream_takes_nothing_behind_the_message),
+        cmocka_unit_test(a_stream_that_is_done_stays_done),
+        cmocka_unit_test(frames_come_out_as_they_are_verified),
+        cmocka_unit_test(what_was_held_back_waits_for_room),
+        cmocka_unit_test(the_header_is_handed_out_when_all_is_verified),
+        cmocka_unit_test(other_keys_do_not_open_it),
+        cmocka_unit_test(a_keyring_that_failed_before_does_not_end_the_stream),
+        cmocka_unit_test(a_failure_leaves_nothing_in_a_buffer_used_before),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
