@@ -1,6 +1,6 @@
 /*
- * bench/storm: 10 000 callers on one thread want a data key at once, and none is cached. Prints what that takes, and the
- * numbers to hold; exits 1 if one is not held. Run it on a machine that does nothing else.
+ * bench/storm: 10 000 callers on one thread want a data key at once, and none is cached. Prints what that
+ * takes, and the numbers to hold; exits 1 if one is not held. Run it on a machine that does nothing else.
  *
  * It drives the callers of `keyflight storm`, whose files it includes.
  */

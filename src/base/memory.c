@@ -3,7 +3,6 @@
  */
 #include "base/memory.h"
 
-#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -61,7 +60,7 @@ void kfi_free(void *memory)
 void kfi_wipe(void *memory, size_t length)
 {
     if (length > 0)
-        OPENSSL_cleanse(memory, length);
+        explicit_bzero(memory, length);
 }
 
 void kfi_free_secret(void *memory, size_t length)
@@ -82,7 +81,12 @@ uint8_t *kfi_copy(struct kf_view view)
 
 bool kfi_equal_secret(const void *a, const void *b, size_t length)
 {
-    return CRYPTO_memcmp(a, b, length) == 0;
+    /* Volatile, so that the compiler does not stop at the first difference. */
+    const volatile uint8_t *x = a, *y = b;
+    uint8_t differences = 0;
+    for (size_t i = 0; i < length; i++)
+        differences |= x[i] ^ y[i];
+    return differences == 0;
 }
 
 bool kfi_options_read(void *to, size_t to_size, const void *from)

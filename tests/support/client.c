@@ -124,10 +124,11 @@ void client_assert_decrypts(struct kf_cmm *cmm, const struct kf_decrypt_options 
     kf_buf_free(&out);
 }
 
-static bool all_zero(const uint8_t *bytes, size_t length)
+/* Whether every byte is `a` or `b`. */
+static bool all_are(const uint8_t *bytes, size_t length, uint8_t a, uint8_t b)
 {
     for (size_t i = 0; i < length; i++) {
-        if (bytes[i] != 0)
+        if (bytes[i] != a && bytes[i] != b)
             return false;
     }
     return true;
@@ -148,7 +149,7 @@ void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *
     _assert_int_equal((LargestIntegralType)error.code, (LargestIntegralType)code, file, line);
     _assert_true(error.text[0] != '\0', "there is a sentence", file, line);
     _assert_true(out.data == memory && out.length == 0 && header == NULL, "nothing is answered", file, line);
-    _assert_true(all_zero(memory, message.length + 1), "nothing is left behind", file, line);
+    _assert_true(all_are(memory, message.length + 1, 0, 0), "nothing is left behind", file, line);
     free(memory);
 }
 
@@ -196,7 +197,7 @@ static size_t next_size(struct feed *feed, size_t *first, size_t most)
 {
     size_t size = *first;
     *first = feed->seed != 0 ? next_random(&feed->seed) % (most + 1) : most;
-    return size < 65536 ? size : 65536;
+    return size < 4096 ? size : 4096;
 }
 
 static void check_counts(enum kf_code code, const struct kf_io *io)
@@ -208,8 +209,7 @@ static void check_counts(enum kf_code code, const struct kf_io *io)
         assert_int_equal(io->out_used, io->out_room);
     else
         assert_int_equal(code, KF_OK);
-    for (size_t i = io->out_used; i < io->out_room; i++)
-        assert_int_equal(io->out[i], UNTOUCHED);
+    assert_true(all_are(io->out + io->out_used, io->out_room - io->out_used, UNTOUCHED, UNTOUCHED));
 }
 
 static void check_error(const struct stream *stream, enum kf_code code, struct kf_io *io, struct streamed *out)
@@ -220,8 +220,7 @@ static void check_error(const struct stream *stream, enum kf_code code, struct k
     for (int again = 0; again < 2; again++) {
         assert_int_equal(io->in_used, 0);
         assert_int_equal(io->out_used, 0);
-        for (size_t i = 0; i < io->out_room; i++)
-            assert_true(io->out[i] == UNTOUCHED || io->out[i] == 0);
+        assert_true(all_are(io->out, io->out_room, UNTOUCHED, 0));
         assert_int_equal(stream->poll(stream->operation, io), code);
         assert_string_equal(stream->error(stream->operation)->text, out->error.text);
     }
@@ -233,9 +232,9 @@ static void drive(const struct stream *stream, struct kf_view input, struct feed
     for (unsigned idle = 0; idle < 100; idle++) {
         const size_t left = input.length - out->taken, in = next_size(&feed, &feed.first_in, feed.in);
         struct kf_io io = {.in_length = in < left ? in : left, .out_room = next_size(&feed, &feed.first_out, feed.out)};
-        /* Each in a block of its own, so that a sanitizer sees a byte too many. */
-        uint8_t *given = malloc(io.in_length + 1) , *room = malloc(io.out_room + 1);
-        io.in = given + 1; /* blocks end where the bytes end */
+        /* Each in a block of its own that ends where the bytes end, so that a sanitizer sees one too many. */
+        uint8_t *given = malloc(io.in_length + 1), *room = malloc(io.out_room + 1);
+        io.in = given + 1;
         io.out = room + 1;
         io.in_end = io.in_length == left;
         if (io.in_length > 0)
