@@ -31,7 +31,7 @@ KF_API void kf_call_waker_wake(struct kf_call_waker *waker);
 
 /*
  * Gets this call polled again in `ms` milliseconds, at the latest. Each call has one such timer; setting it again
- * replaces it. Errors: KF_E_NO_MEMORY, KF_E_SYSTEM (the internal thread can't be started).
+ * replaces it. Errors: KF_E_NO_MEMORY, KF_E_SYSTEM (the internal thread can't be started), KF_E_CLEANED_UP.
  */
 KF_CODE kf_call_wake_in(struct kf_call *call, uint64_t ms);
 
@@ -43,7 +43,8 @@ KF_API void *kf_call_state(const struct kf_call *call);
 
 /*
  * Child `index` of this call (0 and up; keep them dense), made at the first request: to be passed to a keyring or CMM
- * that this one wraps. Belongs to the call. NULL if there is no memory.
+ * that this one wraps. Belongs to the call. NULL if there is no memory; kf_keyring_on_… and kf_cmm_… take that as a call
+ * and answer KF_E_NO_MEMORY.
  */
 KF_API struct kf_call *kf_call_child(struct kf_call *call, size_t index);
 

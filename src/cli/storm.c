@@ -1,6 +1,7 @@
 /*
- * `keyflight storm`: many callers want a data key at once, and the report shows how many keys were made. Called by main.
- * Reads the options and judges; the work is done by storm_run.c. Never touches files or keys of the user.
+ * `keyflight storm`: many callers want a data key at once, and the report shows how many keys were made.
+ * Called by main. Reads the options and judges; the work is done by storm_run.c. Never touches files or keys
+ * of the user.
  */
 #include <inttypes.h>
 #include <stdio.h>

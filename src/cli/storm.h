@@ -1,10 +1,11 @@
 /*
- * What the files of `keyflight storm` share: what was asked for, what was counted, and what should have been.
+ * What the files of `keyflight storm` share: what was asked for, what was counted, and what should have
+ * been.
  *
- * storm.c reads the options and judges; storm_run.c runs one scenario: its callers (storm_caller.c, driven by
- * storm_poll.c or storm_threads.c) want messages from a CMM, behind which a simulated key service (storm_service.c)
- * counts what reaches it; storm_tally.c counts what the messages show; storm_expect.c says what they should have shown;
- * storm_report.c prints both.
+ * storm.c reads the options and judges; storm_run.c runs one scenario: its callers (storm_caller.c, driven
+ * by storm_poll.c or storm_threads.c) want messages from a CMM, behind which a simulated key service
+ * (storm_service.c) counts what reaches it; storm_tally.c counts what the messages show; storm_expect.c says
+ * what they should have shown; storm_report.c prints both.
  */
 #ifndef KF_CLI_STORM_H
 #define KF_CLI_STORM_H
@@ -70,7 +71,10 @@ struct storm_expected {
     uint64_t bound; /* backing calls at most; equals `calls` if exact */
 };
 
-/* Runs a scenario and counts. On an error nothing is answered; else the caller owes a storm_result_end. (storm_run.c) */
+/*
+ * Runs a scenario and counts. On an error nothing is answered; else the caller owes a storm_result_end.
+ * (storm_run.c)
+ */
 enum kf_code storm_run(const struct storm_options *options, const struct storm_scenario *scenario,
                        struct kf_error *error, struct storm_result *out);
 void storm_result_end(struct storm_result *result);
@@ -80,7 +84,8 @@ void storm_expect(const struct storm_options *options, const struct storm_scenar
                   struct storm_expected *out);
 
 /*
- * Whether the result is as promised; if not, the reason is in `reason`, a sentence without a full stop. (storm_expect.c)
+ * Whether the result is as promised; if not, the reason is in `reason`, a sentence without a full stop.
+ * (storm_expect.c)
  */
 bool storm_judge(const struct storm_options *options, const struct storm_expected *expected,
                  const struct storm_result *result, char *reason, size_t room);

@@ -1,6 +1,6 @@
 /*
- * One caller of a storm: see storm_caller.h. Driven by storm_poll.c or storm_threads.c, one thread at a time. Never
- * keeps a message: its header is read for the fingerprint, the rest is thrown away.
+ * One caller of a storm: see storm_caller.h. Driven by storm_poll.c or storm_threads.c, one thread at a
+ * time. Never keeps a message: its header is read for the fingerprint, the rest is thrown away.
  */
 #include "storm_caller.h"
 
@@ -54,7 +54,10 @@ void storm_caller_ask(struct storm_caller *caller, const struct kf_waker *waker)
     if (caller->encryptor != NULL) {
         code = kf_encryptor_poll(caller->encryptor, &io, waker);
     } else {
-        /* A decryptor asks once it has read the header; it gets nothing beyond that, so it stops when it has its keys. */
+        /*
+         * A decryptor asks once it has read the header; it gets nothing beyond that, so it stops when it has
+         * its keys.
+         */
         const struct storm_message *message = &caller->job->messages[caller->context];
         io.in = message->bytes.data + caller->fed;
         io.in_length = message->header_length - caller->fed;

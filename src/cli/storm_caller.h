@@ -1,5 +1,6 @@
 /*
- * One caller of a storm: asks for the materials of one message, holds them, then makes (or reads) the message.
+ * One caller of a storm: asks for the materials of one message, holds them, then makes (or reads) the
+ * message.
  */
 #ifndef KF_CLI_STORM_CALLER_H
 #define KF_CLI_STORM_CALLER_H
@@ -51,10 +52,16 @@ struct storm_caller {
     bool queued;               /* ... and whether this one is; all under the queue's lock */
 };
 
-/* Prepares a caller that is all zero but for `job`, `context` and `gives_up`; `timeout_ms` limits its wait (0: nothing does). */
+/*
+ * Prepares a caller that is all zero but for `job`, `context` and `gives_up`; `timeout_ms` limits its wait
+ * (0: nothing does).
+ */
 enum kf_code storm_caller_begin(struct storm_caller *caller, uint64_t timeout_ms, struct kf_error *error);
 
-/* Asks, or asks again, for the materials; with `waker` NULL it waits for the answer. Moves the caller's state on. */
+/*
+ * Asks, or asks again, for the materials; with `waker` NULL it waits for the answer. Moves the caller's
+ * state on.
+ */
 void storm_caller_ask(struct storm_caller *caller, const struct kf_waker *waker);
 
 /* Makes or reads the message of a caller that holds its materials, without keeping it. */
@@ -69,7 +76,10 @@ void storm_caller_error(const struct storm_caller *caller, struct kf_error *out)
 /* Frees what the caller has, in any state. */
 void storm_caller_end(struct storm_caller *caller);
 
-/* The fingerprint of the encrypted data key in the header at the front of `message`; KF_WANT_INPUT if that goes on. */
+/*
+ * The fingerprint of the encrypted data key in the header at the front of `message`; KF_WANT_INPUT if that
+ * goes on.
+ */
 enum kf_code storm_fingerprint(struct kf_view message, struct kf_error *error, size_t *header_length,
                                uint64_t *out);
 

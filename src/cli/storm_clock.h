@@ -1,5 +1,6 @@
 /*
- * The clock of `keyflight storm`: for the simulated round trip and for what is printed; nothing is judged by it.
+ * The clock of `keyflight storm`: for the simulated round trip and for what is printed; nothing is judged by
+ * it.
  */
 #ifndef KF_CLI_STORM_CLOCK_H
 #define KF_CLI_STORM_CLOCK_H

@@ -1,9 +1,10 @@
 /*
- * What a storm should show, and whether it did. Called by storm.c. Never looks at a clock: only counts are judged.
+ * What a storm should show, and whether it did. Called by storm.c. Never looks at a clock: only counts are
+ * judged.
  *
- * One data key serves u messages, the smaller of max_messages and what max_bytes holds. A context whose w warm-up
- * messages and n later ones share keys without a gap needs ceil((w + n) / u) of them; the floor(w / u) that the warm-up
- * used up are not seen after it.
+ * One data key serves u messages, the smaller of max_messages and what max_bytes holds. A context whose w
+ * warm-up messages and n later ones share keys without a gap needs ceil((w + n) / u) of them; the floor(w /
+ * u) that the warm-up used up are not seen after it.
  */
 #include <inttypes.h>
 
@@ -48,14 +49,20 @@ void storm_expect(const struct storm_options *options, const struct storm_scenar
     }
     uint64_t all = scenario->warm + after;
     out->bound = out->calls;
-    /* A call that fails has cost its callers a key they did not get; a lost key may cost every later caller one. */
+    /*
+     * A call that fails has cost its callers a key they did not get; a lost key may cost every later caller
+     * one.
+     */
     if (!out->exact && (key_lost || all - out->calls < options->fail_first))
         out->bound = all;
     else
         out->bound += options->fail_first;
 }
 
-/* Whether some data key did more than it may, warm-up included. Bypassing messages have a key each, outside the limits. */
+/*
+ * Whether some data key did more than it may, warm-up included. Bypassing messages have a key each, outside
+ * the limits.
+ */
 static bool is_over_used(const struct storm_options *options, uint64_t uses)
 {
     if (options->decrypt || messages_per_key(options) == 0)

@@ -1,6 +1,6 @@
 /*
- * Caching without coalescing: see storm_naive.h. Called through the library. Its limits hold: a look and its charge are
- * one step under a lock. What it lacks is any memory of the fetches under way.
+ * Caching without coalescing: see storm_naive.h. Called through the library. Its limits hold: a look and its
+ * charge are one step under a lock. What it lacks is any memory of the fetches under way.
  */
 #include "storm_naive.h"
 
@@ -83,8 +83,8 @@ static void put_locked(struct storm_naive *naive, struct entry *entry)
 }
 
 /*
- * Looks for a key that may do one more message of `bytes`, charges it and writes a reference of its materials to `*out`.
- * A key that can't is dropped, as the other ESDKs do.
+ * Looks for a key that may do one more message of `bytes`, charges it and writes a reference of its
+ * materials to `*out`. A key that can't is dropped, as the other ESDKs do.
  */
 static bool look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, bool encrypts,
                  struct entry *out)
@@ -113,7 +113,9 @@ static bool look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, 
     return found;
 }
 
-/* Keeps what was fetched, taking references of its own; a key that is there for the same question gives way. */
+/*
+ * Keeps what was fetched, taking references of its own; a key that is there for the same question gives way.
+ */
 static void put(struct storm_naive *naive, const struct entry *fetched)
 {
     struct entry *entry = malloc(sizeof *entry);

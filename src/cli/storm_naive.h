@@ -1,6 +1,6 @@
 /*
- * The bug, for comparison: a caching CMM, written against the public interface as a user would, that does what every
- * other ESDK's does: look, miss, fetch, put. Nobody knows who else is fetching.
+ * The bug, for comparison: a caching CMM, written against the public interface as a user would, that does
+ * what every other ESDK's does: look, miss, fetch, put. Nobody knows who else is fetching.
  */
 #ifndef KF_CLI_STORM_NAIVE_H
 #define KF_CLI_STORM_NAIVE_H
@@ -20,8 +20,8 @@ struct storm_naive_options {
 #define STORM_NAIVE_KEY "context"
 
 /*
- * Caches what `backing` answers, of which it takes a reference. The caller owns one reference of `*out`; `*naive` lives
- * as long as that CMM.
+ * Caches what `backing` answers, of which it takes a reference. The caller owns one reference of `*out`;
+ * `*naive` lives as long as that CMM.
  */
 enum kf_code storm_naive_new(struct kf_cmm *backing, const struct storm_naive_options *options,
                              struct kf_error *error, struct storm_naive **naive, struct kf_cmm **out);

@@ -1,6 +1,6 @@
 /*
- * Driving many callers on one thread: see storm_poll.h. Called by storm_run.c and the bench. Never polls a caller that
- * was not woken, so an answer whose waker stays silent shows.
+ * Driving many callers on one thread: see storm_poll.h. Called by storm_run.c and the bench. Never polls a
+ * caller that was not woken, so an answer whose waker stays silent shows.
  */
 #include "storm_poll.h"
 

@@ -24,8 +24,8 @@ void storm_queue_end(struct storm_queue *queue);
 void storm_queue_ask(struct storm_queue *queue, struct storm_caller *caller);
 
 /*
- * Polls whoever is woken until none of the `count` callers is waiting. If nobody is woken for `patience_ms` it gives up:
- * those who still wait then were forgotten.
+ * Polls whoever is woken until none of the `count` callers is waiting. If nobody is woken for `patience_ms`
+ * it gives up: those who still wait then were forgotten.
  */
 void storm_queue_wait(struct storm_queue *queue, const struct storm_caller *callers, size_t count,
                       uint64_t patience_ms);

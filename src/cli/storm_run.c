@@ -1,6 +1,6 @@
 /*
- * Runs one scenario: builds what it needs (key, service, cache, CMM, contexts), lets the callers come, and counts. Called
- * by storm.c. Keeps nothing between scenarios: every cache begins cold.
+ * Runs one scenario: builds what it needs (key, service, cache, CMM, contexts), lets the callers come, and
+ * counts. Called by storm.c. Keeps nothing between scenarios: every cache begins cold.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -182,15 +182,15 @@ static bool gives_up(const struct storm_options *options, uint64_t index)
     return (index + 1) * options->cancel / 100 > index * options->cancel / 100;
 }
 
-/* Begins `count` callers of a phase; contexts go on in turn from `turn`. */
-static enum kf_code begin(struct run *run, struct storm_caller *callers, size_t count, size_t turn,
-                          bool may_give_up, struct kf_error *error)
+/* Begins `count` callers, who take the contexts in turn. */
+static enum kf_code begin(struct run *run, struct storm_caller *callers, size_t count, bool may_give_up,
+                          struct kf_error *error)
 {
     enum kf_code code = KF_OK;
     for (size_t i = 0; i < count && code == KF_OK; i++) {
         callers[i].job = &run->job;
-        callers[i].context = (turn + i) % run->options->contexts;
-        callers[i].gives_up = may_give_up && gives_up(run->options, turn + i);
+        callers[i].context = i % run->options->contexts;
+        callers[i].gives_up = may_give_up && gives_up(run->options, i);
         /* Who polls gives up by freeing his operation, who blocks by his deadline. */
         uint64_t deadline_ms =
             callers[i].gives_up ? run->options->rtt_ms / 2 : run->options->rtt_ms + PATIENCE_MS;
@@ -235,13 +235,13 @@ static enum kf_code storm(struct run *run, const struct storm_scenario *scenario
     size_t warm = (size_t)scenario->warm, sequential = (size_t)scenario->sequential;
     size_t parallel = (size_t)scenario->parallel;
     struct storm_caller *callers = run->callers;
-    enum kf_code code = begin(run, callers, warm, 0, false, error);
+    enum kf_code code = begin(run, callers, warm, false, error);
     if (code != KF_OK)
         return code;
     one_by_one(run, callers, warm);
 
     callers += warm;
-    code = begin(run, callers, sequential + parallel, 0, true, error);
+    code = begin(run, callers, sequential + parallel, true, error);
     if (code != KF_OK)
         return code;
     one_by_one(run, callers, sequential);

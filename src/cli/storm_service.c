@@ -1,6 +1,6 @@
 /*
- * The simulated key service: see storm_service.h. Called through the library by whoever polls a fetch: a caller, or the
- * internal thread. Never sleeps: the call's timer brings it back when the round trip is over.
+ * The simulated key service: see storm_service.h. Called through the library by whoever polls a fetch: a
+ * caller, or the internal thread. Never sleeps: the call's timer brings it back when the round trip is over.
  */
 #include "storm_service.h"
 

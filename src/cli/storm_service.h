@@ -1,6 +1,7 @@
 /*
- * A simulated key service: an asynchronous keyring, written against the public interface as a user would, that lets each
- * call wait for a round trip before a keyring of the library does the work. It counts what reaches it.
+ * A simulated key service: an asynchronous keyring, written against the public interface as a user would,
+ * that lets each call wait for a round trip before a keyring of the library does the work. It counts what
+ * reaches it.
  */
 #ifndef KF_CLI_STORM_SERVICE_H
 #define KF_CLI_STORM_SERVICE_H
@@ -18,16 +19,17 @@ struct storm_service_counts {
 };
 
 /*
- * A service `rtt_ms` away (0: it answers at once) in front of `inner`, of which it takes a reference. Its first
- * `fail_first` calls fail. The caller owns one reference of `*out`; `*service` lives as long as that keyring.
+ * A service `rtt_ms` away (0: it answers at once) in front of `inner`, of which it takes a reference. Its
+ * first `fail_first` calls fail. The caller owns one reference of `*out`; `*service` lives as long as that
+ * keyring.
  */
 enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64_t fail_first,
                                struct kf_error *error, struct storm_service **service,
                                struct kf_keyring **out);
 
 /*
- * Says who knows how many keys with budget left were lost so far. Before the first call; `context` has to live as long
- * as calls may come.
+ * Says who knows how many keys with budget left were lost so far. Before the first call; `context` has to
+ * live as long as calls may come.
  */
 void storm_service_watch(struct storm_service *service, uint64_t (*lost_keys)(void *context), void *context);
 

@@ -1,6 +1,7 @@
 /*
- * Counting what the callers of a storm ended up with: see storm_tally.h. Called by storm_run.c when all is over. Data
- * keys are told apart by the fingerprints in the messages, not by anything that the library or the service counted.
+ * Counting what the callers of a storm ended up with: see storm_tally.h. Called by storm_run.c when all is
+ * over. Data keys are told apart by the fingerprints in the messages, not by anything that the library or
+ * the service counted.
  */
 #include "storm_tally.h"
 
@@ -24,7 +25,10 @@ static int descending(const void *left, const void *right)
     return (*a < *b) - (*a > *b);
 }
 
-/* From `count` sorted records to the uses of each data key after the warm-up, in `uses`; answers how many there are. */
+/*
+ * From `count` sorted records to the uses of each data key after the warm-up, in `uses`; answers how many
+ * there are.
+ */
 static size_t count_uses(const struct record *records, size_t count, uint64_t *uses, uint64_t *max_uses)
 {
     size_t keys = 0;

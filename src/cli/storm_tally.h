@@ -8,8 +8,8 @@
 #include "storm_caller.h"
 
 /*
- * Counts `count` callers, of which the first `warm` were the warm-up, into `*out`, which is all zero. On an error the
- * caller owes nothing. Errors: KF_E_NO_MEMORY.
+ * Counts `count` callers, of which the first `warm` were the warm-up, into `*out`, which is all zero. On an
+ * error the caller owes nothing. Errors: KF_E_NO_MEMORY.
  */
 enum kf_code storm_tally(const struct storm_caller *callers, size_t warm, size_t count,
                          struct kf_error *error, struct storm_result *out);

@@ -1,6 +1,6 @@
 /*
- * Driving callers on a thread each: see storm_threads.h. Called by storm_run.c. Never polls with a waker: here the
- * library does the waiting.
+ * Driving callers on a thread each: see storm_threads.h. Called by storm_run.c. Never polls with a waker:
+ * here the library does the waiting.
  */
 #include "storm_threads.h"
 
@@ -73,7 +73,10 @@ static void *caller_main(void *context)
     if (!barrier_pass(thread->barrier))
         return NULL;
     ask(thread->caller);
-    /* Whoever is answered first must not keep the others from asking: the machine has fewer cores than callers. */
+    /*
+     * Whoever is answered first must not keep the others from asking: the machine has fewer cores than
+     * callers.
+     */
     if (barrier_pass(thread->barrier) && thread->caller->state == STORM_HOLDS)
         storm_caller_finish(thread->caller);
     return NULL;

@@ -133,9 +133,13 @@ class Counts(Storm):
                 self.exact("--parallel", "6", "--bytes", length, "--decrypt", *SHORT, backing_calls=1)
 
     def test_suites(self):
-        for suite in ("0478", "0x0578", "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384"):
+        for suite in ("0478", "0x0578", "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384", "0178", "0214"):
             with self.subTest(suite):
                 self.exact("--parallel", "10", "--suite", suite, *SHORT, backing_calls=2, uses={"5": 2})
+        # Without a key derivation keys are not shared, in either direction.
+        self.exact("--warm", "2", "--parallel", "10", "--suite", "0078", *LONG,
+                   backing_calls=12, peak_in_flight=10, uses={"1": 10})
+        self.exact("--parallel", "10", "--suite", "0078", "--decrypt", *SHORT, backing_calls=10)
 
     def test_no_round_trip(self):
         self.exact("--parallel", "12", "--rtt-ms", "0", backing_calls=3, peak_in_flight=1)

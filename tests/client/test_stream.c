@@ -137,7 +137,7 @@ static void large_frames_in_random_sizes(void **state)
     const struct kf_encrypt_options options =
         client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 10000, context);
     for (uint32_t seed = 1; seed <= 8; seed++) {
-        const struct feed feed = {0, 7000, 0, 30000, seed};
+        const struct feed feed = {0, 4000, 0, 4000, seed};
         struct streamed streamed;
         stream_encrypt(cmm, &options, client_plaintext(65536), feed, &streamed);
         assert_ok(streamed.code, &streamed.error);
