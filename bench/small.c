@@ -75,7 +75,8 @@ static void seal(struct bare *bare, const uint8_t *key, uint8_t iv_end, const ui
     uint8_t iv[12] = {0}, tag[16];
     int written;
     iv[11] = iv_end;
-    check(EVP_EncryptInit_ex2(bare->cipher, key != NULL ? bare->gcm : NULL, key, iv, NULL), "EVP_EncryptInit_ex2");
+    check(EVP_EncryptInit_ex2(bare->cipher, key != NULL ? bare->gcm : NULL, key, iv, NULL),
+          "EVP_EncryptInit_ex2");
     EVP_EncryptUpdate(bare->cipher, NULL, &written, aad, aad_length);
     if (length > 0)
         EVP_EncryptUpdate(bare->cipher, out, &written, in, length);
@@ -86,7 +87,9 @@ static void seal(struct bare *bare, const uint8_t *key, uint8_t iv_end, const ui
 static void bare_message(void *context)
 {
     struct bare *bare = context;
-    uint8_t message_id[32], prk[64], key[64], commit_key[64], info[16] = "\x04\x78" "DERIVEKEY\x01";
+    uint8_t message_id[32], prk[64], key[64], commit_key[64],
+        info[16] = "\x04\x78"
+                   "DERIVEKEY\x01";
     static uint8_t aad[200], out[PLAINTEXT_LENGTH];
     check(RAND_bytes(message_id, sizeof message_id), "RAND_bytes");
     hmac(bare, message_id, sizeof message_id, bare->data_key, sizeof bare->data_key, prk);
@@ -123,7 +126,8 @@ static void our_message(void *context)
 {
     struct ours *ours = context;
     struct kf_error error = KF_ERROR_INIT;
-    check(kf_encrypt(ours->cmm, &ours->options, kf_view(plaintext, sizeof plaintext), &error, &ours->message) == KF_OK,
+    check(kf_encrypt(ours->cmm, &ours->options, kf_view(plaintext, sizeof plaintext), &error,
+                     &ours->message) == KF_OK,
           error.text);
 }
 
@@ -160,7 +164,8 @@ static int compare(const char *what, void (*baseline)(void *), void *baseline_co
     qsort(mine, ROUNDS, sizeof mine[0], ascending);
     double median = ratios[ROUNDS / 2];
     printf("%-58s %8.2f us  %8.2f us  ratio %5.2f (%.2f to %.2f)  hold %.1f  %s\n", what, base[ROUNDS / 2],
-           mine[ROUNDS / 2], median, ratios[0], ratios[ROUNDS - 1], hold, median >= hold ? "held" : "NOT HELD");
+           mine[ROUNDS / 2], median, ratios[0], ratios[ROUNDS - 1], hold,
+           median >= hold ? "held" : "NOT HELD");
     return median >= hold;
 }
 
@@ -191,13 +196,16 @@ int main(void)
         .data_key = {1},
     };
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
-    check(bare.gcm != NULL && bare.sha512 != NULL && bare.cipher != NULL && bare.digest != NULL && key != NULL, "setup");
+    check(bare.gcm != NULL && bare.sha512 != NULL && bare.cipher != NULL && bare.digest != NULL &&
+              key != NULL,
+          "setup");
 
     printf("%-58s %11s  %11s\n", "1 KiB messages, cached key, one thread", "baseline", "keyflight");
     ours.options.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     int held = compare("0478 against the bare work", bare_message, &bare, our_message, &ours, 4000, 0.7);
     ours.options.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
-    held &= compare("0578 against what OpenSSL's signature alone takes", openssl_sign, key, our_message, &ours, 100, 4);
+    held &= compare("0578 against what OpenSSL's signature alone takes", openssl_sign, key, our_message,
+                    &ours, 100, 4);
 
     EVP_PKEY_free(key);
     EVP_MD_CTX_free(bare.digest);

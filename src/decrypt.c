@@ -23,7 +23,14 @@
 #include "suite/aead.h"
 #include "suite/derive.h"
 
-enum stage { HEADER, KEYS, VERIFY, BODY, FOOTER, DONE };
+enum stage {
+    HEADER,
+    KEYS,
+    VERIFY,
+    BODY,
+    FOOTER,
+    DONE
+};
 
 struct kf_decryptor {
     struct kfi_operation operation;
@@ -35,7 +42,8 @@ struct kf_decryptor {
     uint64_t max_frame_length;
 
     struct kfi_header_scan scan;
-    struct kf_buf gathered; /* what has come of the header, of a frame or of the footer, while it is not all there */
+    struct kf_buf
+        gathered; /* what has come of the header, of a frame or of the footer, while it is not all there */
 
     /* From KEYS on. */
     struct kf_header *header;
@@ -54,8 +62,8 @@ struct kf_decryptor {
 
 /* ---- Beginning and end ---- */
 
-enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_options *given, struct kf_error *error,
-                              struct kf_decryptor **out)
+enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_options *given,
+                              struct kf_error *error, struct kf_decryptor **out)
 {
     struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
     *out = NULL;
@@ -64,7 +72,8 @@ enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_option
     if (given != NULL && !kfi_options_read(&options, sizeof options, given))
         return kf_error_set(error, KF_E_USAGE, "The options of a decryptor have no valid size.");
     if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM, "The handler that keeps forked processes safe can't be registered.");
+        return kf_error_set(error, KF_E_SYSTEM,
+                            "The handler that keeps forked processes safe can't be registered.");
     struct kf_decryptor *decryptor = kfi_alloc_zeroed(sizeof *decryptor);
     if (decryptor == NULL)
         return kfi_no_memory(error);
@@ -125,7 +134,8 @@ static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, siz
     }
     if (!io->in_end)
         return KF_WANT_INPUT;
-    return kf_error_set(&decryptor->operation.error, KF_E_TRUNCATED, "The message ends in the middle of %s.", what);
+    return kf_error_set(&decryptor->operation.error, KF_E_TRUNCATED, "The message ends in the middle of %s.",
+                        what);
 }
 
 /* Takes the bytes that `gather` showed. */
@@ -154,7 +164,8 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
     size_t needed;
     enum kf_code code;
     /* The scan says how many bytes are needed at least, until it says how many the header has. */
-    while ((code = kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed)) == KF_WANT_INPUT) {
+    while ((code = kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed)) ==
+           KF_WANT_INPUT) {
         if (bytes.length == 0 && io->in_end && io->in_used == io->in_length)
             return kf_error_set(error, KF_E_TRUNCATED, "The input is empty: there is no message to decrypt.");
         code = gather(decryptor, io, needed, "its header", &bytes);
@@ -162,7 +173,8 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
             continue;
         /* Not all of it is there. What is may already show that this is no message. */
         bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
-        const enum kf_code early = kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed);
+        const enum kf_code early =
+            kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed);
         return early < KF_OK ? early : code;
     }
     if (code != KF_OK)
@@ -204,15 +216,16 @@ static enum kf_code keys(struct kf_decryptor *decryptor, const struct kf_waker *
 /* ---- VERIFY ---- */
 
 /* Commitment first: before it holds, nothing is done with the derived key. (S: client-apis/decrypt.md#get-the-decryption-materials) */
-static enum kf_code verify_commitment(const struct kf_header *parsed, const struct kfi_message_key *message_key,
-                                      struct kf_error *error)
+static enum kf_code verify_commitment(const struct kf_header *parsed,
+                                      const struct kfi_message_key *message_key, struct kf_error *error)
 {
     if (!parsed->suite->info.commits ||
         kfi_equal_secret(parsed->commit_key.data, message_key->commit_key, KFI_COMMIT_KEY_LENGTH))
         return KF_OK;
-    return kf_error_set(error, KF_E_FORGED,
-                        "The message does not commit to this data key: it was changed, or made to decrypt to different "
-                        "plaintexts under different keys.");
+    return kf_error_set(
+        error, KF_E_FORGED,
+        "The message does not commit to this data key: it was changed, or made to decrypt to different "
+        "plaintexts under different keys.");
 }
 
 static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
@@ -224,7 +237,8 @@ static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
     enum kf_code code = kfi_aead_open(decryptor->aead, parsed->iv, aad, 2, NULL, 0, parsed->tag, error, NULL);
     if (code == KF_E_FORGED)
         kf_error_set(error, code,
-                     "The header does not match its authentication tag: it was changed, or the reproduced encryption context "
+                     "The header does not match its authentication tag: it was changed, or the reproduced "
+                     "encryption context "
                      "is not the one it was made with.");
     return code;
 }
@@ -264,8 +278,8 @@ static const char *kind_name(enum kfi_body_kind kind)
 }
 
 /* Where a frame's plaintext goes: out, or, the last of a signed message, nowhere yet. */
-static enum kf_code place(struct kf_decryptor *decryptor, struct kf_io *io, enum kfi_body_kind kind, size_t length,
-                          uint8_t **out)
+static enum kf_code place(struct kf_decryptor *decryptor, struct kf_io *io, enum kfi_body_kind kind,
+                          size_t length, uint8_t **out)
 {
     struct kf_error *error = &decryptor->operation.error;
     if (kind == KFI_REGULAR_FRAME || decryptor->transcript == NULL)
@@ -278,8 +292,8 @@ static enum kf_code place(struct kf_decryptor *decryptor, struct kf_io *io, enum
 }
 
 /* Opens a whole frame. `io_before` is where the output stood, to go back to if it is forged. */
-static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io, const struct kfi_frame_front *front,
-                               struct kf_view bytes)
+static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io,
+                               const struct kfi_frame_front *front, struct kf_view bytes)
 {
     struct kf_error *error = &decryptor->operation.error;
     const size_t front_length = kfi_frame_front_length(front->kind), length = (size_t)front->length;
@@ -293,16 +307,18 @@ static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io,
     if (code == KF_OK)
         code = place(decryptor, io, front->kind, length, &plaintext);
     if (code == KF_OK)
-        code = kfi_aead_open(decryptor->aead, front->iv, &aad, 1, ciphertext, length, ciphertext + length, error,
-                             plaintext);
+        code = kfi_aead_open(decryptor->aead, front->iv, &aad, 1, ciphertext, length, ciphertext + length,
+                             error, plaintext);
     if (code == KF_E_FORGED)
-        kf_error_set(error, code, "Frame %u of the message does not match its authentication tag: it was changed.",
+        kf_error_set(error, code,
+                     "Frame %u of the message does not match its authentication tag: it was changed.",
                      (unsigned)front->sequence);
     return code;
 }
 
 /* Shows the front of the next frame. */
-static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io, struct kfi_frame_front *front)
+static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io,
+                                struct kfi_frame_front *front)
 {
     const uint32_t frame_length = decryptor->header->frame_length;
     struct kf_error *error = &decryptor->operation.error;
@@ -332,8 +348,9 @@ static enum kf_code frame(struct kf_decryptor *decryptor, struct kf_io *io)
         return code;
     if (front.length > decryptor->max_frame_length)
         return kf_error_set(&decryptor->operation.error, KF_E_LIMIT,
-                            "Frame %u has %llu bytes; max_frame_length allows %llu.", (unsigned)front.sequence,
-                            (unsigned long long)front.length, (unsigned long long)decryptor->max_frame_length);
+                            "Frame %u has %llu bytes; max_frame_length allows %llu.",
+                            (unsigned)front.sequence, (unsigned long long)front.length,
+                            (unsigned long long)decryptor->max_frame_length);
     struct kf_view bytes;
     const uint64_t whole = kfi_frame_front_length(front.kind) + front.length + KFI_TAG_LENGTH;
     code = whole > SIZE_MAX ? kfi_no_memory(&decryptor->operation.error)
@@ -452,7 +469,8 @@ enum kf_code kf_decryptor_poll(struct kf_decryptor *decryptor, struct kf_io *io,
     if (code != KF_OK)
         return code;
     struct polled polled = {decryptor, io};
-    code = waker != NULL ? step(decryptor, io, waker) : kfi_wait(&blocking, &polled, &decryptor->operation.error);
+    code = waker != NULL ? step(decryptor, io, waker)
+                         : kfi_wait(&blocking, &polled, &decryptor->operation.error);
     return kfi_operation_leave(&decryptor->operation, code, io);
 }
 
@@ -484,8 +502,11 @@ static enum kf_code decrypt(struct kf_decryptor *decryptor, struct kf_view messa
     /* A plaintext is never longer than its message. */
     if (kfi_buf_reserve(out, message.length, SIZE_MAX) != KF_OK)
         return kfi_no_memory(error);
-    struct kf_io io = {
-        .in = message.data, .in_length = message.length, .in_end = true, .out = out->data, .out_room = message.length};
+    struct kf_io io = {.in = message.data,
+                       .in_length = message.length,
+                       .in_end = true,
+                       .out = out->data,
+                       .out_room = message.length};
     enum kf_code code = kf_decryptor_poll(decryptor, &io, NULL);
     if (code == KF_OK && io.in_used == message.length) {
         out->length = io.out_used;
@@ -496,7 +517,8 @@ static enum kf_code decrypt(struct kf_decryptor *decryptor, struct kf_view messa
         return kf_error_set(error, KF_E_TRAILING, "%zu bytes follow the end of the message.",
                             message.length - io.in_used);
     if (code > KF_OK)
-        return kf_error_set(error, KF_E_BUG, "A message with all its input and room was not decrypted at once.");
+        return kf_error_set(error, KF_E_BUG,
+                            "A message with all its input and room was not decrypted at once.");
     if (error != NULL)
         *error = decryptor->operation.error;
     return code;

@@ -23,7 +23,13 @@
 #include "suite/derive.h"
 #include "suite/random.h"
 
-enum stage { KEYS, HEADER, BODY, FOOTER, DONE };
+enum stage {
+    KEYS,
+    HEADER,
+    BODY,
+    FOOTER,
+    DONE
+};
 
 struct kf_encryptor {
     struct kfi_operation operation;
@@ -56,7 +62,8 @@ static enum kf_code options_check(const struct kf_encrypt_options *options, stru
     if (options->suite != KF_SUITE_DEFAULT) {
         const struct kfi_suite *suite = kfi_suite_get(options->suite);
         if (suite == NULL)
-            return kf_error_set(error, KF_E_USAGE, "There is no algorithm suite %04x.", (unsigned)options->suite);
+            return kf_error_set(error, KF_E_USAGE, "There is no algorithm suite %04x.",
+                                (unsigned)options->suite);
         enum kf_code code = kfi_policy_check_encrypt(options->commitment_policy, suite, error);
         if (code != KF_OK)
             return code;
@@ -97,8 +104,8 @@ static struct kf_view *keys_copy(const struct kf_view *keys, size_t count)
     return copy;
 }
 
-enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *given, struct kf_error *error,
-                              struct kf_encryptor **out)
+enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *given,
+                              struct kf_error *error, struct kf_encryptor **out)
 {
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
     *out = NULL;
@@ -107,7 +114,8 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
     if (given != NULL && !kfi_options_read(&options, sizeof options, given))
         return kf_error_set(error, KF_E_USAGE, "The options of an encryptor have no valid size.");
     if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM, "The handler that keeps forked processes safe can't be registered.");
+        return kf_error_set(error, KF_E_SYSTEM,
+                            "The handler that keeps forked processes safe can't be registered.");
     enum kf_code code = options_check(&options, error);
     if (code != KF_OK)
         return code;
@@ -198,8 +206,8 @@ static enum kf_code derive(struct kf_encryptor *encryptor, struct kfi_message_ke
     const struct kf_view message_id = kf_view(encryptor->message_id, encryptor->suite->message_id_length);
     enum kf_code code = kfi_random(encryptor->message_id, message_id.length, error);
     if (code == KF_OK)
-        code = kfi_derive(encryptor->suite, kf_encryption_materials_data_key(encryptor->materials), message_id, error,
-                          message_key);
+        code = kfi_derive(encryptor->suite, kf_encryption_materials_data_key(encryptor->materials),
+                          message_id, error, message_key);
     if (code == KF_OK)
         code = kfi_aead_new(kf_view(message_key->key, message_key->length), error, &encryptor->aead);
     if (code == KF_OK && encryptor->suite->info.sign)
@@ -243,13 +251,14 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
 /* ---- BODY ---- */
 
 /* Seals one frame of `length` bytes of plaintext. */
-static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum kfi_body_kind kind, const uint8_t *in,
-                         size_t length)
+static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum kfi_body_kind kind,
+                         const uint8_t *in, size_t length)
 {
     struct kf_error *error = &encryptor->operation.error;
     const size_t front = kfi_frame_front_length(kind), whole = front + length + KFI_TAG_LENGTH;
     if (kind == KFI_REGULAR_FRAME && encryptor->sequence == KFI_SEQUENCE_END)
-        return kf_error_set(error, KF_E_LIMIT, "A message has at most 2^32-1 frames: choose a larger frame_length.");
+        return kf_error_set(error, KF_E_LIMIT,
+                            "A message has at most 2^32-1 frames: choose a larger frame_length.");
     uint8_t *bytes;
     enum kf_code code = kfi_outlet_claim(&encryptor->outlet, io, whole, error, &bytes);
     if (code != KF_OK)
@@ -260,10 +269,11 @@ static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum 
     uint8_t iv[KFI_IV_LENGTH];
     struct kfi_body_aad body_aad;
     kfi_frame_iv(encryptor->sequence, iv);
-    kfi_body_aad(kf_view(encryptor->message_id, encryptor->suite->message_id_length), kind, encryptor->sequence, length,
-                 &body_aad);
+    kfi_body_aad(kf_view(encryptor->message_id, encryptor->suite->message_id_length), kind,
+                 encryptor->sequence, length, &body_aad);
     const struct kf_view aad = kf_view(body_aad.bytes, body_aad.length);
-    code = kfi_aead_seal(encryptor->aead, iv, &aad, 1, in, length, error, bytes + front, bytes + front + length);
+    code =
+        kfi_aead_seal(encryptor->aead, iv, &aad, 1, in, length, error, bytes + front, bytes + front + length);
     if (code == KF_OK)
         code = sign_over(encryptor, kf_view(bytes, whole));
     encryptor->sequence++;
@@ -271,7 +281,8 @@ static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum 
 }
 
 /* Takes `length` bytes of input, within the bound. */
-static enum kf_code take(struct kf_encryptor *encryptor, struct kf_io *io, size_t length, const uint8_t **taken)
+static enum kf_code take(struct kf_encryptor *encryptor, struct kf_io *io, size_t length,
+                         const uint8_t **taken)
 {
     uint64_t bound = encryptor->request.plaintext_bound;
     if (bound != KF_LENGTH_UNKNOWN && length > bound - encryptor->taken)
@@ -347,7 +358,8 @@ static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)
         return code;
     struct kfi_writer writer = {bytes, 2, false};
     kfi_write_u16(&writer, (uint16_t)length);
-    return kfi_transcript_sign(encryptor->transcript, encryptor->materials->signing_key, length, error, bytes + 2);
+    return kfi_transcript_sign(encryptor->transcript, encryptor->materials->signing_key, length, error,
+                               bytes + 2);
 }
 
 /* ---- Polling ---- */
@@ -410,7 +422,8 @@ enum kf_code kf_encryptor_poll(struct kf_encryptor *encryptor, struct kf_io *io,
     if (code != KF_OK)
         return code;
     struct polled polled = {encryptor, io};
-    code = waker != NULL ? step(encryptor, io, waker) : kfi_wait(&blocking, &polled, &encryptor->operation.error);
+    code = waker != NULL ? step(encryptor, io, waker)
+                         : kfi_wait(&blocking, &polled, &encryptor->operation.error);
     return kfi_operation_leave(&encryptor->operation, code, io);
 }
 
@@ -453,7 +466,8 @@ static enum kf_code encrypt(struct kf_encryptor *encryptor, struct kf_view plain
     enum kf_code code = kf_encryptor_poll(encryptor, &nothing, NULL);
     size_t length = 0;
     if (code == KF_WANT_OUTPUT) {
-        if (!message_length(encryptor, plaintext.length, &length) || kfi_buf_reserve(out, length, SIZE_MAX) != KF_OK)
+        if (!message_length(encryptor, plaintext.length, &length) ||
+            kfi_buf_reserve(out, length, SIZE_MAX) != KF_OK)
             return kfi_no_memory(error);
         io.out = out->data;
         io.out_room = length;

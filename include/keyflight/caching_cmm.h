@@ -50,29 +50,34 @@ struct kf_cache_stats {
 /* Fills as much of `*out` as out->size says. */
 KF_API void kf_cache_stats(struct kf_cache *cache, struct kf_cache_stats *out);
 
-#define KF_MAX_MESSAGES_LIMIT (UINT64_C(1) << 32)   /* the default and the greatest max_messages */
+#define KF_MAX_MESSAGES_LIMIT (UINT64_C(1) << 32)    /* the default and the greatest max_messages */
 #define KF_MAX_BYTES_LIMIT ((UINT64_C(1) << 63) - 1) /* the default and the greatest max_bytes */
 
 struct kf_caching_cmm_options {
     size_t size;
-    struct kf_cache *cache;      /* needed; the CMM takes a reference */
-    struct kf_cmm *cmm;          /* the backing CMM: either this */
-    struct kf_keyring *keyring;  /* or this, behind a default CMM */
-    uint64_t max_age_ms;         /* needed, at least 1; counted from the moment a key arrived */
-    uint64_t max_messages;       /* 1 to 2^32 */
-    uint64_t max_bytes;          /* 0 to 2^63-1; a message longer than this bypasses the cache */
-    struct kf_view partition_id; /* CMMs with equal ones share keys (they must then have equal backing CMMs); length 0: one of its own */
-    uint64_t fetch_timeout_ms;   /* limit of one call to the backing CMM, at least 1 */
+    struct kf_cache *cache;     /* needed; the CMM takes a reference */
+    struct kf_cmm *cmm;         /* the backing CMM: either this */
+    struct kf_keyring *keyring; /* or this, behind a default CMM */
+    uint64_t max_age_ms;        /* needed, at least 1; counted from the moment a key arrived */
+    uint64_t max_messages;      /* 1 to 2^32 */
+    uint64_t max_bytes;         /* 0 to 2^63-1; a message longer than this bypasses the cache */
+    struct kf_view
+        partition_id; /* CMMs with equal ones share keys (they must then have equal backing CMMs); length 0: one of its own */
+    uint64_t fetch_timeout_ms; /* limit of one call to the backing CMM, at least 1 */
 };
 
-#define KF_CACHING_CMM_OPTIONS_INIT                                                                                    \
-    {sizeof(struct kf_caching_cmm_options), NULL, NULL, NULL, 0, KF_MAX_MESSAGES_LIMIT, KF_MAX_BYTES_LIMIT, {NULL, 0}, 10000}
+#define KF_CACHING_CMM_OPTIONS_INIT                                                        \
+    {                                                                                      \
+        sizeof(struct kf_caching_cmm_options), NULL, NULL, NULL, 0, KF_MAX_MESSAGES_LIMIT, \
+            KF_MAX_BYTES_LIMIT, {NULL, 0}, 10000                                           \
+    }
 
 /*
  * Makes a caching CMM. Requests of unknown length, requests longer than max_bytes, and suites without a key derivation
  * bypass the cache. Errors: KF_E_USAGE, KF_E_NO_MEMORY, KF_E_SYSTEM.
  */
-KF_CODE kf_caching_cmm_new(const struct kf_caching_cmm_options *options, struct kf_error *error, struct kf_cmm **out);
+KF_CODE kf_caching_cmm_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
+                           struct kf_cmm **out);
 
 #ifdef __cplusplus
 }

@@ -34,16 +34,18 @@ struct kf_cmm_vtable {
      * answers KF_PENDING. `error` is never NULL. Usually made by a CMM that is wrapped: kf_cmm_get_encryption_materials.
      */
     enum kf_code (*get_encryption_materials)(void *self, struct kf_call *call,
-                                             const struct kf_encryption_request *request, struct kf_error *error,
-                                             struct kf_encryption_materials **out);
-    enum kf_code (*decrypt_materials)(void *self, struct kf_call *call, const struct kf_decryption_request *request,
-                                      struct kf_error *error, struct kf_decryption_materials **out);
+                                             const struct kf_encryption_request *request,
+                                             struct kf_error *error, struct kf_encryption_materials **out);
+    enum kf_code (*decrypt_materials)(void *self, struct kf_call *call,
+                                      const struct kf_decryption_request *request, struct kf_error *error,
+                                      struct kf_decryption_materials **out);
 
     void (*destroy)(void *self); /* at the last release, on whatever thread that is; may be NULL */
 };
 
 /* Plugs a CMM in; as kf_keyring_new. */
-KF_CODE kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct kf_error *error, struct kf_cmm **out);
+KF_CODE kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct kf_error *error,
+                   struct kf_cmm **out);
 
 /*
  * For CMMs that wrap others: polls `cmm` with a child of the own call. What a changed request points to has to live as long as that call:

@@ -22,8 +22,11 @@ struct kf_decrypt_options {
     uint64_t timeout_ms;        /* limit for the wait for materials; 0: none */
 };
 
-#define KF_DECRYPT_OPTIONS_INIT                                                                                        \
-    {sizeof(struct kf_decrypt_options), NULL, KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 0, UINT32_MAX, UINT64_MAX, 0}
+#define KF_DECRYPT_OPTIONS_INIT                                                                     \
+    {                                                                                               \
+        sizeof(struct kf_decrypt_options), NULL, KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 0, UINT32_MAX, \
+            UINT64_MAX, 0                                                                           \
+    }
 
 /*
  * Decrypts `message`, which has to end where the bytes end, and answers the plaintext in `*out`; nothing is answered
@@ -62,7 +65,8 @@ KF_API const struct kf_error *kf_decryptor_error(const struct kf_decryptor *decr
 KF_API struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor);
 
 /* The whole context, reproduced pairs included, once the header's tag was verified; NULL before. Borrowed. */
-KF_API const struct kf_encryption_context *kf_decryptor_encryption_context(const struct kf_decryptor *decryptor);
+KF_API const struct kf_encryption_context *kf_decryptor_encryption_context(
+    const struct kf_decryptor *decryptor);
 
 /* Ends it; a wait for keys is cancelled. NULL is allowed. Also legal after a fork. */
 KF_API void kf_decryptor_free(struct kf_decryptor *decryptor);

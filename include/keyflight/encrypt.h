@@ -16,7 +16,7 @@ struct kf_encrypt_options {
     const struct kf_encryption_context *encryption_context; /* NULL: empty */
     const struct kf_view *required_keys; /* keys of the context to authenticate but not to store; copied */
     size_t required_key_count;
-    enum kf_suite suite;                          /* KF_SUITE_DEFAULT: the policy's */
+    enum kf_suite suite; /* KF_SUITE_DEFAULT: the policy's */
     enum kf_commitment_policy commitment_policy;
     uint32_t frame_length;    /* plaintext bytes of a frame, 1 to 2^32-1 */
     uint16_t max_edks;        /* fail if there would be more encrypted data keys; 0: no limit */
@@ -24,9 +24,11 @@ struct kf_encrypt_options {
     uint64_t timeout_ms;      /* limit for the wait for materials; 0: none */
 };
 
-#define KF_ENCRYPT_OPTIONS_INIT                                                                                        \
-    {sizeof(struct kf_encrypt_options), NULL, NULL, 0, KF_SUITE_DEFAULT, KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 4096, 0,    \
-     KF_LENGTH_UNKNOWN, 0}
+#define KF_ENCRYPT_OPTIONS_INIT                                               \
+    {                                                                         \
+        sizeof(struct kf_encrypt_options), NULL, NULL, 0, KF_SUITE_DEFAULT,   \
+            KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 4096, 0, KF_LENGTH_UNKNOWN, 0 \
+    }
 
 /*
  * Encrypts `plaintext` and answers the message in `*out`. Blocks while keys are fetched. `options` may be NULL for the

@@ -29,7 +29,13 @@ struct kf_raw_aes_keyring_options {
     struct kf_view wrapping_key;  /* 16, 24 or 32 bytes; copied, wiped with the keyring */
 };
 
-#define KF_RAW_AES_KEYRING_OPTIONS_INIT {sizeof(struct kf_raw_aes_keyring_options), {NULL, 0}, {NULL, 0}, {NULL, 0}}
+#define KF_RAW_AES_KEYRING_OPTIONS_INIT                                  \
+    {                                                                    \
+        sizeof(struct kf_raw_aes_keyring_options), {NULL, 0}, {NULL, 0}, \
+        {                                                                \
+            NULL, 0                                                      \
+        }                                                                \
+    }
 
 /* Errors: KF_E_USAGE, KF_E_NO_MEMORY. The caller owns one reference of `*out`. */
 KF_CODE kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *options, struct kf_error *error,
@@ -40,8 +46,8 @@ KF_CODE kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *options,
  * decryption the first one that can unwraps it, generator first. Takes references of its own. At least one keyring is
  * needed. Errors: KF_E_USAGE, KF_E_NO_MEMORY. (S: framework/multi-keyring.md)
  */
-KF_CODE kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children, size_t child_count,
-                             struct kf_error *error, struct kf_keyring **out);
+KF_CODE kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children,
+                             size_t child_count, struct kf_error *error, struct kf_keyring **out);
 
 /* ---- Keyrings of your own ---- */
 
@@ -61,17 +67,18 @@ struct kf_keyring_vtable {
      * Wraps the data key of `materials`, or makes one (kf_suite_info says its length) and wraps that. Called again with
      * the same arguments while it answers KF_PENDING. KF_OK needs at least one EDK and a data key. `error` is never NULL.
      */
-    enum kf_code (*on_encrypt)(void *self, struct kf_call *call, const struct kf_encryption_materials *materials,
-                               struct kf_error *error, struct kf_wrapped *out);
+    enum kf_code (*on_encrypt)(void *self, struct kf_call *call,
+                               const struct kf_encryption_materials *materials, struct kf_error *error,
+                               struct kf_wrapped *out);
 
     /*
      * Unwraps one of `edks`, trying each that may be meant for this keyring until one works, and writes the data key
      * to `*out`. KF_E_KEYS if none works, with a sentence that says why. `materials` have no data key yet; the EDKs and
      * the materials live until the call ends.
      */
-    enum kf_code (*on_decrypt)(void *self, struct kf_call *call, const struct kf_decryption_materials *materials,
-                               const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
-                               struct kf_data_key *out);
+    enum kf_code (*on_decrypt)(void *self, struct kf_call *call,
+                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                               size_t edk_count, struct kf_error *error, struct kf_data_key *out);
 
     void (*destroy)(void *self); /* at the last release, on whatever thread that is; may be NULL */
 };

@@ -41,11 +41,11 @@ struct kf_data_key {
  * (S: framework/cmm-interface.md#encryption-materials-request)
  */
 struct kf_encryption_request {
-    size_t size;                                            /* sizeof(struct kf_encryption_request) */
-    enum kf_suite suite;                                    /* KF_SUITE_DEFAULT: the policy's */
+    size_t size;         /* sizeof(struct kf_encryption_request) */
+    enum kf_suite suite; /* KF_SUITE_DEFAULT: the policy's */
     enum kf_commitment_policy commitment_policy;
     const struct kf_encryption_context *encryption_context; /* NULL: empty */
-    const struct kf_view *required_keys;                    /* keys of the context to authenticate but not to store */
+    const struct kf_view *required_keys; /* keys of the context to authenticate but not to store */
     size_t required_key_count;
     uint64_t plaintext_bound; /* at most so many bytes, or KF_LENGTH_UNKNOWN */
     uint16_t max_edks;        /* 0: no limit */
@@ -53,13 +53,14 @@ struct kf_encryption_request {
 
 /* What a CMM is asked for decryption, likewise. (S: framework/cmm-interface.md#decrypt-materials-request) */
 struct kf_decryption_request {
-    size_t size;     /* sizeof(struct kf_decryption_request) */
+    size_t size; /* sizeof(struct kf_decryption_request) */
     enum kf_suite suite;
     enum kf_commitment_policy commitment_policy;
-    const struct kf_encryption_context *encryption_context;            /* stored in the message; NULL: empty */
-    const struct kf_encryption_context *reproduced_encryption_context; /* brought by the caller; NULL: empty */
+    const struct kf_encryption_context *encryption_context; /* stored in the message; NULL: empty */
+    const struct kf_encryption_context
+        *reproduced_encryption_context; /* brought by the caller; NULL: empty */
     const struct kf_edk *edks;
-    size_t edk_count; /* at least 1 */
+    size_t edk_count;  /* at least 1 */
     uint16_t max_edks; /* 0: no limit */
 };
 
@@ -70,15 +71,16 @@ KF_API struct kf_encryption_materials *kf_encryption_materials_ref(struct kf_enc
 KF_API void kf_encryption_materials_unref(struct kf_encryption_materials *materials); /* NULL is allowed */
 KF_API enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials *materials);
 /* The whole context, required pairs and public key included; lives as long as the materials. */
-KF_API const struct kf_encryption_context *
-kf_encryption_materials_encryption_context(const struct kf_encryption_materials *materials);
+KF_API const struct kf_encryption_context *kf_encryption_materials_encryption_context(
+    const struct kf_encryption_materials *materials);
 /* The pairs that are authenticated but not stored. */
-KF_API const struct kf_encryption_context *
-kf_encryption_materials_required_context(const struct kf_encryption_materials *materials);
+KF_API const struct kf_encryption_context *kf_encryption_materials_required_context(
+    const struct kf_encryption_materials *materials);
 /* The data key, length 0 if there is none yet. A secret: do not copy it needlessly. */
 KF_API struct kf_view kf_encryption_materials_data_key(const struct kf_encryption_materials *materials);
 KF_API size_t kf_encryption_materials_edk_count(const struct kf_encryption_materials *materials);
-KF_API struct kf_edk kf_encryption_materials_edk(const struct kf_encryption_materials *materials, size_t index);
+KF_API struct kf_edk kf_encryption_materials_edk(const struct kf_encryption_materials *materials,
+                                                 size_t index);
 
 /* Decryption materials, likewise. */
 struct kf_decryption_materials;
@@ -87,10 +89,10 @@ KF_API struct kf_decryption_materials *kf_decryption_materials_ref(struct kf_dec
 KF_API void kf_decryption_materials_unref(struct kf_decryption_materials *materials); /* NULL is allowed */
 KF_API enum kf_suite kf_decryption_materials_suite(const struct kf_decryption_materials *materials);
 /* The whole context: what the message stores and what the caller reproduced. */
-KF_API const struct kf_encryption_context *
-kf_decryption_materials_encryption_context(const struct kf_decryption_materials *materials);
-KF_API const struct kf_encryption_context *
-kf_decryption_materials_required_context(const struct kf_decryption_materials *materials);
+KF_API const struct kf_encryption_context *kf_decryption_materials_encryption_context(
+    const struct kf_decryption_materials *materials);
+KF_API const struct kf_encryption_context *kf_decryption_materials_required_context(
+    const struct kf_decryption_materials *materials);
 KF_API struct kf_view kf_decryption_materials_data_key(const struct kf_decryption_materials *materials);
 
 #ifdef __cplusplus

@@ -30,15 +30,17 @@ enum kf_code {
     KF_WANT_INPUT = 2,  /* give more input, or say that it ends */
     KF_WANT_OUTPUT = 3, /* give more room for output */
 
-    KF_E_USAGE = -200,     /* the call was wrong: an argument out of bounds, a missing option, a wrong order of calls */
-    KF_E_POLICY = -201,    /* refused by a policy: commitment, required context, unsigned-only, reserved names */
-    KF_E_FORKED = -202,    /* the operation began before a fork and can't go on in the child */
+    KF_E_USAGE =
+        -200, /* the call was wrong: an argument out of bounds, a missing option, a wrong order of calls */
+    KF_E_POLICY = -201, /* refused by a policy: commitment, required context, unsigned-only, reserved names */
+    KF_E_FORKED = -202, /* the operation began before a fork and can't go on in the child */
     KF_E_CLEANED_UP = -203, /* the operation was pending when kf_cleanup was called */
 
-    KF_E_MALFORMED = -300,  /* not a message, or one that breaks a rule of the format */
-    KF_E_TRUNCATED = -301,  /* the message ends too early */
-    KF_E_FORGED = -302,     /* a tag, commitment or signature does not match: the message was changed, or the key is wrong */
-    KF_E_TRAILING = -303,   /* bytes follow the end of the message */
+    KF_E_MALFORMED = -300, /* not a message, or one that breaks a rule of the format */
+    KF_E_TRUNCATED = -301, /* the message ends too early */
+    KF_E_FORGED =
+        -302, /* a tag, commitment or signature does not match: the message was changed, or the key is wrong */
+    KF_E_TRAILING = -303, /* bytes follow the end of the message */
 
     KF_E_KEYS = -400, /* no keyring could unwrap (or wrap) the data key */
 
@@ -57,15 +59,15 @@ enum kf_code {
 
 /* What the caller can do about an error. The numbers are also the exit statuses of the program. */
 enum kf_class {
-    KF_CLASS_OK = 0,       /* done, or flow */
-    KF_CLASS_USAGE = 2,    /* mend the call */
-    KF_CLASS_MESSAGE = 3,  /* discard the message */
-    KF_CLASS_KEYS = 4,     /* use other keys */
-    KF_CLASS_REMOTE = 5,   /* mend what the service complains of */
-    KF_CLASS_LIMIT = 6,    /* raise the limit, or send less */
-    KF_CLASS_SYSTEM = 7,   /* mend the machine */
-    KF_CLASS_BUG = 70,     /* report it */
-    KF_CLASS_RETRY = 75,   /* try again */
+    KF_CLASS_OK = 0,      /* done, or flow */
+    KF_CLASS_USAGE = 2,   /* mend the call */
+    KF_CLASS_MESSAGE = 3, /* discard the message */
+    KF_CLASS_KEYS = 4,    /* use other keys */
+    KF_CLASS_REMOTE = 5,  /* mend what the service complains of */
+    KF_CLASS_LIMIT = 6,   /* raise the limit, or send less */
+    KF_CLASS_SYSTEM = 7,  /* mend the machine */
+    KF_CLASS_BUG = 70,    /* report it */
+    KF_CLASS_RETRY = 75,  /* try again */
 };
 
 /* The class of `code`; KF_CLASS_OK for every non-negative code. */
@@ -80,7 +82,13 @@ struct kf_error {
     char text[508]; /* one sentence or more, UTF-8, NUL-terminated, never a secret */
 };
 
-#define KF_ERROR_INIT {KF_OK, {0}}
+#define KF_ERROR_INIT \
+    {                 \
+        KF_OK,        \
+        {             \
+            0         \
+        }             \
+    }
 
 /*
  * Writes `code` and a printf-style sentence into `error` and returns `code`, so that a keyring or CMM can say
@@ -117,7 +125,10 @@ struct kf_buf {
     size_t capacity; /* bytes allocated */
 };
 
-#define KF_BUF_INIT {NULL, 0, 0}
+#define KF_BUF_INIT \
+    {               \
+        NULL, 0, 0  \
+    }
 
 /* Wipes and frees what `buf` holds and sets it to KF_BUF_INIT. */
 KF_API void kf_buf_free(struct kf_buf *buf);

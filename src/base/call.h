@@ -13,9 +13,9 @@
 struct kfi_flight;
 
 struct kf_call {
-    struct kf_call *root; /* itself for the root, which alone uses the next three */
-    struct kf_waker driver;       /* who is told that polling is worth while */
-    struct kf_call_waker *waker;  /* made at the first request for it */
+    struct kf_call *root;            /* itself for the root, which alone uses the next three */
+    struct kf_waker driver;          /* who is told that polling is worth while */
+    struct kf_call_waker *waker;     /* made at the first request for it */
     const struct kfi_flight *flight; /* the fetch that this call is, or NULL */
 
     void *state;

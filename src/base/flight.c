@@ -84,8 +84,9 @@ static bool step(struct kfi_flight *flight, bool stop)
 {
     flight->outer = polled_here;
     polled_here = flight;
-    enum kf_code code = stop ? kf_error_set(&flight->error, KF_E_CLEANED_UP, "The library was cleaned up "
-                                                                             "(kf_cleanup) before the fetch was done.")
+    enum kf_code code = stop ? kf_error_set(&flight->error, KF_E_CLEANED_UP,
+                                            "The library was cleaned up "
+                                            "(kf_cleanup) before the fetch was done.")
                              : flight->class->poll(flight, &flight->error, &flight->result);
     polled_here = flight->outer;
 
@@ -141,8 +142,8 @@ void kfi_flight_deliver(struct kfi_list *seated)
     }
 }
 
-bool kfi_flight_encloses(const struct kf_call *call, bool (*match)(const struct kfi_flight *flight, const void *what),
-                         const void *what)
+bool kfi_flight_encloses(const struct kf_call *call,
+                         bool (*match)(const struct kfi_flight *flight, const void *what), const void *what)
 {
     if (call->root->flight != NULL && match(call->root->flight, what))
         return true;

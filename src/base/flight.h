@@ -53,9 +53,9 @@ struct kfi_flight {
 
 /* A caller's place in a flight. */
 struct kfi_seat {
-    struct kfi_refs refs; /* the caller has one; the list of the seated has one */
-    struct kfi_link link; /* in flight->seated until the landing; under the owner's lock */
-    struct kfi_flight *flight;    /* a reference */
+    struct kfi_refs refs;        /* the caller has one; the list of the seated has one */
+    struct kfi_link link;        /* in flight->seated until the landing; under the owner's lock */
+    struct kfi_flight *flight;   /* a reference */
     struct kf_call_waker *waker; /* the caller's, a reference */
 };
 
@@ -93,7 +93,7 @@ void kfi_flight_deliver(struct kfi_list *seated);
  * Whether somebody who asks through `call` on this thread is inside a fetch for which `match` holds: then waiting for
  * that fetch would be waiting for himself.
  */
-bool kfi_flight_encloses(const struct kf_call *call, bool (*match)(const struct kfi_flight *flight, const void *what),
-                         const void *what);
+bool kfi_flight_encloses(const struct kf_call *call,
+                         bool (*match)(const struct kfi_flight *flight, const void *what), const void *what);
 
 #endif

@@ -17,7 +17,7 @@ struct kfi_list {
 };
 
 /* The struct of `type` whose member `member` is at `link`. */
-#define KFI_CONTAINER(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define KFI_CONTAINER(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 static inline void kfi_list_init(struct kfi_list *list)
 {

@@ -29,8 +29,9 @@ static atomic_bool allocator_used;
 
 enum kf_code kf_allocator_set(const struct kf_allocator *replacement)
 {
-    if (replacement == NULL || replacement->size < sizeof(struct kf_allocator) || replacement->allocate == NULL ||
-        replacement->release == NULL || atomic_load_explicit(&allocator_used, memory_order_relaxed))
+    if (replacement == NULL || replacement->size < sizeof(struct kf_allocator) ||
+        replacement->allocate == NULL || replacement->release == NULL ||
+        atomic_load_explicit(&allocator_used, memory_order_relaxed))
         return KF_E_USAGE;
     allocator = *replacement;
     return KF_OK;

@@ -22,9 +22,10 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation)
     if (operation->error.code < KF_OK)
         return operation->error.code;
     if (operation->generation != kfi_fork_generation())
-        return kf_error_set(&operation->error, KF_E_FORKED,
-                            "This operation began before a fork and can't go on in the child: the same message id and "
-                            "key would carry two messages. Begin a new one.");
+        return kf_error_set(
+            &operation->error, KF_E_FORKED,
+            "This operation began before a fork and can't go on in the child: the same message id and "
+            "key would carry two messages. Begin a new one.");
     return KF_OK;
 }
 
@@ -55,7 +56,8 @@ void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker 
 enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code)
 {
     if (code == KF_PENDING && operation->deadline != KF_NO_DEADLINE && kfi_now_ms() >= operation->deadline)
-        code = kf_error_set(&operation->error, KF_E_TIMEOUT, "No key was there within %llu ms (option timeout_ms).",
+        code = kf_error_set(&operation->error, KF_E_TIMEOUT,
+                            "No key was there within %llu ms (option timeout_ms).",
                             (unsigned long long)operation->timeout_ms);
     if (code != KF_PENDING) {
         kfi_call_end(&operation->call);
@@ -95,8 +97,8 @@ bool kfi_outlet_drain(struct kfi_outlet *outlet, struct kf_io *io)
     return true;
 }
 
-enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_t length, struct kf_error *error,
-                              uint8_t **out)
+enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_t length,
+                              struct kf_error *error, uint8_t **out)
 {
     if (outlet->waiting.length == 0 && io->out_room - io->out_used >= length) {
         *out = io->out + io->out_used;

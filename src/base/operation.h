@@ -11,7 +11,8 @@
 struct kfi_operation {
     unsigned generation; /* of the process it began in */
     uint64_t timeout_ms; /* for the wait; 0: none */
-    uint64_t deadline;   /* from the first poll on; KF_NO_DEADLINE before it, after the wait and without a limit */
+    uint64_t
+        deadline; /* from the first poll on; KF_NO_DEADLINE before it, after the wait and without a limit */
     struct kf_call call; /* the root of what it waits for */
     struct kf_error error;
 };
@@ -49,7 +50,7 @@ struct kfi_outlet {
 bool kfi_outlet_drain(struct kfi_outlet *outlet, struct kf_io *io);
 
 /* `length` bytes to be written by the caller at once: in the output if there is room and nothing waits, else among what waits. */
-enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_t length, struct kf_error *error,
-                              uint8_t **out);
+enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_t length,
+                              struct kf_error *error, uint8_t **out);
 
 #endif

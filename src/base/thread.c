@@ -149,7 +149,8 @@ static void *thread_main(void *unused)
 static enum kf_code ensure_running_locked(struct kf_error *error)
 {
     if (internal.stopping)
-        return kf_error_set(error, KF_E_CLEANED_UP, "The library is being cleaned up (kf_cleanup was called).");
+        return kf_error_set(error, KF_E_CLEANED_UP,
+                            "The library is being cleaned up (kf_cleanup was called).");
     if (internal.running)
         return KF_OK;
     /* Signals are the application's: the thread inherits a mask that blocks them all. */
@@ -159,7 +160,8 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
     int failure = pthread_create(&internal.id, NULL, thread_main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure != 0)
-        return kf_error_set(error, KF_E_SYSTEM, "The internal thread can't be started: %s.", strerror(failure));
+        return kf_error_set(error, KF_E_SYSTEM, "The internal thread can't be started: %s.",
+                            strerror(failure));
     internal.running = true;
     return KF_OK;
 }
@@ -220,7 +222,8 @@ void kfi_task_wake(void *context)
     unlock();
 }
 
-enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker, struct kf_error *error)
+enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
+                           struct kf_error *error)
 {
     kfi_timer_cancel(timer);
     lock();

@@ -21,8 +21,14 @@ void kfi_thread_poke(void);
  * run it inline and then either keeps it for good or hands it over to the internal thread.
  */
 struct kfi_task {
-    struct kfi_link link; /* in the queue of those to run, or of the idle; under the thread's lock, as is the state */
-    enum { KFI_TASK_RUNNING, KFI_TASK_RUNNING_WOKEN, KFI_TASK_IDLE, KFI_TASK_QUEUED } state;
+    struct kfi_link
+        link; /* in the queue of those to run, or of the idle; under the thread's lock, as is the state */
+    enum {
+        KFI_TASK_RUNNING,
+        KFI_TASK_RUNNING_WOKEN,
+        KFI_TASK_IDLE,
+        KFI_TASK_QUEUED
+    } state;
 
     /*
      * Runs it on the internal thread; true if it is finished (and may be gone). With `stop` it has to finish: the
@@ -47,14 +53,16 @@ void kfi_task_wake(void *task);
 
 /* Wakes a place at a time. Zero-initialised it is off. Its links are under the thread's lock. */
 struct kfi_timer {
-    uint64_t when;                /* by kfi_now_ms */
-    struct kf_call_waker *waker;  /* a reference, while it is on */
-    unsigned generation;          /* of the process that set it */
-    struct kfi_timer *child, *next, *previous; /* in the heap: first child; siblings; previous sibling or parent */
+    uint64_t when;               /* by kfi_now_ms */
+    struct kf_call_waker *waker; /* a reference, while it is on */
+    unsigned generation;         /* of the process that set it */
+    struct kfi_timer *child, *next,
+        *previous; /* in the heap: first child; siblings; previous sibling or parent */
 };
 
 /* Sets the timer, replacing its former time. Takes a reference of `waker`. Errors: KF_E_SYSTEM, KF_E_CLEANED_UP. */
-enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker, struct kf_error *error);
+enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
+                           struct kf_error *error);
 
 /* Turns it off, if it is on. */
 void kfi_timer_cancel(struct kfi_timer *timer);

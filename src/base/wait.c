@@ -39,9 +39,10 @@ static void sleep_until_woken(struct sleeper *sleeper, uint64_t ms)
 enum kf_code kfi_wait(const struct kfi_pollable *kind, void *operation, struct kf_error *error)
 {
     if (kfi_thread_is_internal())
-        return kf_error_set(error, KF_E_USAGE,
-                            "A blocking call was made from inside a fetch, on the internal thread, where nothing may "
-                            "block: pass a waker and poll.");
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "A blocking call was made from inside a fetch, on the internal thread, where nothing may "
+            "block: pass a waker and poll.");
     struct sleeper sleeper = {.woken = false};
     pthread_mutex_init(&sleeper.lock, NULL);
     kfi_condition_init(&sleeper.changed);

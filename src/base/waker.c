@@ -11,9 +11,9 @@
 
 struct kf_call_waker {
     struct kfi_refs refs;
-    unsigned generation; /* of the process that made it: in a child nobody is left to wake or to wait for */
-    pthread_mutex_t lock; /* guards what follows; a leaf, never held while a waker runs */
-    pthread_cond_t idle;  /* running became 0 */
+    unsigned generation;   /* of the process that made it: in a child nobody is left to wake or to wait for */
+    pthread_mutex_t lock;  /* guards what follows; a leaf, never held while a waker runs */
+    pthread_cond_t idle;   /* running became 0 */
     struct kf_waker waker; /* wake is NULL: none */
     unsigned running;      /* threads inside waker.wake */
 };

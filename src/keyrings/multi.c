@@ -39,7 +39,8 @@ static void encryption_drop(void *state)
     kfi_free(encryption);
 }
 
-static struct encryption *encryption_new(const struct multi *self, const struct kf_encryption_materials *materials)
+static struct encryption *encryption_new(const struct multi *self,
+                                         const struct kf_encryption_materials *materials)
 {
     struct encryption *encryption = kfi_alloc_zeroed(sizeof *encryption + self->count * sizeof(struct part));
     if (encryption == NULL)
@@ -58,12 +59,13 @@ static enum kf_code wrap(const struct multi *self, struct kf_call *call, size_t 
     struct part *part = &encryption->parts[index];
     if (part->done)
         return KF_OK;
-    enum kf_code code = kf_keyring_on_encrypt(self->keyrings[index], kf_call_child(call, index), materials, error,
-                                              &part->wrapped);
+    enum kf_code code = kf_keyring_on_encrypt(self->keyrings[index], kf_call_child(call, index), materials,
+                                              error, &part->wrapped);
     if (code == KF_OK && part->wrapped.edks.count == 0)
-        code = kf_error_set(error, KF_E_KEYS,
-                            "Keyring %zu of the multi-keyring wrapped no data key: it could not decrypt the message.",
-                            index + 1);
+        code = kf_error_set(
+            error, KF_E_KEYS,
+            "Keyring %zu of the multi-keyring wrapped no data key: it could not decrypt the message.",
+            index + 1);
     part->done = code == KF_OK;
     return code;
 }
@@ -82,10 +84,11 @@ static enum kf_code generate(const struct multi *self, struct kf_call *call,
     if (data_key->length == 0 && self->has_generator)
         data_key = &encryption->parts[0].wrapped.data_key;
     if (data_key->length == 0)
-        return kf_error_set(error, KF_E_KEYS,
-                            self->has_generator
-                                ? "The generator of the multi-keyring made no data key."
-                                : "A multi-keyring without a generator can't make a data key, only wrap one.");
+        return kf_error_set(
+            error, KF_E_KEYS,
+            self->has_generator
+                ? "The generator of the multi-keyring made no data key."
+                : "A multi-keyring without a generator can't make a data key, only wrap one.");
     encryption->with_key = kfi_encryption_materials_with_key(materials, data_key);
     if (encryption->with_key == NULL)
         return kfi_no_memory(error);
@@ -95,7 +98,8 @@ static enum kf_code generate(const struct multi *self, struct kf_call *call,
 }
 
 static enum kf_code put_together(const struct multi *self, const struct kf_encryption_materials *materials,
-                                 struct encryption *encryption, struct kf_error *error, struct kf_wrapped *out)
+                                 struct encryption *encryption, struct kf_error *error,
+                                 struct kf_wrapped *out)
 {
     enum kf_code code = KF_OK;
     if (materials->data_key.length == 0) {
@@ -107,8 +111,9 @@ static enum kf_code put_together(const struct multi *self, const struct kf_encry
     return code;
 }
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call, const struct kf_encryption_materials *materials,
-                               struct kf_error *error, struct kf_wrapped *out)
+static enum kf_code on_encrypt(void *context, struct kf_call *call,
+                               const struct kf_encryption_materials *materials, struct kf_error *error,
+                               struct kf_wrapped *out)
 {
     const struct multi *self = context;
     struct encryption *encryption = kf_call_state(call);
@@ -143,7 +148,8 @@ struct decryption {
 };
 
 /* Puts what keyring `index` said behind what those before it said, as far as there is room. */
-static void collect(struct decryption *decryption, size_t index, enum kf_code code, const struct kf_error *error)
+static void collect(struct decryption *decryption, size_t index, enum kf_code code,
+                    const struct kf_error *error)
 {
     size_t used = strlen(decryption->error.text);
     snprintf(decryption->error.text + used, sizeof decryption->error.text - used, "%sKeyring %zu: %s",
@@ -153,9 +159,9 @@ static void collect(struct decryption *decryption, size_t index, enum kf_code co
         decryption->code = code;
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct kf_decryption_materials *materials,
-                               const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
-                               struct kf_data_key *out)
+static enum kf_code on_decrypt(void *context, struct kf_call *call,
+                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
 {
     const struct multi *self = context;
     struct decryption *decryption = kf_call_state(call);
@@ -167,9 +173,9 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct
         kf_call_state_set(call, decryption, kfi_free);
     }
     for (; decryption->next < self->count; decryption->next++) {
-        enum kf_code code = kf_keyring_on_decrypt(self->keyrings[decryption->next],
-                                                  kf_call_child(call, decryption->next), materials, edks, edk_count,
-                                                  error, out);
+        enum kf_code code =
+            kf_keyring_on_decrypt(self->keyrings[decryption->next], kf_call_child(call, decryption->next),
+                                  materials, edks, edk_count, error, out);
         if (code == KF_OK || code == KF_PENDING)
             return code;
         collect(decryption, decryption->next, code, error);
@@ -187,8 +193,8 @@ static void destroy(void *context)
     kfi_free(self);
 }
 
-enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children, size_t child_count,
-                                  struct kf_error *error, struct kf_keyring **out)
+enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children,
+                                  size_t child_count, struct kf_error *error, struct kf_keyring **out)
 {
     static const struct kf_keyring_vtable vtable = {
         .size = sizeof vtable,
@@ -200,7 +206,8 @@ enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyrin
     if (generator == NULL && child_count == 0)
         return kf_error_set(error, KF_E_USAGE, "A multi-keyring needs a generator or at least one child.");
     if (child_count > UINT16_MAX)
-        return kf_error_set(error, KF_E_USAGE, "A multi-keyring has at most 65535 children: a message holds no more keys.");
+        return kf_error_set(error, KF_E_USAGE,
+                            "A multi-keyring has at most 65535 children: a message holds no more keys.");
     for (size_t i = 0; i < child_count; i++) {
         if (children[i] == NULL)
             return kf_error_set(error, KF_E_USAGE, "Child %zu of the multi-keyring is NULL.", i);

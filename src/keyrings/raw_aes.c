@@ -17,8 +17,9 @@ struct raw_aes {
     size_t size; /* of all of it */
 };
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call, const struct kf_encryption_materials *materials,
-                               struct kf_error *error, struct kf_wrapped *out)
+static enum kf_code on_encrypt(void *context, struct kf_call *call,
+                               const struct kf_encryption_materials *materials, struct kf_error *error,
+                               struct kf_wrapped *out)
 {
     (void)call;
     const struct raw_aes *self = context;
@@ -80,9 +81,9 @@ static bool edk_is_ours(const struct raw_aes *self, const struct kf_edk *edk, st
     return same_name && same_tag && same_iv;
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct kf_decryption_materials *materials,
-                               const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
-                               struct kf_data_key *out)
+static enum kf_code on_decrypt(void *context, struct kf_call *call,
+                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
 {
     (void)call;
     const struct raw_aes *self = context;
@@ -90,7 +91,8 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct
     const struct kf_view aad = kfi_encryption_context_serialized(materials->context);
     size_t tried = 0;
     struct kfi_aead *aead;
-    enum kf_code code = kfi_aead_new(kf_view(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
+    enum kf_code code =
+        kfi_aead_new(kf_view(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
     if (code != KF_OK)
         return code;
     code = KF_E_FORGED;
@@ -102,7 +104,8 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct
         if (edks[i].ciphertext.length != length + KFI_TAG_LENGTH)
             continue;
         const uint8_t *ciphertext = edks[i].ciphertext.data;
-        code = kfi_aead_open(aead, iv.data, &aad, 1, ciphertext, length, ciphertext + length, error, out->bytes);
+        code =
+            kfi_aead_open(aead, iv.data, &aad, 1, ciphertext, length, ciphertext + length, error, out->bytes);
     }
     kfi_aead_free(aead);
     if (code == KF_OK)
@@ -110,16 +113,19 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call, const struct
     if (code != KF_E_FORGED)
         return code;
     if (tried == 0)
-        return kf_error_set(error, KF_E_KEYS,
-                            "None of the %zu encrypted data keys was made for the raw AES key \"%.*s\" in namespace "
-                            "\"%.*s\".",
-                            edk_count, (int)self->key_name.length, (const char *)self->key_name.data,
-                            (int)self->key_namespace.length, (const char *)self->key_namespace.data);
-    return kf_error_set(error, KF_E_KEYS,
-                        "The raw AES key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
-                        "for that name: it is another key of the same name, the encryption context differs, or they were changed.",
-                        (int)self->key_name.length, (const char *)self->key_name.data,
-                        (int)self->key_namespace.length, (const char *)self->key_namespace.data, tried);
+        return kf_error_set(
+            error, KF_E_KEYS,
+            "None of the %zu encrypted data keys was made for the raw AES key \"%.*s\" in namespace "
+            "\"%.*s\".",
+            edk_count, (int)self->key_name.length, (const char *)self->key_name.data,
+            (int)self->key_namespace.length, (const char *)self->key_namespace.data);
+    return kf_error_set(
+        error, KF_E_KEYS,
+        "The raw AES key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
+        "for that name: it is another key of the same name, the encryption context differs, or they were "
+        "changed.",
+        (int)self->key_name.length, (const char *)self->key_name.data, (int)self->key_namespace.length,
+        (const char *)self->key_namespace.data, tried);
 }
 
 static void destroy(void *context)
@@ -134,14 +140,18 @@ static enum kf_code options_check(const struct kf_raw_aes_keyring_options *optio
     const struct kf_view name_space = options->key_namespace;
     size_t key_length = options->wrapping_key.length;
     if (key_length != 16 && key_length != 24 && key_length != 32)
-        return kf_error_set(error, KF_E_USAGE, "A wrapping key for AES has 16, 24 or 32 bytes, not %zu.", key_length);
+        return kf_error_set(error, KF_E_USAGE, "A wrapping key for AES has 16, 24 or 32 bytes, not %zu.",
+                            key_length);
     if (name_space.length > UINT16_MAX || options->key_name.length > UINT16_MAX - INFO_TAIL_LENGTH)
         return kf_error_set(error, KF_E_USAGE, "The namespace or the name of a raw AES key is too long.");
     if (!kfi_view_is_utf8(name_space) || !kfi_view_is_utf8(options->key_name))
-        return kf_error_set(error, KF_E_USAGE, "The namespace and the name of a raw AES key have to be UTF-8.");
+        return kf_error_set(error, KF_E_USAGE,
+                            "The namespace and the name of a raw AES key have to be UTF-8.");
     /* (S: framework/keyring-interface.md#key-provider-id) */
-    if (name_space.length >= sizeof reserved - 1 && memcmp(name_space.data, reserved, sizeof reserved - 1) == 0)
-        return kf_error_set(error, KF_E_USAGE, "Namespaces that begin with \"aws-kms\" are reserved for AWS KMS.");
+    if (name_space.length >= sizeof reserved - 1 &&
+        memcmp(name_space.data, reserved, sizeof reserved - 1) == 0)
+        return kf_error_set(error, KF_E_USAGE,
+                            "Namespaces that begin with \"aws-kms\" are reserved for AWS KMS.");
     return KF_OK;
 }
 

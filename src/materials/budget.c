@@ -15,7 +15,8 @@ bool kfi_budget_fits(const struct kfi_budget *budget, const struct kfi_limits *l
     uint64_t max_messages = least(budget->limits.max_messages, limits->max_messages);
     uint64_t max_bytes = least(budget->limits.max_bytes, limits->max_bytes);
     /* Written so that nothing can overflow. An asker's limits may be below what was used already. */
-    return budget->messages < max_messages && budget->bytes <= max_bytes && length <= max_bytes - budget->bytes;
+    return budget->messages < max_messages && budget->bytes <= max_bytes &&
+           length <= max_bytes - budget->bytes;
 }
 
 void kfi_budget_charge(struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length)

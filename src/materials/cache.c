@@ -21,7 +21,8 @@
 
 struct bucket {
     struct kfi_list entries; /* of struct entry, by in_bucket */
-    struct kfi_list flights; /* of struct fetch, by in_bucket; those that have messages left, the oldest first */
+    struct kfi_list
+        flights; /* of struct fetch, by in_bucket; those that have messages left, the oldest first */
 };
 
 struct kf_cache {
@@ -31,7 +32,8 @@ struct kf_cache {
     size_t bucket_count; /* a power of 2 */
     struct bucket *buckets;
 
-    pthread_mutex_t lock; /* guards what follows, the buckets' lists, entries, and flights' seats and budgets; a leaf */
+    pthread_mutex_t
+        lock; /* guards what follows, the buckets' lists, entries, and flights' seats and budgets; a leaf */
     struct kfi_list by_use; /* of struct entry, the one used last in front */
     uint64_t opened;        /* flights ever opened: their order */
     uint64_t clearings;     /* how often the cache was cleared */
@@ -60,8 +62,9 @@ struct fetch {
 
     /* Under the cache's lock. */
     struct kfi_link in_bucket;
-    uint64_t order;     /* of opening */
-    uint64_t clearings; /* at the opening: if there were more since, it is barred from new seats and from becoming the entry */
+    uint64_t order; /* of opening */
+    uint64_t
+        clearings; /* at the opening: if there were more since, it is barred from new seats and from becoming the entry */
     size_t seated;
     struct kfi_budget budget;
 };
@@ -103,7 +106,8 @@ enum kf_code kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cac
 {
     *out = NULL;
     if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM, "The handler that keeps forked processes safe can't be registered.");
+        return kf_error_set(error, KF_E_SYSTEM,
+                            "The handler that keeps forked processes safe can't be registered.");
     struct kf_cache *cache = kfi_alloc_zeroed(sizeof *cache);
     if (cache == NULL)
         return kfi_no_memory(error);
@@ -186,7 +190,8 @@ static bool entry_expired(const struct entry *entry, uint64_t max_age_ms, uint64
  * Ends an entry, or what would have become one, and counts why: a budget that is used up is the reason even where
  * something else ends it.
  */
-static void entry_end_locked(struct kf_cache *cache, struct entry *entry, uint64_t *reason, struct kfi_list *garbage)
+static void entry_end_locked(struct kf_cache *cache, struct entry *entry, uint64_t *reason,
+                             struct kfi_list *garbage)
 {
     const struct kfi_budget *budget = &entry->budget;
     if (budget->messages >= budget->limits.max_messages)
@@ -212,7 +217,8 @@ static void entry_insert_locked(struct kf_cache *cache, struct bucket *bucket, s
     while (cache->stats.entries > cache->capacity) {
         struct entry *last = KFI_CONTAINER(kfi_list_last(&cache->by_use), struct entry, by_use);
         bool expired = entry_expired(last, last->budget.limits.max_age_ms, entry->landed_at);
-        entry_end_locked(cache, last, expired ? &cache->stats.ended_age : &cache->stats.ended_capacity, garbage);
+        entry_end_locked(cache, last, expired ? &cache->stats.ended_age : &cache->stats.ended_capacity,
+                         garbage);
     }
 }
 
@@ -229,8 +235,8 @@ static void fetch_insert_locked(struct kf_cache *cache, struct fetch *fetch)
     kfi_link_insert_after(place->previous, &fetch->in_bucket);
 }
 
-static void fetch_seat_locked(struct kf_cache *cache, struct fetch *fetch, const struct kfi_cache_question *question,
-                              struct seat *seat)
+static void fetch_seat_locked(struct kf_cache *cache, struct fetch *fetch,
+                              const struct kfi_cache_question *question, struct seat *seat)
 {
     kfi_budget_charge(&fetch->budget, &question->limits, question->length);
     seat->length = question->length;
@@ -326,7 +332,8 @@ static void fetch_destroy(struct kfi_flight *flight)
 
 static struct fetch *fetch_new(struct kf_cache *cache, const struct kfi_cache_question *question)
 {
-    static const struct kfi_flight_class class = {.poll = fetch_poll, .land = fetch_land, .destroy = fetch_destroy};
+    static const struct kfi_flight_class class = {
+        .poll = fetch_poll, .land = fetch_land, .destroy = fetch_destroy};
     struct fetch *fetch = kfi_alloc_zeroed(sizeof *fetch);
     if (fetch == NULL)
         return NULL;
@@ -350,7 +357,13 @@ static struct fetch *fetch_new(struct kf_cache *cache, const struct kfi_cache_qu
 /* ---- Asking ---- */
 
 /* What a look at the cache came to. */
-enum look { HIT, COALESCED, OPENED, NEEDS_SEAT, NEEDS_FLIGHT };
+enum look {
+    HIT,
+    COALESCED,
+    OPENED,
+    NEEDS_SEAT,
+    NEEDS_FLIGHT
+};
 
 /* What was prepared outside the lock; what a look makes use of it takes away. */
 struct prepared {
@@ -359,8 +372,8 @@ struct prepared {
     struct kfi_list garbage;
 };
 
-static bool hit_locked(struct kf_cache *cache, struct bucket *bucket, const struct kfi_cache_question *question,
-                       struct prepared *prepared, void **value)
+static bool hit_locked(struct kf_cache *cache, struct bucket *bucket,
+                       const struct kfi_cache_question *question, struct prepared *prepared, void **value)
 {
     struct entry *entry = entry_find_locked(bucket, &question->key);
     if (entry == NULL)
@@ -476,14 +489,15 @@ static bool is_asked(const struct kfi_flight *flight, const void *what)
     return fetch->cache == asked->cache && key_equal(&fetch->key, asked->key);
 }
 
-enum kf_code kfi_cache_ask(struct kf_cache *cache, struct kf_call *call, const struct kfi_cache_question *question,
-                           struct kf_error *error, void **value)
+enum kf_code kfi_cache_ask(struct kf_cache *cache, struct kf_call *call,
+                           const struct kfi_cache_question *question, struct kf_error *error, void **value)
 {
     const struct asked asked = {cache, &question->key};
     if (kfi_flight_encloses(call, is_asked, &asked))
-        return kf_error_set(error, KF_E_USAGE,
-                            "Inside the fetch of a key somebody asked the cache for that very key: a keyring or CMM must "
-                            "not encrypt with the CMM that waits for it.");
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "Inside the fetch of a key somebody asked the cache for that very key: a keyring or CMM must "
+            "not encrypt with the CMM that waits for it.");
 
     struct prepared prepared = {NULL, NULL, {{NULL, NULL}}};
     kfi_list_init(&prepared.garbage);
@@ -537,7 +551,8 @@ void kf_cache_clear(struct kf_cache *cache)
     lock(cache);
     cache->clearings++;
     for (struct kfi_link *link; (link = kfi_list_first(&cache->by_use)) != NULL;)
-        entry_end_locked(cache, KFI_CONTAINER(link, struct entry, by_use), &cache->stats.ended_cleared, &garbage);
+        entry_end_locked(cache, KFI_CONTAINER(link, struct entry, by_use), &cache->stats.ended_cleared,
+                         &garbage);
     for (size_t i = 0; i < cache->bucket_count; i++) {
         while (kfi_list_pop(&cache->buckets[i].flights) != NULL) {
         }

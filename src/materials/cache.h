@@ -48,8 +48,8 @@ struct kfi_cache_question {
  * Asks for materials and charges one use of them: KF_OK and a reference, or KF_PENDING: the caller is seated in a flight, `call` keeps
  * the seat (in its state) and is woken; dropping the call leaves the seat. Any other code is the fetch's.
  */
-enum kf_code kfi_cache_ask(struct kf_cache *cache, struct kf_call *call, const struct kfi_cache_question *question,
-                           struct kf_error *error, void **value);
+enum kf_code kfi_cache_ask(struct kf_cache *cache, struct kf_call *call,
+                           const struct kfi_cache_question *question, struct kf_error *error, void **value);
 
 /* Asks again for what kfi_cache_ask left pending in `call`. */
 enum kf_code kfi_cache_poll(struct kf_call *call, struct kf_error *error, void **value);

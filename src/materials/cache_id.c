@@ -37,7 +37,9 @@ static enum kf_code beside(const struct numbers *numbers, const struct kf_encryp
     uint8_t plain[1 + 4 + 2 + 8 + 8];
     struct kfi_writer writer = {plain, sizeof plain, false};
     kfi_write_u8(&writer, 1);
-    kfi_write_u32(&writer, (uint32_t)numbers->policy); /* all of it: a number that is no policy must not look like one */
+    kfi_write_u32(
+        &writer,
+        (uint32_t)numbers->policy); /* all of it: a number that is no policy must not look like one */
     kfi_write_u16(&writer, numbers->max_edks);
     kfi_write_u64(&writer, numbers->partition_length);
     kfi_write_u64(&writer, numbers->edks_length);

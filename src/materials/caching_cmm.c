@@ -25,9 +25,10 @@ static const char bypassing;
 
 static enum kf_code nested(struct kf_error *error)
 {
-    return kf_error_set(error, KF_E_USAGE,
-                        "The materials that this caching CMM fetched came out of a caching CMM already: a second one around "
-                        "it would multiply the limits. Put one caching CMM outermost, or use CMMs that make new materials.");
+    return kf_error_set(
+        error, KF_E_USAGE,
+        "The materials that this caching CMM fetched came out of a caching CMM already: a second one around "
+        "it would multiply the limits. Put one caching CMM outermost, or use CMMs that make new materials.");
 }
 
 /* ---- Encryption ---- */
@@ -81,21 +82,23 @@ static void encryption_request_free(void *request)
     kfi_free(copy);
 }
 
-static enum kf_code encryption_fetch(void *request, struct kf_call *call, struct kf_error *error, void **value)
+static enum kf_code encryption_fetch(void *request, struct kf_call *call, struct kf_error *error,
+                                     void **value)
 {
     struct encryption_copy *copy = request;
     struct kf_encryption_materials *materials;
-    enum kf_code code = kf_cmm_get_encryption_materials(copy->backing, kf_call_child(call, 0), &copy->request, error,
-                                                        &materials);
+    enum kf_code code = kf_cmm_get_encryption_materials(copy->backing, kf_call_child(call, 0), &copy->request,
+                                                        error, &materials);
     if (code != KF_OK)
         return code;
     if (atomic_exchange_explicit(&materials->cached, true, memory_order_relaxed))
         code = nested(error);
     else if (!materials->suite->info.derives)
-        code = kf_error_set(error, KF_E_POLICY,
-                            "The backing CMM chose suite %04x unasked; without a key derivation its keys must not be "
-                            "shared. Name that suite in the request, and the cache is bypassed.",
-                            (unsigned)materials->suite->info.id);
+        code = kf_error_set(
+            error, KF_E_POLICY,
+            "The backing CMM chose suite %04x unasked; without a key derivation its keys must not be "
+            "shared. Name that suite in the request, and the cache is bypassed.",
+            (unsigned)materials->suite->info.id);
     if (code != KF_OK) {
         kf_encryption_materials_unref(materials);
         return code;
@@ -127,7 +130,8 @@ static enum kf_code encryption_bypass(struct caching_cmm *self, struct kf_call *
                                       const struct kf_encryption_request *request, struct kf_error *error,
                                       struct kf_encryption_materials **out)
 {
-    enum kf_code code = kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), request, error, out);
+    enum kf_code code =
+        kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), request, error, out);
     if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
         kf_encryption_materials_unref(*out);
         *out = NULL;
@@ -147,8 +151,8 @@ static bool encryption_bypasses(const struct caching_cmm *self, const struct kf_
 }
 
 static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
-                                             const struct kf_encryption_request *request, struct kf_error *error,
-                                             struct kf_encryption_materials **out)
+                                             const struct kf_encryption_request *request,
+                                             struct kf_error *error, struct kf_encryption_materials **out)
 {
     struct caching_cmm *self = context;
     void *value = NULL;
@@ -223,7 +227,8 @@ static void *decryption_request_copy(const void *context)
     return copy;
 }
 
-static enum kf_code decryption_fetch(void *request, struct kf_call *call, struct kf_error *error, void **value)
+static enum kf_code decryption_fetch(void *request, struct kf_call *call, struct kf_error *error,
+                                     void **value)
 {
     struct decryption_copy *copy = request;
     struct kf_decryption_materials *materials;
@@ -276,8 +281,9 @@ static bool decryption_bypasses(const struct kf_decryption_request *request)
     return suite == NULL || !suite->info.derives;
 }
 
-static enum kf_code decrypt_materials(void *context, struct kf_call *call, const struct kf_decryption_request *request,
-                                      struct kf_error *error, struct kf_decryption_materials **out)
+static enum kf_code decrypt_materials(void *context, struct kf_call *call,
+                                      const struct kf_decryption_request *request, struct kf_error *error,
+                                      struct kf_decryption_materials **out)
 {
     struct caching_cmm *self = context;
     void *value = NULL;
@@ -323,7 +329,8 @@ static enum kf_code options_check(const struct kf_caching_cmm_options *options, 
     if (options->cache == NULL)
         return kf_error_set(error, KF_E_USAGE, "A caching CMM needs a cache (option cache).");
     if ((options->cmm == NULL) == (options->keyring == NULL))
-        return kf_error_set(error, KF_E_USAGE, "A caching CMM needs either a CMM or a keyring behind it, not both.");
+        return kf_error_set(error, KF_E_USAGE,
+                            "A caching CMM needs either a CMM or a keyring behind it, not both.");
     if (options->max_age_ms == 0)
         return kf_error_set(error, KF_E_USAGE, "max_age_ms has to be given, and is at least 1.");
     if (options->max_messages == 0 || options->max_messages > KF_MAX_MESSAGES_LIMIT)
@@ -363,7 +370,8 @@ static enum kf_code self_new(const struct kf_caching_cmm_options *options, struc
     return KF_OK;
 }
 
-enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, struct kf_error *error, struct kf_cmm **out)
+enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, struct kf_error *error,
+                                struct kf_cmm **out)
 {
     static const struct kf_cmm_vtable vtable = {
         .size = sizeof vtable,

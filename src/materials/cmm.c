@@ -16,13 +16,15 @@ struct kf_cmm {
     void *self;
 };
 
-enum kf_code kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct kf_error *error, struct kf_cmm **out)
+enum kf_code kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct kf_error *error,
+                        struct kf_cmm **out)
 {
     *out = NULL;
     if (vtable == NULL || vtable->size < sizeof *vtable || vtable->get_encryption_materials == NULL ||
         vtable->decrypt_materials == NULL)
-        return kf_error_set(error, KF_E_USAGE,
-                            "The vtable of a CMM needs its size, get_encryption_materials and decrypt_materials.");
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "The vtable of a CMM needs its size, get_encryption_materials and decrypt_materials.");
     struct kf_cmm *cmm = kfi_alloc_zeroed(sizeof *cmm);
     if (cmm == NULL)
         return kfi_no_memory(error);
@@ -50,8 +52,8 @@ void kf_cmm_unref(struct kf_cmm *cmm)
 }
 
 enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call *call,
-                                             const struct kf_encryption_request *request, struct kf_error *error,
-                                             struct kf_encryption_materials **out)
+                                             const struct kf_encryption_request *request,
+                                             struct kf_error *error, struct kf_encryption_materials **out)
 {
     *out = NULL;
     if (call == NULL)
@@ -93,7 +95,8 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
     if (*out == NULL)
         return kf_error_set(error, KF_E_BUG, "A CMM answered without materials.");
     if ((*out)->suite->info.id != request->suite) {
-        code = kf_error_set(error, KF_E_BUG, "A CMM answered with materials for suite %04x to a message of suite %04x.",
+        code = kf_error_set(error, KF_E_BUG,
+                            "A CMM answered with materials for suite %04x to a message of suite %04x.",
                             (unsigned)(*out)->suite->info.id, (unsigned)request->suite);
         kf_decryption_materials_unref(*out);
         *out = NULL;

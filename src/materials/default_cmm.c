@@ -39,7 +39,8 @@ static enum kf_code encryption_fill(struct kf_encryption_materials *materials,
                                     const struct kf_encryption_request *request, struct kf_error *error)
 {
     if (kf_encryption_context_get(request->encryption_context, kf_view_text(KFI_PUBLIC_KEY_NAME), NULL))
-        return kf_error_set(error, KF_E_POLICY, "The encryption context already has a key \"%s\", which is reserved.",
+        return kf_error_set(error, KF_E_POLICY,
+                            "The encryption context already has a key \"%s\", which is reserved.",
                             KFI_PUBLIC_KEY_NAME);
     enum kf_code code = KF_OK;
     if (materials->suite->info.sign)
@@ -52,8 +53,9 @@ static enum kf_code encryption_fill(struct kf_encryption_materials *materials,
         materials->stored = kf_encryption_context_ref(materials->context);
         return KF_OK;
     }
-    return kfi_encryption_context_split(materials->context, request->required_keys, request->required_key_count, error,
-                                        &materials->required, &materials->stored);
+    return kfi_encryption_context_split(materials->context, request->required_keys,
+                                        request->required_key_count, error, &materials->required,
+                                        &materials->stored);
 }
 
 static enum kf_code encryption_begin(const struct kf_encryption_request *request, struct kf_error *error,
@@ -92,10 +94,12 @@ static enum kf_code encryption_complete(struct encryption *encryption, struct kf
 {
     struct kf_encryption_materials *materials = encryption->materials;
     if (encryption->wrapped.data_key.length == 0)
-        return kf_error_set(error, KF_E_KEYS,
-                            "The keyring made no data key: the first keyring has to be one that can generate.");
+        return kf_error_set(
+            error, KF_E_KEYS,
+            "The keyring made no data key: the first keyring has to be one that can generate.");
     if (encryption->wrapped.edks.count == 0)
-        return kf_error_set(error, KF_E_KEYS, "The keyring wrapped no data key: there is nothing to decrypt with.");
+        return kf_error_set(error, KF_E_KEYS,
+                            "The keyring wrapped no data key: there is nothing to decrypt with.");
     enum kf_code code = kfi_edk_list_move(&materials->edks, &encryption->wrapped.edks, error);
     if (code != KF_OK)
         return code;
@@ -106,8 +110,8 @@ static enum kf_code encryption_complete(struct encryption *encryption, struct kf
 }
 
 static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
-                                             const struct kf_encryption_request *request, struct kf_error *error,
-                                             struct kf_encryption_materials **out)
+                                             const struct kf_encryption_request *request,
+                                             struct kf_error *error, struct kf_encryption_materials **out)
 {
     struct encryption *encryption = kf_call_state(call);
     if (encryption == NULL) {
@@ -138,20 +142,24 @@ static void decryption_drop(void *state)
 static enum kf_code decryption_fill(struct kf_decryption_materials *materials,
                                     const struct kf_decryption_request *request, struct kf_error *error)
 {
-    enum kf_code code = kfi_encryption_context_join(request->encryption_context, request->reproduced_encryption_context,
-                                                    error, &materials->context, &materials->required);
+    enum kf_code code =
+        kfi_encryption_context_join(request->encryption_context, request->reproduced_encryption_context,
+                                    error, &materials->context, &materials->required);
     if (code != KF_OK)
         return code;
     struct kf_view public_key;
-    bool has_key = kf_encryption_context_get(materials->context, kf_view_text(KFI_PUBLIC_KEY_NAME), &public_key);
+    bool has_key =
+        kf_encryption_context_get(materials->context, kf_view_text(KFI_PUBLIC_KEY_NAME), &public_key);
     if (has_key != materials->suite->info.sign)
         return kf_error_set(error, KF_E_MALFORMED,
-                            has_key ? "The encryption context has a key \"%s\" although suite %04x does not sign."
-                                    : "The encryption context lacks the key \"%s\" that suite %04x signs by.",
+                            has_key
+                                ? "The encryption context has a key \"%s\" although suite %04x does not sign."
+                                : "The encryption context lacks the key \"%s\" that suite %04x signs by.",
                             KFI_PUBLIC_KEY_NAME, (unsigned)materials->suite->info.id);
     if (!has_key)
         return KF_OK;
-    return kfi_verification_key_parse(materials->suite->curve, public_key, error, &materials->verification_key);
+    return kfi_verification_key_parse(materials->suite->curve, public_key, error,
+                                      &materials->verification_key);
 }
 
 static enum kf_code decryption_begin(const struct kf_decryption_request *request, struct kf_error *error,
@@ -185,7 +193,8 @@ static enum kf_code decryption_complete(struct decryption *decryption, struct kf
 {
     struct kf_decryption_materials *materials = decryption->materials;
     if (decryption->data_key.length != materials->suite->info.data_key_length)
-        return kf_error_set(error, KF_E_KEYS, "The keyring unwrapped a data key of %zu bytes; suite %04x needs %zu.",
+        return kf_error_set(error, KF_E_KEYS,
+                            "The keyring unwrapped a data key of %zu bytes; suite %04x needs %zu.",
                             decryption->data_key.length, (unsigned)materials->suite->info.id,
                             materials->suite->info.data_key_length);
     materials->data_key = decryption->data_key;
@@ -194,8 +203,9 @@ static enum kf_code decryption_complete(struct decryption *decryption, struct kf
     return KF_OK;
 }
 
-static enum kf_code decrypt_materials(void *self, struct kf_call *call, const struct kf_decryption_request *request,
-                                      struct kf_error *error, struct kf_decryption_materials **out)
+static enum kf_code decrypt_materials(void *self, struct kf_call *call,
+                                      const struct kf_decryption_request *request, struct kf_error *error,
+                                      struct kf_decryption_materials **out)
 {
     struct decryption *decryption = kf_call_state(call);
     if (decryption == NULL) {
@@ -204,8 +214,9 @@ static enum kf_code decrypt_materials(void *self, struct kf_call *call, const st
             return code;
         kf_call_state_set(call, decryption, decryption_drop);
     }
-    enum kf_code code = kf_keyring_on_decrypt(self, kf_call_child(call, 0), decryption->materials, request->edks,
-                                              request->edk_count, error, &decryption->data_key);
+    enum kf_code code =
+        kf_keyring_on_decrypt(self, kf_call_child(call, 0), decryption->materials, request->edks,
+                              request->edk_count, error, &decryption->data_key);
     return code == KF_OK ? decryption_complete(decryption, error, out) : code;
 }
 

@@ -19,7 +19,8 @@ enum kf_code kf_keyring_new(const struct kf_keyring_vtable *vtable, void *self, 
                             struct kf_keyring **out)
 {
     *out = NULL;
-    if (vtable == NULL || vtable->size < sizeof *vtable || vtable->on_encrypt == NULL || vtable->on_decrypt == NULL)
+    if (vtable == NULL || vtable->size < sizeof *vtable || vtable->on_encrypt == NULL ||
+        vtable->on_decrypt == NULL)
         return kf_error_set(error, KF_E_USAGE,
                             "The vtable of a keyring needs its size, on_encrypt and on_decrypt.");
     struct kf_keyring *keyring = kfi_alloc_zeroed(sizeof *keyring);
@@ -64,7 +65,8 @@ enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *c
 {
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = keyring->vtable->on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
+    enum kf_code code =
+        keyring->vtable->on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
     code = kfi_plug_answer("keyring", call, code, error);
     if (code < KF_OK)
         kfi_wipe(out, sizeof *out);

@@ -16,8 +16,8 @@ struct kf_encryption_materials *kfi_encryption_materials_new(const struct kfi_su
     return materials;
 }
 
-struct kf_encryption_materials *kfi_encryption_materials_with_key(const struct kf_encryption_materials *materials,
-                                                                  const struct kf_data_key *data_key)
+struct kf_encryption_materials *kfi_encryption_materials_with_key(
+    const struct kf_encryption_materials *materials, const struct kf_data_key *data_key)
 {
     struct kf_encryption_materials *other = kfi_encryption_materials_new(materials->suite);
     if (other == NULL)
@@ -53,14 +53,14 @@ enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials
     return materials->suite->info.id;
 }
 
-const struct kf_encryption_context *
-kf_encryption_materials_encryption_context(const struct kf_encryption_materials *materials)
+const struct kf_encryption_context *kf_encryption_materials_encryption_context(
+    const struct kf_encryption_materials *materials)
 {
     return materials->context;
 }
 
-const struct kf_encryption_context *
-kf_encryption_materials_required_context(const struct kf_encryption_materials *materials)
+const struct kf_encryption_context *kf_encryption_materials_required_context(
+    const struct kf_encryption_materials *materials)
 {
     return materials->required;
 }
@@ -112,14 +112,14 @@ enum kf_suite kf_decryption_materials_suite(const struct kf_decryption_materials
     return materials->suite->info.id;
 }
 
-const struct kf_encryption_context *
-kf_decryption_materials_encryption_context(const struct kf_decryption_materials *materials)
+const struct kf_encryption_context *kf_decryption_materials_encryption_context(
+    const struct kf_decryption_materials *materials)
 {
     return materials->context;
 }
 
-const struct kf_encryption_context *
-kf_decryption_materials_required_context(const struct kf_decryption_materials *materials)
+const struct kf_encryption_context *kf_decryption_materials_required_context(
+    const struct kf_decryption_materials *materials)
 {
     return materials->required;
 }
@@ -143,13 +143,16 @@ void kfi_wrapped_free(struct kf_wrapped *wrapped)
     kfi_wipe(&wrapped->data_key, sizeof wrapped->data_key);
 }
 
-enum kf_code kf_wrapped_data_key_set(struct kf_wrapped *wrapped, struct kf_view data_key, struct kf_error *error)
+enum kf_code kf_wrapped_data_key_set(struct kf_wrapped *wrapped, struct kf_view data_key,
+                                     struct kf_error *error)
 {
     if (wrapped->has_key)
-        return kf_error_set(error, KF_E_USAGE, "A keyring made a data key although the materials have one to wrap.");
+        return kf_error_set(error, KF_E_USAGE,
+                            "A keyring made a data key although the materials have one to wrap.");
     if (data_key.length != wrapped->data_key_length)
-        return kf_error_set(error, KF_E_USAGE, "A keyring made a data key of %zu bytes; this suite needs %zu.",
-                            data_key.length, wrapped->data_key_length);
+        return kf_error_set(error, KF_E_USAGE,
+                            "A keyring made a data key of %zu bytes; this suite needs %zu.", data_key.length,
+                            wrapped->data_key_length);
     wrapped->has_key = true;
     wrapped->data_key.length = data_key.length;
     memcpy(wrapped->data_key.bytes, data_key.data, data_key.length);
@@ -161,7 +164,8 @@ enum kf_code kf_wrapped_edk_add(struct kf_wrapped *wrapped, const struct kf_edk 
     return kfi_edk_list_add(&wrapped->edks, edk, error);
 }
 
-enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error, char out[KF_FINGERPRINT_SIZE])
+enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error,
+                                char out[KF_FINGERPRINT_SIZE])
 {
     /* The serialized EDK, without putting it together: three fields, each behind its length. */
     const struct kf_view fields[] = {edk->provider_id, edk->provider_info, edk->ciphertext};
@@ -170,7 +174,8 @@ enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error
     out[0] = '\0';
     for (size_t i = 0; i < 3; i++) {
         if (fields[i].length > UINT16_MAX)
-            return kf_error_set(error, KF_E_USAGE, "A part of this EDK has %zu bytes; at most 65535 are allowed.",
+            return kf_error_set(error, KF_E_USAGE,
+                                "A part of this EDK has %zu bytes; at most 65535 are allowed.",
                                 fields[i].length);
         lengths[i][0] = (uint8_t)(fields[i].length >> 8);
         lengths[i][1] = (uint8_t)fields[i].length;

@@ -44,13 +44,13 @@ struct kf_encryption_materials *kfi_encryption_materials_new(const struct kfi_su
 struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_suite *suite);
 
 /* The same materials (contexts shared, no EDKs, no signing key) with a data key: what a multi-keyring's children see. NULL: no memory. */
-struct kf_encryption_materials *kfi_encryption_materials_with_key(const struct kf_encryption_materials *materials,
-                                                                  const struct kf_data_key *data_key);
+struct kf_encryption_materials *kfi_encryption_materials_with_key(
+    const struct kf_encryption_materials *materials, const struct kf_data_key *data_key);
 
 /* What a keyring adds to materials. */
 struct kf_wrapped {
-    size_t data_key_length;  /* the one that a data key has to have */
-    bool has_key;            /* the materials have a data key: none may be set */
+    size_t data_key_length; /* the one that a data key has to have */
+    bool has_key;           /* the materials have a data key: none may be set */
     struct kf_data_key data_key;
     struct kfi_edk_list edks;
 };

@@ -62,7 +62,8 @@ static void a_sentence_is_kept_with_its_code(void **state)
     assert_int_equal(kf_error_set(NULL, KF_E_KEYS, "%s", "nobody reads this"), KF_E_KEYS);
 
     /* The arguments may be the text that is replaced. */
-    assert_int_equal(kf_error_set(&error, KF_E_KEYS, "First that: %s. Then: %s", error.text, "this"), KF_E_KEYS);
+    assert_int_equal(kf_error_set(&error, KF_E_KEYS, "First that: %s. Then: %s", error.text, "this"),
+                     KF_E_KEYS);
     assert_string_equal(error.text, "First that: 7 of these. Then: this");
 
     kfi_error_clear(&error);

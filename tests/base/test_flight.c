@@ -459,7 +459,8 @@ static void leaving_and_landing_agree_on_who_was_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_answers_at_once_lands_inline_and_needs_no_thread), /* first: there is no thread yet */
+        cmocka_unit_test(
+            what_answers_at_once_lands_inline_and_needs_no_thread), /* first: there is no thread yet */
         cmocka_unit_test(what_is_not_done_goes_to_the_internal_thread),
         cmocka_unit_test(a_wake_from_within_the_poll_is_not_lost),
         cmocka_unit_test(a_seat_can_be_left_before_the_landing),

@@ -24,7 +24,8 @@ static enum kf_code slow_poll(void *operation, const struct kf_waker *waker)
 {
     struct slow *slow = operation;
     assert_non_null(waker);
-    slow->same_waker = slow->polls == 0 || (slow->waker.wake == waker->wake && slow->waker.context == waker->context);
+    slow->same_waker =
+        slow->polls == 0 || (slow->waker.wake == waker->wake && slow->waker.context == waker->context);
     slow->waker = *waker;
     slow->polls++;
     if (slow->wakes_within) {

@@ -31,7 +31,9 @@ static struct kf_view by_hand_view(const struct by_hand *message)
 /* The EDK that the raw AES keyring "one" unwraps to `data_key`. */
 static void write_edk(struct kfi_writer *writer, struct kf_view data_key)
 {
-    uint8_t wrapping_key[32], sealed[32], tag[16], info[3 + 8 + 12] = "one\0\0\0\x80\0\0\0\x0c" "edk iv, 12 b";
+    uint8_t wrapping_key[32], sealed[32], tag[16],
+        info[3 + 8 + 12] = "one\0\0\0\x80\0\0\0\x0c"
+                           "edk iv, 12 b";
     memset(wrapping_key, 1, sizeof wrapping_key);
     parts_seal(kf_view(wrapping_key, 32), kf_view(info + 11, 12), kf_view(NULL, 0), data_key, sealed, tag);
     kfi_write_field(writer, kf_view_text("tests"));
@@ -72,20 +74,22 @@ static void write_sealed(struct by_hand *message, const char *name, uint32_t seq
     uint8_t aad[96], tag[16], sealed[1024];
     assert_true(plaintext.length <= sizeof sealed);
     parts_seal(key_of(message), kf_view(iv, 12),
-               parts_body_aad(kf_view(message->message_id, 32), name, sequence, plaintext.length, aad), plaintext,
-               sealed, tag);
+               parts_body_aad(kf_view(message->message_id, 32), name, sequence, plaintext.length, aad),
+               plaintext, sealed, tag);
     kfi_write_bytes(&message->writer, kf_view(sealed, plaintext.length));
     kfi_write_bytes(&message->writer, kf_view(tag, 16));
 }
 
-static void write_regular(struct by_hand *message, uint32_t sequence, const uint8_t iv[12], struct kf_view plaintext)
+static void write_regular(struct by_hand *message, uint32_t sequence, const uint8_t iv[12],
+                          struct kf_view plaintext)
 {
     kfi_write_u32(&message->writer, sequence);
     kfi_write_bytes(&message->writer, kf_view(iv, 12));
     write_sealed(message, "Frame", sequence, iv, plaintext);
 }
 
-static void write_final(struct by_hand *message, uint32_t sequence, const uint8_t iv[12], struct kf_view plaintext)
+static void write_final(struct by_hand *message, uint32_t sequence, const uint8_t iv[12],
+                        struct kf_view plaintext)
 {
     kfi_write_u32(&message->writer, 0xFFFFFFFF);
     kfi_write_u32(&message->writer, sequence);
@@ -297,7 +301,8 @@ static void bytes_that_follow_fail_one_call(void **state)
     struct kf_cmm *cmm = client_cmm_of_two();
     for (size_t i = 0; i < 2; i++) {
         struct kf_buf message = two_frames(cmm, suites[i]);
-        const size_t extras[] = {1, 2, 16, message.length}; /* bytes of it again: with the last, a second message */
+        const size_t extras[] = {1, 2, 16,
+                                 message.length}; /* bytes of it again: with the last, a second message */
         for (size_t e = 0; e < 4; e++) {
             uint8_t *longer = malloc(message.length + extras[e]);
             memcpy(longer, message.data, message.length);
@@ -347,7 +352,8 @@ static void a_stream_that_is_done_stays_done(void **state)
     uint8_t out[200];
     assert_ok(kf_decryptor_new(cmm, NULL, &error, &decryptor), &error);
     struct kf_io io = {.in = message.data, .in_length = message.length, .out = out, .out_room = sizeof out};
-    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK); /* without in_end: the message says where it ends */
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL),
+                     KF_OK); /* without in_end: the message says where it ends */
     assert_int_equal(io.out_used, 150);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK);
@@ -443,7 +449,8 @@ static void the_header_is_handed_out_when_all_is_verified(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384), out = KF_BUF_INIT;
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384),
+                  out = KF_BUF_INIT;
     struct kf_header *header;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, &header, &out), &error);
@@ -469,7 +476,8 @@ static void other_keys_do_not_open_it(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two(), *second = client_cmm_on(client_keyring("two", 2));
-    struct kf_cmm *same_name = client_cmm_on(client_keyring("one", 3)), *other_name = client_cmm_on(client_keyring("x", 1));
+    struct kf_cmm *same_name = client_cmm_on(client_keyring("one", 3)),
+                  *other_name = client_cmm_on(client_keyring("x", 1));
     struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
     assert_decrypts(second, NULL, buf_view(message), client_plaintext(150));
     assert_refused(same_name, NULL, buf_view(message), KF_E_KEYS);
@@ -513,7 +521,8 @@ static void a_failure_leaves_nothing_in_a_buffer_used_before(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384), out = KF_BUF_INIT;
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384),
+                  out = KF_BUF_INIT;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, NULL, &out), &error);
     const uint8_t *memory = out.data;

@@ -64,7 +64,8 @@ static void every_suite_writes_what_the_format_says(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_encryption_context *context = client_context("purpose", "tests", "Order", "\xC3\xBC", "empty", "");
+    struct kf_encryption_context *context =
+        client_context("purpose", "tests", "Order", "\xC3\xBC", "empty", "");
     for (size_t i = 0; i < CLIENT_SUITES; i++) {
         const struct kf_encrypt_options options = client_encrypt_options(client_suites[i], 100, context);
         struct kf_buf message = client_message(cmm, &options, client_plaintext(250));
@@ -134,7 +135,8 @@ static void frames_have_their_shape_at_every_boundary(void **state)
     for (size_t s = 0; s < 2; s++) {
         for (size_t f = 0; f < sizeof frame_lengths / sizeof frame_lengths[0]; f++) {
             const uint32_t frame = frame_lengths[f];
-            const size_t lengths[] = {0, 1, frame - 1, frame, frame + 1, 2 * frame - 1, 3 * frame, 3 * frame + 1};
+            const size_t lengths[] = {
+                0, 1, frame - 1, frame, frame + 1, 2 * frame - 1, 3 * frame, 3 * frame + 1};
             for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
                 check_shape(cmm, suites[s], frame, lengths[i]);
         }
@@ -248,7 +250,8 @@ static void materials_can_be_seen_once_they_are_held(void **state)
     assert_int_equal(kf_encryptor_poll(encryptor, &nothing, NULL), KF_WANT_OUTPUT);
     const struct kf_encryption_materials *materials = kf_encryptor_materials(encryptor);
     assert_non_null(materials);
-    assert_int_equal(kf_encryption_materials_suite(materials), KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384);
+    assert_int_equal(kf_encryption_materials_suite(materials),
+                     KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384);
     assert_int_equal(kf_encryption_materials_edk_count(materials), 2);
     const struct kf_encryption_context *whole = kf_encryption_materials_encryption_context(materials);
     assert_int_equal(kf_encryption_context_count(whole), 2);
@@ -307,7 +310,8 @@ static void shorter_options_of_older_callers_are_read(void **state)
     options.frame_length = 0; /* not part of it */
     options.max_edks = 1;     /* nor this */
     struct kf_buf message = client_message(cmm, &options, client_plaintext(5000));
-    check_by_hand(buf_view(message), KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 4096, NULL, client_plaintext(5000));
+    check_by_hand(buf_view(message), KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 4096, NULL,
+                  client_plaintext(5000));
     kf_buf_free(&message);
     kf_cmm_unref(cmm);
 }
@@ -340,7 +344,8 @@ static void more_edks_than_allowed_are_refused(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_encrypt_options options = client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 100, NULL);
+    struct kf_encrypt_options options =
+        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 100, NULL);
     options.max_edks = 2;
     struct kf_buf out = client_message(cmm, &options, client_plaintext(10));
     struct kf_error error = KF_ERROR_INIT;
@@ -355,7 +360,8 @@ static void more_edks_than_allowed_are_refused(void **state)
 /* Encrypts `length` bytes as a stream that promised `bound`, in pieces of `piece`. */
 static enum kf_code stream_within(struct kf_cmm *cmm, uint64_t bound, size_t length, size_t piece)
 {
-    struct kf_encrypt_options options = client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 8, NULL);
+    struct kf_encrypt_options options =
+        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 8, NULL);
     options.plaintext_bound = bound;
     struct feed feed = FEED_ALL;
     feed.first_in = feed.in = piece;
@@ -389,7 +395,8 @@ static void the_bound_holds_for_one_call_too(void **state)
     struct kf_cmm *told_cmm;
     struct told *told = told_new(&told_cmm);
     told_answer_always(told, true);
-    struct kf_encrypt_options options = client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 8, NULL);
+    struct kf_encrypt_options options =
+        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 8, NULL);
     options.plaintext_bound = 10;
     struct kf_buf out = KF_BUF_INIT;
     struct kf_error error = KF_ERROR_INIT;
@@ -408,7 +415,8 @@ static void a_failure_leaves_nothing_in_a_buffer_used_before(void **state)
     struct kf_cmm *told_cmm;
     struct told *told = told_new(&told_cmm);
     told_answer_always(told, true);
-    struct kf_encrypt_options options = client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 8, NULL);
+    struct kf_encrypt_options options =
+        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 8, NULL);
     struct kf_buf out = client_message(told_cmm, &options, client_plaintext(500));
     const uint8_t *memory = out.data;
     const size_t length = out.length;

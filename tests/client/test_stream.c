@@ -67,7 +67,8 @@ static const size_t lengths[] = {0, 1, FRAME - 1, FRAME, FRAME + 1, 2 * FRAME, 2
 static void one_byte_in_one_byte_out(void **state)
 {
     (void)state;
-    static const struct feed feeds[] = {{1, 1, 1, 1, 0}, {1, 1, SIZE_MAX, SIZE_MAX, 0}, {SIZE_MAX, SIZE_MAX, 1, 1, 0}};
+    static const struct feed feeds[] = {
+        {1, 1, 1, 1, 0}, {1, 1, SIZE_MAX, SIZE_MAX, 0}, {SIZE_MAX, SIZE_MAX, 1, 1, 0}};
     for (size_t s = 0; s < 2; s++) {
         for (size_t i = 0; i < LENGTHS; i++) {
             const struct kf_encrypt_options options = client_encrypt_options(both_suites[s], FRAME, context);
@@ -182,8 +183,7 @@ static void output_comes_before_input_is_wanted(void **state)
         size_t came = 0, given = 0;
         enum kf_code code;
         do {
-            io = (struct kf_io){
-                .in = plaintext.data + i, .in_length = 1 - given, .out = out, .out_room = 5};
+            io = (struct kf_io){.in = plaintext.data + i, .in_length = 1 - given, .out = out, .out_room = 5};
             code = kf_encryptor_poll(encryptor, &io, NULL);
             came += io.out_used;
             given += io.in_used;
@@ -275,7 +275,8 @@ static void an_error_takes_back_what_its_poll_gave(void **state)
     streamed_free(&streamed);
 
     /* What polls before it gave stays given: those frames were verified. */
-    stream_decrypt(cmm, NULL, buf_view(message), (struct feed){message.length - 1, 1, SIZE_MAX, SIZE_MAX, 0}, &streamed);
+    stream_decrypt(cmm, NULL, buf_view(message), (struct feed){message.length - 1, 1, SIZE_MAX, SIZE_MAX, 0},
+                   &streamed);
     assert_int_equal(streamed.code, KF_E_FORGED);
     assert_same_bytes(streamed_view(&streamed), client_plaintext(2 * FRAME));
     streamed_free(&streamed);
@@ -311,8 +312,11 @@ static void a_pending_encryptor_is_woken(void **state)
     const struct kf_waker waker = bell_waker(&bell);
     uint8_t out[1000];
     const struct kf_view plaintext = client_plaintext(10);
-    struct kf_io io = {
-        .in = plaintext.data, .in_length = plaintext.length, .in_end = true, .out = out, .out_room = sizeof out};
+    struct kf_io io = {.in = plaintext.data,
+                       .in_length = plaintext.length,
+                       .in_end = true,
+                       .out = out,
+                       .out_room = sizeof out};
     for (int i = 0; i < 3; i++) { /* polled for no reason it asks nobody again */
         assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_PENDING);
         assert_int_equal(io.in_used, 0);
@@ -491,8 +495,11 @@ static void a_key_that_came_in_time_is_taken_after_the_deadline(void **state)
     assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
     const struct kf_view plaintext = client_plaintext(10);
     uint8_t out[1000];
-    struct kf_io io = {
-        .in = plaintext.data, .in_length = plaintext.length, .in_end = true, .out = out, .out_room = sizeof out};
+    struct kf_io io = {.in = plaintext.data,
+                       .in_length = plaintext.length,
+                       .in_end = true,
+                       .out = out,
+                       .out_room = sizeof out};
     assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_OK);
     support_clock_real();
     kf_encryptor_free(encryptor);
@@ -590,9 +597,13 @@ static void streams_can_be_freed_at_any_byte(void **state)
         for (size_t room = 0; room <= message.length; room += s == 0 ? 1 : 7) {
             uint8_t out[1000];
             struct kf_encryptor *encryptor = encryptor_of(cmm, &options);
-            struct kf_io io = {
-                .in = plaintext.data, .in_length = plaintext.length, .in_end = true, .out = out, .out_room = room};
-            assert_int_equal(kf_encryptor_poll(encryptor, &io, NULL), room < message.length ? KF_WANT_OUTPUT : KF_OK);
+            struct kf_io io = {.in = plaintext.data,
+                               .in_length = plaintext.length,
+                               .in_end = true,
+                               .out = out,
+                               .out_room = room};
+            assert_int_equal(kf_encryptor_poll(encryptor, &io, NULL),
+                             room < message.length ? KF_WANT_OUTPUT : KF_OK);
             kf_encryptor_free(encryptor);
         }
         for (size_t given = 0; given <= message.length; given++) {

@@ -181,8 +181,9 @@ static enum kf_code wait_first(void *self, struct kf_call *call, const struct kf
     return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, error, out);
 }
 
-static enum kf_code never_decrypt(void *self, struct kf_call *call, const struct kf_decryption_request *request,
-                                  struct kf_error *error, struct kf_decryption_materials **out)
+static enum kf_code never_decrypt(void *self, struct kf_call *call,
+                                  const struct kf_decryption_request *request, struct kf_error *error,
+                                  struct kf_decryption_materials **out)
 {
     (void)self;
     (void)call;

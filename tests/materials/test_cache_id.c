@@ -18,6 +18,7 @@
 
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "materials/cache_id.h"
 
 static struct kf_encryption_context *context_of(const char *key, const char *value)
@@ -33,12 +34,14 @@ static struct kf_encryption_context *some_context(void)
 {
     struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
-    assert_ok(kf_encryption_context_of(&error, &context, "purpose", "test", "\xc3\xa4", "1", "a", "", (char *)NULL),
-              &error);
+    assert_ok(
+        kf_encryption_context_of(&error, &context, "purpose", "test", "\xc3\xa4", "1", "a", "", (char *)NULL),
+        &error);
     return context;
 }
 
-static struct kfi_cache_key encryption_key(struct kf_view partition, const struct kf_encryption_request *request)
+static struct kfi_cache_key encryption_key(struct kf_view partition,
+                                           const struct kf_encryption_request *request)
 {
     struct kfi_cache_key key;
     struct kf_error error = KF_ERROR_INIT;
@@ -46,7 +49,8 @@ static struct kfi_cache_key encryption_key(struct kf_view partition, const struc
     return key;
 }
 
-static struct kfi_cache_key decryption_key(struct kf_view partition, const struct kf_decryption_request *request)
+static struct kfi_cache_key decryption_key(struct kf_view partition,
+                                           const struct kf_decryption_request *request)
 {
     struct kfi_cache_key key;
     struct kf_error error = KF_ERROR_INIT;
@@ -85,31 +89,38 @@ static void identifiers_are_the_specifications(void **state)
     struct kf_encryption_context *context = some_context();
     struct kf_encryption_request request = encryption_request(1);
     request.suite = KF_SUITE_DEFAULT;
-    assert_id(encryption_key(partition, &request),
-              "d31c8f705202d529ed9449b09452fc78097f90b95e96ee4c306ae08e090c010812879c75692376ebb57341a1de576d89");
+    assert_id(
+        encryption_key(partition, &request),
+        "d31c8f705202d529ed9449b09452fc78097f90b95e96ee4c306ae08e090c010812879c75692376ebb57341a1de576d89");
     request.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
-    assert_id(encryption_key(partition, &request),
-              "db32b2792d89271779f5ab0ef977d7892febd4c4defc7c6e10aabd4a59d4cb0fd648fbdd886993311645eadb383024de");
+    assert_id(
+        encryption_key(partition, &request),
+        "db32b2792d89271779f5ab0ef977d7892febd4c4defc7c6e10aabd4a59d4cb0fd648fbdd886993311645eadb383024de");
     request.suite = KF_SUITE_DEFAULT;
     request.encryption_context = context;
-    assert_id(encryption_key(partition, &request),
-              "da9e262e800e7f2aef0db3aa199f7bf7f829d87e63bdcb0007b9f5240d20d8789a0ebaf01c70ee4c47b564518e198a83");
+    assert_id(
+        encryption_key(partition, &request),
+        "da9e262e800e7f2aef0db3aa199f7bf7f829d87e63bdcb0007b9f5240d20d8789a0ebaf01c70ee4c47b564518e198a83");
     request.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
-    assert_id(encryption_key(partition, &request),
-              "3b12d609b069a58780bd67c09de3273de286ed680dc525d88d20aaf8d22289522dd09d381643ddf7484fce8fe7dae185");
+    assert_id(
+        encryption_key(partition, &request),
+        "3b12d609b069a58780bd67c09de3273de286ed680dc525d88d20aaf8d22289522dd09d381643ddf7484fce8fe7dae185");
     request.suite = KF_AES_256_GCM_IV12_TAG16_HKDF_SHA256;
     request.encryption_context = NULL;
-    assert_id(encryption_key(kf_view("p\0", 2), &request),
-              "e70c3d31d8d07e1f9648c66b7064ee18cde7a6a7b0184635bfa87b6f924dba787ef04f8c9e91c4f542e251bdeec3fab6");
+    assert_id(
+        encryption_key(kf_view("p\0", 2), &request),
+        "e70c3d31d8d07e1f9648c66b7064ee18cde7a6a7b0184635bfa87b6f924dba787ef04f8c9e91c4f542e251bdeec3fab6");
 
     struct kf_decryption_request reading = decryption_request(edks, 1);
-    assert_id(decryption_key(partition, &reading),
-              "97ccb11b95abd0019fcb720a6b4b1d2bcc40506099ad1c9cf26e7a1900b7d4f548f140c119ce8b8c68b275dc865baf0c");
+    assert_id(
+        decryption_key(partition, &reading),
+        "97ccb11b95abd0019fcb720a6b4b1d2bcc40506099ad1c9cf26e7a1900b7d4f548f140c119ce8b8c68b275dc865baf0c");
     reading = decryption_request(edks, 3);
     reading.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
     reading.encryption_context = context;
-    assert_id(decryption_key(partition, &reading),
-              "3fc5ad1a2da3b512a396577a7f5fc32f08cab6c0b060870a16fed21f2af578afd99ceef9aa122700a9e6f81813f356b5");
+    assert_id(
+        decryption_key(partition, &reading),
+        "3fc5ad1a2da3b512a396577a7f5fc32f08cab6c0b060870a16fed21f2af578afd99ceef9aa122700a9e6f81813f356b5");
     kf_encryption_context_unref(context);
 }
 
@@ -194,7 +205,8 @@ static void everything_in_a_request_to_decrypt_makes_a_difference(void **state)
 {
     (void)state;
     const struct kf_view partition = kf_view_text("partition");
-    struct kf_encryption_context *context = some_context(), *part = context_of("a", ""), *other = context_of("a", "x");
+    struct kf_encryption_context *context = some_context(), *part = context_of("a", ""),
+                                 *other = context_of("a", "x");
     struct kf_decryption_request requests[10];
     for (size_t i = 0; i < 10; i++) {
         requests[i] = decryption_request(edks, 3);
@@ -234,23 +246,85 @@ static void directions_never_meet(void **state)
     assert_false(same_id(encryption_key(partition, &writing), decryption_key(partition, &reading)));
 }
 
-static void fields_with_zero_bytes_are_not_mistaken_for_each_other(void **state)
+/* ---- Requests that the identifier alone takes for the same ---- */
+
+static struct kf_encryption_context *context_of_pairs(const struct kf_pair *pairs, size_t count)
+{
+    struct kf_encryption_context *context;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_encryption_context_new(pairs, count, &error, &context), &error);
+    return context;
+}
+
+#define X_COUNT 1137
+#define PAIR_COUNT 255
+#define PAIR_LENGTH 6 /* 00 02, two letters, 00 00 */
+
+/*
+ * The formula does not say where the partition ends. These hash the same bytes, if both name suite 0478:
+ *
+ *     partition "p"                    context: 256 pairs, the first of a key of 0x0478 bytes that begins with 00
+ *     partition "p" 00 01 00 04 78     context: what follows that 00, one pair of an empty key and a long value
+ */
+static void a_partition_with_zero_bytes_is_not_mistaken_for_another(void **state)
 {
     (void)state;
-    /*
-     * The identifier's fields are not self-delimiting. Partition "p", default suite, and 256 pairs, of which the first has the key
-     * "" (so that the context begins with 01 00 00 00), against partition "p\0\0\1\0"-like ones is hard to reach;
-     * but the bytes of one EDK more can be the bytes of a context: these two requests hash the same bytes.
-     *
-     *     EDK of empty parts:  00 00 00 00 00 00, then the separator 00, then a context
-     *     a context after the separator 00: count 00 ..
-     */
-    static const uint8_t info[] = {0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 'v', 'v'};
-    (void)info;
-    const struct kf_view partition = kf_view_text("p"), longer = kf_view("p\0", 2);
+    const size_t value_length = X_COUNT + 2 + PAIR_COUNT * PAIR_LENGTH;
+    static uint8_t value[X_COUNT + 2 + PAIR_COUNT * PAIR_LENGTH];
+    static uint8_t long_key[7 + X_COUNT];
+    struct kf_pair pairs[1 + PAIR_COUNT] = {{kf_view(long_key, sizeof long_key), kf_view(NULL, 0)}};
+    struct kfi_writer writer = {value, sizeof value, false};
+    for (size_t i = 0; i < X_COUNT; i++)
+        kfi_write_u8(&writer, 'x');
+    kfi_write_u16(&writer, 0); /* the empty value of the long key */
+    for (size_t i = 0; i < PAIR_COUNT; i++) {
+        kfi_write_u16(&writer, 2);
+        pairs[1 + i].key = kf_view(writer.next, 2);
+        kfi_write_u8(&writer, (uint8_t)('a' + i / 16));
+        kfi_write_u8(&writer, (uint8_t)('a' + i % 16));
+        kfi_write_u16(&writer, 0);
+    }
+    assert_int_equal(writer.room, 0);
+    writer = (struct kfi_writer){long_key, sizeof long_key, false};
+    kfi_write_u8(&writer, 0);
+    kfi_write_u16(&writer, 1);                      /* one pair */
+    kfi_write_u16(&writer, 0);                      /* of an empty key */
+    kfi_write_u16(&writer, (uint16_t)value_length); /* and a long value */
+    kfi_write_bytes(&writer, kf_view(value, X_COUNT));
+    assert_int_equal(sizeof long_key, 0x0478);
+
+    const struct kf_pair pair = {kf_view(NULL, 0), kf_view(value, value_length)};
+    struct kf_encryption_context *many = context_of_pairs(pairs, 1 + PAIR_COUNT),
+                                 *one = context_of_pairs(&pair, 1);
     struct kf_encryption_request request = encryption_request(1);
-    request.suite = KF_SUITE_DEFAULT;
-    assert_false(same(encryption_key(partition, &request), encryption_key(longer, &request)));
+    request.encryption_context = many;
+    const struct kfi_cache_key first = encryption_key(kf_view("p", 1), &request);
+    request.encryption_context = one;
+    const struct kfi_cache_key second = encryption_key(kf_view("p\0\1\0\x04\x78", 6), &request);
+    assert_true(same_id(first, second));
+    assert_false(same(first, second));
+    kf_encryption_context_unref(many);
+    kf_encryption_context_unref(one);
+}
+
+/* Nor where the EDKs end: an EDK and no context hash as no such EDK and a context. */
+static void an_edk_is_not_mistaken_for_a_context(void **state)
+{
+    (void)state;
+    uint8_t value[256], info[256] = {0x00, 0x01, 0x00};
+    memset(value, 'y', 253);
+    memset(value + 253, 0, 3);
+    memset(info + 3, 'y', 253);
+    const struct kf_pair pair = {kf_view(NULL, 0), kf_view(value, sizeof value)};
+    const struct kf_edk two[2] = {edks[1], {kf_view(NULL, 0), kf_view(info, sizeof info), kf_view(NULL, 0)}};
+    struct kf_encryption_context *context = context_of_pairs(&pair, 1);
+    struct kf_decryption_request a = decryption_request(two, 1), b = decryption_request(two, 2);
+    a.encryption_context = context;
+    const struct kfi_cache_key first = decryption_key(kf_view_text("p"), &a);
+    const struct kfi_cache_key second = decryption_key(kf_view_text("p"), &b);
+    assert_true(same_id(first, second));
+    assert_false(same(first, second));
+    kf_encryption_context_unref(context);
 }
 
 int main(void)
@@ -261,7 +335,8 @@ int main(void)
         cmocka_unit_test(everything_in_a_request_to_encrypt_makes_a_difference),
         cmocka_unit_test(everything_in_a_request_to_decrypt_makes_a_difference),
         cmocka_unit_test(directions_never_meet),
-        cmocka_unit_test(fields_with_zero_bytes_are_not_mistaken_for_each_other),
+        cmocka_unit_test(a_partition_with_zero_bytes_is_not_mistaken_for_another),
+        cmocka_unit_test(an_edk_is_not_mistaken_for_a_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,8 @@ static void scenario_open(struct scenario *scenario, const struct burst *burst)
     options.fetch_timeout_ms = 3600000;
     assert_ok(kf_caching_cmm_new(&options, &error, &scenario->cmm), &error);
     for (size_t i = 0; i < 4; i++)
-        assert_ok(kf_encryption_context_of(&error, &scenario->contexts[i], "name", names[i], (char *)NULL), &error);
+        assert_ok(kf_encryption_context_of(&error, &scenario->contexts[i], "name", names[i], (char *)NULL),
+                  &error);
     scenario->pollers = calloc(burst->callers, sizeof *scenario->pollers);
 }
 

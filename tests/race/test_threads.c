@@ -35,8 +35,8 @@ struct worker {
     unsigned made, failed, cancelled;
 };
 
-static void shared_open(struct shared *shared, struct kf_cmm *backing, struct kf_keyring *keyring, size_t capacity,
-                        uint64_t max_age_ms)
+static void shared_open(struct shared *shared, struct kf_cmm *backing, struct kf_keyring *keyring,
+                        size_t capacity, uint64_t max_age_ms)
 {
     struct kf_error error = KF_ERROR_INIT;
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;

@@ -35,13 +35,15 @@ static enum kf_code begin(struct asker *asker, struct kf_cmm *cmm)
     return asker_poll(asker);
 }
 
-enum kf_code asker_encrypt(struct asker *asker, struct kf_cmm *cmm, const struct kf_encryption_request *request)
+enum kf_code asker_encrypt(struct asker *asker, struct kf_cmm *cmm,
+                           const struct kf_encryption_request *request)
 {
     *asker = (struct asker){.encryption = *request};
     return begin(asker, cmm);
 }
 
-enum kf_code asker_decrypt(struct asker *asker, struct kf_cmm *cmm, const struct kf_decryption_request *request)
+enum kf_code asker_decrypt(struct asker *asker, struct kf_cmm *cmm,
+                           const struct kf_decryption_request *request)
 {
     *asker = (struct asker){.decrypts = true, .decryption = *request};
     return begin(asker, cmm);

@@ -30,8 +30,10 @@ struct kf_encryption_request encryption_request(uint64_t length);
 struct kf_decryption_request decryption_request(const struct kf_edk *edks, size_t count);
 
 /* Asks, polling once; answers what that answered. */
-enum kf_code asker_encrypt(struct asker *asker, struct kf_cmm *cmm, const struct kf_encryption_request *request);
-enum kf_code asker_decrypt(struct asker *asker, struct kf_cmm *cmm, const struct kf_decryption_request *request);
+enum kf_code asker_encrypt(struct asker *asker, struct kf_cmm *cmm,
+                           const struct kf_encryption_request *request);
+enum kf_code asker_decrypt(struct asker *asker, struct kf_cmm *cmm,
+                           const struct kf_decryption_request *request);
 /* The first of these with the request of encryption_request. */
 enum kf_code asker_ask(struct asker *asker, struct kf_cmm *cmm, uint64_t length);
 

@@ -104,7 +104,8 @@ struct kf_decrypt_options client_decrypt_options(void)
 
 /* ---- One call ---- */
 
-struct kf_buf client_message(struct kf_cmm *cmm, const struct kf_encrypt_options *options, struct kf_view plaintext)
+struct kf_buf client_message(struct kf_cmm *cmm, const struct kf_encrypt_options *options,
+                             struct kf_view plaintext)
 {
     struct kf_buf message = KF_BUF_INIT;
     struct kf_error error = KF_ERROR_INIT;
@@ -112,8 +113,8 @@ struct kf_buf client_message(struct kf_cmm *cmm, const struct kf_encrypt_options
     return message;
 }
 
-void client_assert_decrypts(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
-                            struct kf_view plaintext, const char *file, int line)
+void client_assert_decrypts(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
+                            struct kf_view message, struct kf_view plaintext, const char *file, int line)
 {
     struct kf_buf out = KF_BUF_INIT;
     struct kf_error error = KF_ERROR_INIT;
@@ -134,8 +135,8 @@ static bool all_are(const uint8_t *bytes, size_t length, uint8_t a, uint8_t b)
     return true;
 }
 
-void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
-                           enum kf_code code, const char *file, int line)
+void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
+                           struct kf_view message, enum kf_code code, const char *file, int line)
 {
     /* Memory of our own, all zero and larger than any plaintext, so that every byte that is left in it shows. */
     struct kf_buf out = {calloc(1, message.length + 1), 0, message.length + 1};
@@ -212,7 +213,8 @@ static void check_counts(enum kf_code code, const struct kf_io *io)
     assert_true(all_are(io->out + io->out_used, io->out_room - io->out_used, UNTOUCHED, UNTOUCHED));
 }
 
-static void check_error(const struct stream *stream, enum kf_code code, struct kf_io *io, struct streamed *out)
+static void check_error(const struct stream *stream, enum kf_code code, struct kf_io *io,
+                        struct streamed *out)
 {
     out->error = *stream->error(stream->operation);
     assert_int_equal(out->error.code, code);
@@ -231,7 +233,8 @@ static void drive(const struct stream *stream, struct kf_view input, struct feed
     *out = (struct streamed){.code = KF_PENDING};
     for (unsigned idle = 0; idle < 100; idle++) {
         const size_t left = input.length - out->taken, in = next_size(&feed, &feed.first_in, feed.in);
-        struct kf_io io = {.in_length = in < left ? in : left, .out_room = next_size(&feed, &feed.first_out, feed.out)};
+        struct kf_io io = {.in_length = in < left ? in : left,
+                           .out_room = next_size(&feed, &feed.first_out, feed.out)};
         /* Each in a block of its own that ends where the bytes end, so that a sanitizer sees one too many. */
         uint8_t *given = malloc(io.in_length + 1), *room = malloc(io.out_room + 1);
         io.in = given + 1;

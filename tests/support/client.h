@@ -34,26 +34,27 @@ struct kf_encrypt_options client_encrypt_options(enum kf_suite suite, uint32_t f
 struct kf_decrypt_options client_decrypt_options(void); /* any suite */
 
 /* A message made by one call; the caller frees it. */
-struct kf_buf client_message(struct kf_cmm *cmm, const struct kf_encrypt_options *options, struct kf_view plaintext);
+struct kf_buf client_message(struct kf_cmm *cmm, const struct kf_encrypt_options *options,
+                             struct kf_view plaintext);
 
 /* One call decrypts `message` to `plaintext`. */
-#define assert_decrypts(cmm, options, message, plaintext)                                                    \
+#define assert_decrypts(cmm, options, message, plaintext) \
     client_assert_decrypts((cmm), (options), (message), (plaintext), __FILE__, __LINE__)
-void client_assert_decrypts(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
-                            struct kf_view plaintext, const char *file, int line);
+void client_assert_decrypts(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
+                            struct kf_view message, struct kf_view plaintext, const char *file, int line);
 
 /* One call fails with `code`, gives a sentence, and leaves no plaintext behind. */
-#define assert_refused(cmm, options, message, code)                                                          \
+#define assert_refused(cmm, options, message, code) \
     client_assert_refused((cmm), (options), (message), (code), __FILE__, __LINE__)
-void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
-                           enum kf_code code, const char *file, int line);
+void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
+                           struct kf_view message, enum kf_code code, const char *file, int line);
 
-#define assert_same_bytes(a, b)                                                                              \
-    do {                                                                                                     \
-        const struct kf_view bytes_a = (a), bytes_b = (b);                                                   \
-        assert_int_equal(bytes_a.length, bytes_b.length);                                                    \
-        if (bytes_a.length > 0)                                                                              \
-            assert_memory_equal(bytes_a.data, bytes_b.data, bytes_a.length);                                 \
+#define assert_same_bytes(a, b)                                              \
+    do {                                                                     \
+        const struct kf_view bytes_a = (a), bytes_b = (b);                   \
+        assert_int_equal(bytes_a.length, bytes_b.length);                    \
+        if (bytes_a.length > 0)                                              \
+            assert_memory_equal(bytes_a.data, bytes_b.data, bytes_a.length); \
     } while (0)
 
 static inline struct kf_view buf_view(struct kf_buf buf)
@@ -69,7 +70,10 @@ struct feed {
     size_t first_out, out;
     uint32_t seed; /* not 0: `in` and `out` are the most, and the sizes are random */
 };
-#define FEED_ALL {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0}
+#define FEED_ALL                                  \
+    {                                             \
+        SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0 \
+    }
 
 struct streamed {
     enum kf_code code;

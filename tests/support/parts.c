@@ -105,8 +105,8 @@ static const EVP_CIPHER *gcm(size_t key_length)
     return key_length == 16 ? EVP_aes_128_gcm() : key_length == 24 ? EVP_aes_192_gcm() : EVP_aes_256_gcm();
 }
 
-void parts_seal(struct kf_view key, struct kf_view iv, struct kf_view aad, struct kf_view plaintext, uint8_t *out,
-                uint8_t tag[16])
+void parts_seal(struct kf_view key, struct kf_view iv, struct kf_view aad, struct kf_view plaintext,
+                uint8_t *out, uint8_t tag[16])
 {
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     int length;
@@ -135,8 +135,8 @@ bool parts_open(struct kf_view key, struct kf_view iv, struct kf_view aad, struc
     return same;
 }
 
-static void hkdf(const char *digest, struct kf_view key, struct kf_view salt, struct kf_view info, uint8_t *out,
-                 size_t length)
+static void hkdf(const char *digest, struct kf_view key, struct kf_view salt, struct kf_view info,
+                 uint8_t *out, size_t length)
 {
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
@@ -197,7 +197,8 @@ struct kf_view parts_body_aad(struct kf_view message_id, const char *name, uint3
     return kf_view(out, 96 - writer.room);
 }
 
-bool parts_signature_holds(unsigned suite, struct kf_view public_key, struct kf_view bytes, struct kf_view der)
+bool parts_signature_holds(unsigned suite, struct kf_view public_key, struct kf_view bytes,
+                           struct kf_view der)
 {
     uint8_t point[64];
     assert_int_equal(public_key.length, suite == 0x0214 ? 44 : 68);
@@ -231,8 +232,9 @@ bool parts_unwrap(const struct kf_edk *edk, struct kf_view wrapping_key, struct 
 {
     assert_true(edk->provider_info.length >= 12 && edk->ciphertext.length >= 16);
     const size_t length = edk->ciphertext.length - 16;
-    return parts_open(wrapping_key, kf_view(edk->provider_info.data + edk->provider_info.length - 12, 12), context,
-                      kf_view(edk->ciphertext.data, length), kf_view(edk->ciphertext.data + length, 16), out);
+    return parts_open(wrapping_key, kf_view(edk->provider_info.data + edk->provider_info.length - 12, 12),
+                      context, kf_view(edk->ciphertext.data, length),
+                      kf_view(edk->ciphertext.data + length, 16), out);
 }
 
 /* ---- All of it ---- */
@@ -244,15 +246,16 @@ static void verify_header(const struct parts *parts, struct kf_view key, struct 
     memcpy(aad, parts->header_body.data, parts->header_body.length);
     if (required.length > 0)
         memcpy(aad + parts->header_body.length, required.data, required.length);
-    parts_seal(key, kf_view(zeros, 12), kf_view(aad, parts->header_body.length + required.length), kf_view(NULL, 0),
-               NULL, tag);
+    parts_seal(key, kf_view(zeros, 12), kf_view(aad, parts->header_body.length + required.length),
+               kf_view(NULL, 0), NULL, tag);
     free(aad);
     assert_memory_equal(parts->header_tag.data, tag, 16);
     if (parts->format == 1)
         assert_memory_equal(parts->header_iv.data, zeros, 12);
 }
 
-static void verify_frame(const struct parts *parts, size_t index, struct kf_view key, struct kf_view plaintext)
+static void verify_frame(const struct parts *parts, size_t index, struct kf_view key,
+                         struct kf_view plaintext)
 {
     const struct parts_frame *frame = &parts->frames[index];
     uint8_t iv[12] = {0}, aad[96], tag[16], *sealed = malloc(plaintext.length + 1);
@@ -275,18 +278,19 @@ static void verify_signature(const struct parts *parts, struct kf_view serialize
 {
     struct kf_encryption_context *context = parts_context(serialized);
     struct kf_view public_key;
-    const bool has_key = kf_encryption_context_get(context, kf_view_text("aws-crypto-public-key"), &public_key);
+    const bool has_key =
+        kf_encryption_context_get(context, kf_view_text("aws-crypto-public-key"), &public_key);
     assert_int_equal(has_key, signs(parts->suite));
     if (has_key) {
         assert_int_equal(parts->signature.length, parts->suite == 0x0214 ? 71 : 103);
-        assert_true(parts_signature_holds(parts->suite, public_key, kf_view(parts->message.data, parts->body_end),
-                                          parts->signature));
+        assert_true(parts_signature_holds(parts->suite, public_key,
+                                          kf_view(parts->message.data, parts->body_end), parts->signature));
     }
     kf_encryption_context_unref(context);
 }
 
-void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_view context, struct kf_view required,
-                  struct kf_view plaintext)
+void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_view context,
+                  struct kf_view required, struct kf_view plaintext)
 {
     struct parts_keys keys;
     parts_derive(parts->suite, data_key, parts->message_id, &keys);

@@ -16,7 +16,7 @@
 struct parts_frame {
     bool final;
     uint32_t sequence;
-    size_t begin, end;  /* where the whole of it stands in the message */
+    size_t begin, end; /* where the whole of it stands in the message */
     struct kf_view iv, ciphertext, tag;
 };
 
@@ -27,8 +27,8 @@ struct parts {
     size_t edk_count;
     struct kf_edk edks[PARTS_EDKS];
     uint32_t frame_length;
-    struct kf_view commit_key;        /* empty in format 1 */
-    struct kf_view header_body;       /* what the header's tag covers */
+    struct kf_view commit_key;  /* empty in format 1 */
+    struct kf_view header_body; /* what the header's tag covers */
     struct kf_view header_iv, header_tag;
     size_t header_end;
     size_t frame_count;
@@ -46,8 +46,8 @@ struct kf_encryption_context *parts_context(struct kf_view serialized);
 /* ---- Cryptography ---- */
 
 /* AES-GCM with a key of 16, 24 or 32 bytes; `out` gets plaintext.length bytes. */
-void parts_seal(struct kf_view key, struct kf_view iv, struct kf_view aad, struct kf_view plaintext, uint8_t *out,
-                uint8_t tag[16]);
+void parts_seal(struct kf_view key, struct kf_view iv, struct kf_view aad, struct kf_view plaintext,
+                uint8_t *out, uint8_t tag[16]);
 bool parts_open(struct kf_view key, struct kf_view iv, struct kf_view aad, struct kf_view ciphertext,
                 struct kf_view tag, uint8_t *out);
 
@@ -64,16 +64,18 @@ struct kf_view parts_body_aad(struct kf_view message_id, const char *name, uint3
                               uint8_t *out);
 
 /* Whether `der` signs `bytes` under the compressed point whose base64 text is `public_key`. */
-bool parts_signature_holds(unsigned suite, struct kf_view public_key, struct kf_view bytes, struct kf_view der);
+bool parts_signature_holds(unsigned suite, struct kf_view public_key, struct kf_view bytes,
+                           struct kf_view der);
 
 /* The data key out of an EDK of a raw AES keyring; false if it does not open. */
-bool parts_unwrap(const struct kf_edk *edk, struct kf_view wrapping_key, struct kf_view context, uint8_t *out);
+bool parts_unwrap(const struct kf_edk *edk, struct kf_view wrapping_key, struct kf_view context,
+                  uint8_t *out);
 
 /*
  * Does everything in the message again: commit key, the header's tag over `required` too (serialized), each frame's number,
  * IV and content, and the signature, by the key in `context` (the whole one, serialized).
  */
-void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_view context, struct kf_view required,
-                  struct kf_view plaintext);
+void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_view context,
+                  struct kf_view required, struct kf_view plaintext);
 
 #endif

@@ -149,8 +149,9 @@ static enum kf_code told_poll(struct told *told, struct kf_call *call, struct kf
     return code;
 }
 
-static enum kf_code told_encrypt(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                                 struct kf_error *error, struct kf_encryption_materials **out)
+static enum kf_code told_encrypt(void *self, struct kf_call *call,
+                                 const struct kf_encryption_request *request, struct kf_error *error,
+                                 struct kf_encryption_materials **out)
 {
     struct told *told = self;
     pthread_mutex_lock(&told->lock);
@@ -162,8 +163,9 @@ static enum kf_code told_encrypt(void *self, struct kf_call *call, const struct 
     return kf_cmm_get_encryption_materials(told->inner, kf_call_child(call, 0), request, error, out);
 }
 
-static enum kf_code told_decrypt(void *self, struct kf_call *call, const struct kf_decryption_request *request,
-                                 struct kf_error *error, struct kf_decryption_materials **out)
+static enum kf_code told_decrypt(void *self, struct kf_call *call,
+                                 const struct kf_decryption_request *request, struct kf_error *error,
+                                 struct kf_decryption_materials **out)
 {
     struct told *told = self;
     enum kf_code code = told_poll(told, call, error);

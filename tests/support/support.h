@@ -54,13 +54,13 @@ struct told *told_new(struct kf_cmm **cmm);
 void told_free(struct told *told);
 
 void told_answer(struct told *told, unsigned index, enum kf_code code); /* call `index` has begun */
-void told_answer_all(struct told *told, enum kf_code code);             /* those that have begun and were not answered */
-void told_answer_always(struct told *told, bool always);                /* from now on calls are answered as they begin */
+void told_answer_all(struct told *told, enum kf_code code); /* those that have begun and were not answered */
+void told_answer_always(struct told *told, bool always);    /* from now on calls are answered as they begin */
 
-unsigned told_begun(struct told *told);     /* calls ever begun */
-unsigned told_in_flight(struct told *told); /* begun, and neither answered nor dropped */
-unsigned told_peak(struct told *told);      /* the most that ever were in flight at once */
-unsigned told_dropped(struct told *told);   /* dropped before they were answered */
+unsigned told_begun(struct told *told);                  /* calls ever begun */
+unsigned told_in_flight(struct told *told);              /* begun, and neither answered nor dropped */
+unsigned told_peak(struct told *told);                   /* the most that ever were in flight at once */
+unsigned told_dropped(struct told *told);                /* dropped before they were answered */
 void told_wait_begun(struct told *told, unsigned count); /* waits until so many have begun */
 void told_wait_dropped(struct told *told, unsigned count);
 
