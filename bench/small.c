@@ -1,7 +1,9 @@
 /*
- * bench/small: what a message of 1 KiB costs when its key is cached, against the work that no implementation can avoid.
+ * bench/small: what a message of 1 KiB costs when its key is cached, against the work that no implementation
+ * can avoid.
  *
- * Two questions, each answered as a ratio between things measured in turn in the same run, as the median of many rounds:
+ * Two questions, each answered as a ratio between things measured in turn in the same run, as the median of
+ * many rounds:
  *
  *   suite 0478   the bare work (message id, three HMAC-SHA-512 over reused contexts, one rekey of AES-256-GCM, the header's
  *                tag, one seal) over what kf_encrypt takes: hold 0.7

@@ -9,7 +9,8 @@
  *     FOOTER  the signature; until it holds, the final frame of a signed message is kept back
  *     DONE
  *
- * It never allocates on the word of a length that nobody has verified, and never takes a byte behind the message.
+ * It never allocates on the word of a length that nobody has verified, and never takes a byte behind the
+ * message.
  */
 #include <keyflight/decrypt.h>
 
@@ -107,9 +108,9 @@ void kf_decryptor_free(struct kf_decryptor *decryptor)
 /* ---- Gathering ---- */
 
 /*
- * Brings what is at hand up to `needed` bytes: KF_OK and a view of exactly so many, KF_WANT_INPUT (all input is taken), or
- * KF_E_TRUNCATED. While nothing was gathered and the input has them all, the view is of the input, and nothing is copied.
- * The bytes are taken only by `consume`.
+ * Brings what is at hand up to `needed` bytes: KF_OK and a view of exactly so many, KF_WANT_INPUT (all input
+ * is taken), or KF_E_TRUNCATED. While nothing was gathered and the input has them all, the view is of the
+ * input, and nothing is copied. The bytes are taken only by `consume`.
  */
 static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, size_t needed, const char *what,
                            struct kf_view *out)
@@ -215,7 +216,10 @@ static enum kf_code keys(struct kf_decryptor *decryptor, const struct kf_waker *
 
 /* ---- VERIFY ---- */
 
-/* Commitment first: before it holds, nothing is done with the derived key. (S: client-apis/decrypt.md#get-the-decryption-materials) */
+/*
+ * Commitment first: before it holds, nothing is done with the derived key. (S: client-apis/decrypt.md#get-
+ * the-decryption-materials)
+ */
 static enum kf_code verify_commitment(const struct kf_header *parsed,
                                       const struct kfi_message_key *message_key, struct kf_error *error)
 {

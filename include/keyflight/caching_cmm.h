@@ -1,9 +1,11 @@
 /*
- * The caching CMM and its cache: one key-service call serves many messages, exactly counted under concurrency.
+ * The caching CMM and its cache: one key-service call serves many messages, exactly counted under
+ * concurrency.
  *
- * Equal requests share a data key until it has encrypted max_messages messages or max_bytes bytes or is max_age_ms old,
- * whichever comes first. Requests that miss together share the fetches too: a burst of N makes exactly as many calls as
- * the limits demand, all of them at once, whatever the capacity. (S: framework/caching-cmm.md)
+ * Equal requests share a data key until it has encrypted max_messages messages or max_bytes bytes or is
+ * max_age_ms old, whichever comes first. Requests that miss together share the fetches too: a burst of N
+ * makes exactly as many calls as the limits demand, all of them at once, whatever the capacity. (S:
+ * framework/caching-cmm.md)
  */
 #ifndef KEYFLIGHT_CACHING_CMM_H
 #define KEYFLIGHT_CACHING_CMM_H
@@ -17,15 +19,16 @@ extern "C" {
 struct kf_cache;
 
 /*
- * A cache that keeps the `capacity` keys used last, of both directions (0: it keeps nothing, and still coalesces).
- * Several caching CMMs may share it. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * A cache that keeps the `capacity` keys used last, of both directions (0: it keeps nothing, and still
+ * coalesces). Several caching CMMs may share it. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
  */
 KF_CODE kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cache **out);
 KF_API struct kf_cache *kf_cache_ref(struct kf_cache *cache);
 KF_API void kf_cache_unref(struct kf_cache *cache); /* NULL is allowed */
 
 /*
- * Forgets every key. Fetches under way still answer those who already wait for them, but nobody else, and are not kept.
+ * Forgets every key. Fetches under way still answer those who already wait for them, but nobody else, and are
+ * not kept.
  */
 KF_API void kf_cache_clear(struct kf_cache *cache);
 
@@ -61,8 +64,8 @@ struct kf_caching_cmm_options {
     uint64_t max_age_ms;        /* needed, at least 1; counted from the moment a key arrived */
     uint64_t max_messages;      /* 1 to 2^32 */
     uint64_t max_bytes;         /* 0 to 2^63-1; a message longer than this bypasses the cache */
-    struct kf_view
-        partition_id; /* CMMs with equal ones share keys (they must then have equal backing CMMs); length 0: one of its own */
+    /* CMMs with equal ones share keys, and must then have equal backing CMMs; length 0: one of its own */
+    struct kf_view partition_id;
     uint64_t fetch_timeout_ms; /* limit of one call to the backing CMM, at least 1 */
 };
 
@@ -73,8 +76,8 @@ struct kf_caching_cmm_options {
     }
 
 /*
- * Makes a caching CMM. Requests of unknown length, requests longer than max_bytes, and suites without a key derivation
- * bypass the cache. Errors: KF_E_USAGE, KF_E_NO_MEMORY, KF_E_SYSTEM.
+ * Makes a caching CMM. Requests of unknown length, requests longer than max_bytes, and suites without a key
+ * derivation bypass the cache. Errors: KF_E_USAGE, KF_E_NO_MEMORY, KF_E_SYSTEM.
  */
 KF_CODE kf_caching_cmm_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
                            struct kf_cmm **out);

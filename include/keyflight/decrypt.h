@@ -29,9 +29,10 @@ struct kf_decrypt_options {
     }
 
 /*
- * Decrypts `message`, which has to end where the bytes end, and answers the plaintext in `*out`; nothing is answered
- * before everything was verified. `options` may be NULL for the defaults. `header` (may be NULL) gets a reference of the verified header.
- * Blocks while keys are fetched. Errors: those of kf_decryptor_poll, and KF_E_TRAILING.
+ * Decrypts `message`, which has to end where the bytes end, and answers the plaintext in `*out`; nothing is
+ * answered before everything was verified. `options` may be NULL for the defaults. `header` (may be NULL)
+ * gets a reference of the verified header. Blocks while keys are fetched. Errors: those of kf_decryptor_poll,
+ * and KF_E_TRAILING.
  */
 KF_CODE kf_decrypt(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
                    struct kf_error *error, struct kf_header **header, struct kf_buf *out);
@@ -46,12 +47,12 @@ KF_CODE kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_options *op
                          struct kf_decryptor **out);
 
 /*
- * Takes input and gives output, both in any sizes; codes as for kf_encryptor_poll, but that a poll with neither input
- * nor room returns KF_WANT_INPUT once materials are held. Plaintext comes out as soon as its
- * frame is authenticated; the final frame of a signed message only once the signature holds. So act on a signed message
- * only after KF_OK. After KF_OK no further input is taken: bytes that follow are the caller's.
- * Errors: KF_E_USAGE, KF_E_POLICY, KF_E_FORKED, KF_E_MALFORMED, KF_E_TRUNCATED (the input ended), KF_E_FORGED, KF_E_KEYS,
- * KF_E_LIMIT, KF_E_TIMEOUT, KF_E_SYSTEM, KF_E_NO_MEMORY, and what the CMM answers.
+ * Takes input and gives output, both in any sizes; codes as for kf_encryptor_poll, but that a poll with
+ * neither input nor room returns KF_WANT_INPUT once materials are held. Plaintext comes out as soon as its
+ * frame is authenticated; the final frame of a signed message only once the signature holds. So act on a
+ * signed message only after KF_OK. After KF_OK no further input is taken: bytes that follow are the caller's.
+ * Errors: KF_E_USAGE, KF_E_POLICY, KF_E_FORKED, KF_E_MALFORMED, KF_E_TRUNCATED (the input ended),
+ * KF_E_FORGED, KF_E_KEYS, KF_E_LIMIT, KF_E_TIMEOUT, KF_E_SYSTEM, KF_E_NO_MEMORY, and what the CMM answers.
  */
 KF_CODE kf_decryptor_poll(struct kf_decryptor *decryptor, struct kf_io *io, const struct kf_waker *waker);
 

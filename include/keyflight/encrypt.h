@@ -31,8 +31,9 @@ struct kf_encrypt_options {
     }
 
 /*
- * Encrypts `plaintext` and answers the message in `*out`. Blocks while keys are fetched. `options` may be NULL for the
- * defaults; its plaintext_bound, if given, must not be below the length. Errors: those of kf_encryptor_poll.
+ * Encrypts `plaintext` and answers the message in `*out`. Blocks while keys are fetched. `options` may be
+ * NULL for the defaults; its plaintext_bound, if given, must not be below the length. Errors: those of
+ * kf_encryptor_poll.
  */
 KF_CODE kf_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *options, struct kf_view plaintext,
                    struct kf_error *error, struct kf_buf *out);
@@ -42,16 +43,21 @@ KF_CODE kf_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *options,
 /* One message being encrypted. One thread at a time; the caller frees it. */
 struct kf_encryptor;
 
-/* Begins a message; nothing is asked of `cmm` (of which a reference is taken) before the first poll. Errors: KF_E_USAGE, KF_E_POLICY, KF_E_NO_MEMORY. */
+/*
+ * Begins a message; nothing is asked of `cmm` (of which a reference is taken) before the first poll. Errors:
+ * KF_E_USAGE, KF_E_POLICY, KF_E_NO_MEMORY.
+ */
 KF_CODE kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *options, struct kf_error *error,
                          struct kf_encryptor **out);
 
 /*
- * Takes input and gives output, both in any sizes. KF_OK: the message is complete. KF_WANT_INPUT, KF_WANT_OUTPUT: as
- * they say; output that is ready comes before more input is wanted. KF_PENDING: keys are being fetched, and `waker` is called once polling is worth
- * while; with `waker` NULL the call blocks instead. A poll with neither input nor room returns (KF_WANT_OUTPUT) once materials are
- * held. An error is final and is answered by every later poll. Errors: KF_E_USAGE (also: called from inside a fetch), KF_E_POLICY, KF_E_FORKED,
- * KF_E_LIMIT (more input than the bound, too many frames or EDKs), KF_E_TIMEOUT, KF_E_SYSTEM, KF_E_NO_MEMORY, and what the CMM answers.
+ * Takes input and gives output, both in any sizes. KF_OK: the message is complete. KF_WANT_INPUT,
+ * KF_WANT_OUTPUT: as they say; output that is ready comes before more input is wanted. KF_PENDING: keys are
+ * being fetched, and `waker` is called once polling is worth while; with `waker` NULL the call blocks
+ * instead. A poll with neither input nor room returns (KF_WANT_OUTPUT) once materials are held. An error is
+ * final and is answered by every later poll. Errors: KF_E_USAGE (also: called from inside a fetch),
+ * KF_E_POLICY, KF_E_FORKED, KF_E_LIMIT (more input than the bound, too many frames or EDKs), KF_E_TIMEOUT,
+ * KF_E_SYSTEM, KF_E_NO_MEMORY, and what the CMM answers.
  */
 KF_CODE kf_encryptor_poll(struct kf_encryptor *encryptor, struct kf_io *io, const struct kf_waker *waker);
 

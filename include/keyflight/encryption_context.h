@@ -1,7 +1,7 @@
 /*
- * The encryption context: pairs of text that are authenticated with a message and, unless they are required, stored in
- * it in the clear. An object never changes after its creation and may be used by many threads at once.
- * (S: framework/structures.md#encryption-context)
+ * The encryption context: pairs of text that are authenticated with a message and, unless they are required,
+ * stored in it in the clear. An object never changes after its creation and may be used by many threads at
+ * once. (S: framework/structures.md#encryption-context)
  */
 #ifndef KEYFLIGHT_ENCRYPTION_CONTEXT_H
 #define KEYFLIGHT_ENCRYPTION_CONTEXT_H
@@ -21,8 +21,8 @@ struct kf_pair {
 };
 
 /*
- * Makes a context of `count` pairs (0 to 65,535), in any order; bytes are copied. All pairs together take at most
- * 65,535 bytes when serialized. Errors: KF_E_USAGE (a key twice, not UTF-8, too long), KF_E_NO_MEMORY.
+ * Makes a context of `count` pairs (0 to 65,535), in any order; bytes are copied. All pairs together take at
+ * most 65,535 bytes when serialized. Errors: KF_E_USAGE (a key twice, not UTF-8, too long), KF_E_NO_MEMORY.
  * The caller owns one reference of `*out`.
  */
 KF_CODE kf_encryption_context_new(const struct kf_pair *pairs, size_t count, struct kf_error *error,
@@ -44,7 +44,10 @@ KF_API void kf_encryption_context_unref(const struct kf_encryption_context *cont
 /* How many pairs there are; 0 for NULL. */
 KF_API size_t kf_encryption_context_count(const struct kf_encryption_context *context);
 
-/* Pair `index` (below the count) in ascending order of the keys' bytes. The views live as long as the context. */
+/*
+ * Pair `index` (below the count) in ascending order of the keys' bytes. The views live as long as the
+ * context.
+ */
 KF_API struct kf_pair kf_encryption_context_at(const struct kf_encryption_context *context, size_t index);
 
 /* Whether there is a pair with this key; if so, its value is written to `*value` (may be NULL). */

@@ -11,12 +11,15 @@
 extern "C" {
 #endif
 
-/* A parsed header; reference-counted, never changes. Unless it came from a decryptor, nobody has verified it. */
+/*
+ * A parsed header; reference-counted, never changes. Unless it came from a decryptor, nobody has verified it.
+ */
 struct kf_header;
 
 /*
- * Parses the header at the front of `message`, which may be cut anywhere and may go on behind it. `max_edks` bounds the
- * EDKs (0: no limit). KF_WANT_INPUT if the header goes on behind what is given. Errors: KF_E_MALFORMED, KF_E_LIMIT, KF_E_NO_MEMORY.
+ * Parses the header at the front of `message`, which may be cut anywhere and may go on behind it. `max_edks`
+ * bounds the EDKs (0: no limit). KF_WANT_INPUT if the header goes on behind what is given. Errors:
+ * KF_E_MALFORMED, KF_E_LIMIT, KF_E_NO_MEMORY.
  */
 KF_CODE kf_header_parse(struct kf_view message, uint16_t max_edks, struct kf_error *error,
                         struct kf_header **out);

@@ -1,6 +1,6 @@
 /*
- * Keyflight: client-side envelope encryption in the AWS Encryption SDK's message format, with a data key cache that
- * holds under concurrency. This header brings all the others; each can also be included alone.
+ * Keyflight: client-side envelope encryption in the AWS Encryption SDK's message format, with a data key
+ * cache that holds under concurrency. This header brings all the others; each can also be included alone.
  */
 #ifndef KEYFLIGHT_KEYFLIGHT_H
 #define KEYFLIGHT_KEYFLIGHT_H

@@ -1,6 +1,6 @@
 /*
- * Keyrings wrap data keys for encryption and unwrap them for decryption. They never change after creation and may be
- * used by many threads at once. (S: framework/keyring-interface.md)
+ * Keyrings wrap data keys for encryption and unwrap them for decryption. They never change after creation and
+ * may be used by many threads at once. (S: framework/keyring-interface.md)
  */
 #ifndef KEYFLIGHT_KEYRING_H
 #define KEYFLIGHT_KEYRING_H
@@ -42,9 +42,9 @@ KF_CODE kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *options,
                                struct kf_keyring **out);
 
 /*
- * A multi-keyring: `generator` (may be NULL) makes or wraps the data key, then every child wraps it, side by side; on
- * decryption the first one that can unwraps it, generator first. Takes references of its own. At least one keyring is
- * needed. Errors: KF_E_USAGE, KF_E_NO_MEMORY. (S: framework/multi-keyring.md)
+ * A multi-keyring: `generator` (may be NULL) makes or wraps the data key, then every child wraps it, side by
+ * side; on decryption the first one that can unwraps it, generator first. Takes references of its own. At
+ * least one keyring is needed. Errors: KF_E_USAGE, KF_E_NO_MEMORY. (S: framework/multi-keyring.md)
  */
 KF_CODE kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children,
                              size_t child_count, struct kf_error *error, struct kf_keyring **out);
@@ -54,7 +54,10 @@ KF_CODE kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *co
 /* What OnEncrypt adds: EDKs and, if the materials had none, a data key. */
 struct kf_wrapped;
 
-/* Sets the data key that this keyring generated; copied. Errors: KF_E_USAGE (the materials have one, wrong length). */
+/*
+ * Sets the data key that this keyring generated; copied. Errors: KF_E_USAGE (the materials have one, wrong
+ * length).
+ */
 KF_CODE kf_wrapped_data_key_set(struct kf_wrapped *wrapped, struct kf_view data_key, struct kf_error *error);
 
 /* Adds an EDK; copied. Errors: KF_E_USAGE (a part too long), KF_E_NO_MEMORY. */
@@ -64,17 +67,18 @@ struct kf_keyring_vtable {
     size_t size; /* sizeof(struct kf_keyring_vtable) */
 
     /*
-     * Wraps the data key of `materials`, or makes one (kf_suite_info says its length) and wraps that. Called again with
-     * the same arguments while it answers KF_PENDING. KF_OK needs at least one EDK and a data key. `error` is never NULL.
+     * Wraps the data key of `materials`, or makes one (kf_suite_info says its length) and wraps that. Called
+     * again with the same arguments while it answers KF_PENDING. KF_OK needs at least one EDK and a data key.
+     * `error` is never NULL.
      */
     enum kf_code (*on_encrypt)(void *self, struct kf_call *call,
                                const struct kf_encryption_materials *materials, struct kf_error *error,
                                struct kf_wrapped *out);
 
     /*
-     * Unwraps one of `edks`, trying each that may be meant for this keyring until one works, and writes the data key
-     * to `*out`. KF_E_KEYS if none works, with a sentence that says why. `materials` have no data key yet; the EDKs and
-     * the materials live until the call ends.
+     * Unwraps one of `edks`, trying each that may be meant for this keyring until one works, and writes the
+     * data key to `*out`. KF_E_KEYS if none works, with a sentence that says why. `materials` have no data
+     * key yet; the EDKs and the materials live until the call ends.
      */
     enum kf_code (*on_decrypt)(void *self, struct kf_call *call,
                                const struct kf_decryption_materials *materials, const struct kf_edk *edks,
@@ -84,8 +88,8 @@ struct kf_keyring_vtable {
 };
 
 /*
- * Plugs a keyring in. `vtable` has to outlive it; `self` is passed to its functions and belongs to it once this
- * returned KF_OK. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * Plugs a keyring in. `vtable` has to outlive it; `self` is passed to its functions and belongs to it once
+ * this returned KF_OK. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
  */
 KF_CODE kf_keyring_new(const struct kf_keyring_vtable *vtable, void *self, struct kf_error *error,
                        struct kf_keyring **out);

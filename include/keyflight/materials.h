@@ -1,7 +1,7 @@
 /*
- * Cryptographic materials: what a CMM answers, and what keyrings are asked to complete. Objects are reference-counted
- * and never change once somebody else can see them; their secrets are wiped at the last release.
- * (S: framework/structures.md)
+ * Cryptographic materials: what a CMM answers, and what keyrings are asked to complete. Objects are
+ * reference-counted and never change once somebody else can see them; their secrets are wiped at the last
+ * release. (S: framework/structures.md)
  */
 #ifndef KEYFLIGHT_MATERIALS_H
 #define KEYFLIGHT_MATERIALS_H
@@ -64,7 +64,9 @@ struct kf_decryption_request {
     uint16_t max_edks; /* 0: no limit */
 };
 
-/* Encryption materials. While a keyring sees them they may lack the data key; afterwards they are complete. */
+/*
+ * Encryption materials. While a keyring sees them they may lack the data key; afterwards they are complete.
+ */
 struct kf_encryption_materials;
 
 KF_API struct kf_encryption_materials *kf_encryption_materials_ref(struct kf_encryption_materials *materials);

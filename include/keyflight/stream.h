@@ -11,8 +11,9 @@ extern "C" {
 #endif
 
 /*
- * One poll's worth of bytes. The caller fills in the upper part; the poll fills in the lower one, which holds for every
- * non-negative code (on an error, output is wiped and both are 0). Input and output must not overlap.
+ * One poll's worth of bytes. The caller fills in the upper part; the poll fills in the lower one, which holds
+ * for every non-negative code (on an error, output is wiped and both are 0). Input and output must not
+ * overlap.
  */
 struct kf_io {
     const uint8_t *in;

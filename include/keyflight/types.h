@@ -1,8 +1,8 @@
 /*
  * Keyflight: the words every other header uses.
  *
- * Codes and errors, views and buffers, wakers, and the few calls that concern the whole library. Everything here may be
- * called from any thread unless its comment says otherwise.
+ * Codes and errors, views and buffers, wakers, and the few calls that concern the whole library. Everything
+ * here may be called from any thread unless its comment says otherwise.
  */
 #ifndef KEYFLIGHT_TYPES_H
 #define KEYFLIGHT_TYPES_H
@@ -38,8 +38,8 @@ enum kf_code {
 
     KF_E_MALFORMED = -300, /* not a message, or one that breaks a rule of the format */
     KF_E_TRUNCATED = -301, /* the message ends too early */
-    KF_E_FORGED =
-        -302, /* a tag, commitment or signature does not match: the message was changed, or the key is wrong */
+    /* a tag, commitment or signature does not match: the message was changed, or the key is wrong */
+    KF_E_FORGED = -302,
     KF_E_TRAILING = -303, /* bytes follow the end of the message */
 
     KF_E_KEYS = -400, /* no keyring could unwrap (or wrap) the data key */
@@ -116,8 +116,9 @@ static inline struct kf_view kf_view_text(const char *text)
 }
 
 /*
- * A result that the library allocates and the caller owns. Start from KF_BUF_INIT; a buffer can be used for one call
- * after another and keeps its memory; kf_buf_free ends it. On an error its length is 0 and what was written is wiped.
+ * A result that the library allocates and the caller owns. Start from KF_BUF_INIT; a buffer can be used for
+ * one call after another and keeps its memory; kf_buf_free ends it. On an error its length is 0 and what was
+ * written is wiped.
  */
 struct kf_buf {
     uint8_t *data;
@@ -134,10 +135,11 @@ struct kf_buf {
 KF_API void kf_buf_free(struct kf_buf *buf);
 
 /*
- * How a pending operation says that polling it again is worth while. `wake` only posts (a semaphore, an eventfd, a flag
- * under a lock): it must not block and must not call Keyflight. It may be called from any thread, more than once, for
- * no reason, and before the poll that registered it has returned. Once a poll returned anything but KF_PENDING, was
- * given another waker, or the operation was freed, the old waker is not running and never will be.
+ * How a pending operation says that polling it again is worth while. `wake` only posts (a semaphore, an
+ * eventfd, a flag under a lock): it must not block and must not call Keyflight. It may be called from any
+ * thread, more than once, for no reason, and before the poll that registered it has returned. Once a poll
+ * returned anything but KF_PENDING, was given another waker, or the operation was freed, the old waker is not
+ * running and never will be.
  */
 struct kf_waker {
     void (*wake)(void *context);
@@ -145,8 +147,8 @@ struct kf_waker {
 };
 
 /*
- * All memory of the library comes from here. `allocate` answers memory aligned for any object, or NULL; `release` gets
- * what `allocate` returned, never NULL. Both are called from any thread.
+ * All memory of the library comes from here. `allocate` answers memory aligned for any object, or NULL;
+ * `release` gets what `allocate` returned, never NULL. Both are called from any thread.
  */
 struct kf_allocator {
     size_t size; /* sizeof(struct kf_allocator) */
@@ -156,23 +158,24 @@ struct kf_allocator {
 };
 
 /*
- * Replaces malloc and free by `allocator`, which is copied. Has to come before any other call of the library, from one
- * thread; KF_E_USAGE if something was allocated already.
+ * Replaces malloc and free by `allocator`, which is copied. Has to come before any other call of the library,
+ * from one thread; KF_E_USAGE if something was allocated already.
  */
 KF_CODE kf_allocator_set(const struct kf_allocator *allocator);
 
 struct ossl_lib_ctx_st;
 
 /*
- * Takes all cryptography from the OpenSSL library context `library` (NULL: the default one) by the property query
- * `properties` (NULL: none; copied). With a query that names fips, signatures come from OpenSSL too. Has to come before
- * first use, from one thread; KF_E_USAGE afterwards.
+ * Takes all cryptography from the OpenSSL library context `library` (NULL: the default one) by the property
+ * query `properties` (NULL: none; copied). With a query that names fips, signatures come from OpenSSL too.
+ * Has to come before first use, from one thread; KF_E_USAGE afterwards.
  */
 KF_CODE kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char *properties);
 
 /*
- * Stops the internal thread, if one was started. Pending fetches fail with KF_E_CLEANED_UP, their callers are woken.
- * Objects stay valid and the library can be used again. Not to be called from a waker, keyring, CMM or destructor.
+ * Stops the internal thread, if one was started. Pending fetches fail with KF_E_CLEANED_UP, their callers are
+ * woken. Objects stay valid and the library can be used again. Not to be called from a waker, keyring, CMM or
+ * destructor.
  */
 KF_API void kf_cleanup(void);
 

@@ -12,7 +12,10 @@ int kfi_view_compare(struct kf_view a, struct kf_view b)
     return (a.length > b.length) - (a.length < b.length);
 }
 
-/* Length of the well-formed UTF-8 sequence at the front of `s`, or 0. The rows are table 3-7 of the Unicode Standard. */
+/*
+ * Length of the well-formed UTF-8 sequence at the front of `s`, or 0. The rows are table 3-7 of the Unicode
+ * Standard.
+ */
 static size_t utf8_sequence(const uint8_t *s, size_t length)
 {
     static const struct {

@@ -18,8 +18,8 @@ int kfi_view_compare(struct kf_view a, struct kf_view b);
 bool kfi_view_is_utf8(struct kf_view view);
 
 /*
- * Makes room for `room` more bytes behind buf->length, never past `ceiling` bytes in all; memory that is left behind is wiped.
- * KF_E_LIMIT above the ceiling, KF_E_NO_MEMORY. Sentences are the caller's.
+ * Makes room for `room` more bytes behind buf->length, never past `ceiling` bytes in all; memory that is left
+ * behind is wiped. KF_E_LIMIT above the ceiling, KF_E_NO_MEMORY. Sentences are the caller's.
  */
 enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling);
 
@@ -27,8 +27,8 @@ enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling);
 void kfi_buf_wipe(struct kf_buf *buf);
 
 /*
- * Reads from the front of a view. A read past the end sets `short_read` and answers zeros or an empty view from then on, so that
- * a parser can read a whole group of fields and look once.
+ * Reads from the front of a view. A read past the end sets `short_read` and answers zeros or an empty view
+ * from then on, so that a parser can read a whole group of fields and look once.
  */
 struct kfi_reader {
     struct kf_view rest;

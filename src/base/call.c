@@ -1,6 +1,6 @@
 /*
- * Calls: see call.h. Roots belong to flights and to operations; keyrings and CMMs only see the public functions.
- * A node is used by one thread at a time (polls never overlap), so that nothing here needs a lock.
+ * Calls: see call.h. Roots belong to flights and to operations; keyrings and CMMs only see the public
+ * functions. A node is used by one thread at a time (polls never overlap), so that nothing here needs a lock.
  */
 #include "base/call.h"
 

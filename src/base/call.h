@@ -1,6 +1,6 @@
 /*
- * Calls inside the library: a tree of nodes, one for each keyring and CMM that takes part, under a root that somebody
- * drives.
+ * Calls inside the library: a tree of nodes, one for each keyring and CMM that takes part, under a root that
+ * somebody drives.
  */
 #ifndef KFI_BASE_CALL_H
 #define KFI_BASE_CALL_H
@@ -28,7 +28,10 @@ struct kf_call {
 /* A root that nobody drives yet; `flight` if it is a fetch's. */
 void kfi_call_init(struct kf_call *call, const struct kfi_flight *flight);
 
-/* Says who drives a root from now on; NULL: nobody. The former driver's waker is not running when this returns. */
+/*
+ * Says who drives a root from now on; NULL: nobody. The former driver's waker is not running when this
+ * returns.
+ */
 void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver);
 
 /* Drops state, timer and children of a node, which can be used again: its keyring or CMM has answered. */

@@ -15,8 +15,9 @@ uint64_t kfi_now_ms(void);
 uint64_t kfi_ms_after(uint64_t now, uint64_t ms);
 
 /*
- * Conditions can't wait by that clock, so they wait by the monotonic one for as long as is left: a condition of that kind, and
- * the moment in `ms` milliseconds (at most an hour away: a sleep through suspension has to end some time) as it wants it.
+ * Conditions can't wait by that clock, so they wait by the monotonic one for as long as is left: a condition
+ * of that kind, and the moment in `ms` milliseconds (at most an hour away: a sleep through suspension has to
+ * end some time) as it wants it.
  */
 void kfi_condition_init(pthread_cond_t *condition);
 struct timespec kfi_condition_time(uint64_t ms);

@@ -81,7 +81,10 @@ enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char 
 {
     if (error == NULL)
         return code;
-    /* The arguments may point into the very text that is replaced, as when a sentence is put before an earlier one. */
+    /*
+     * The arguments may point into the very text that is replaced, as when a sentence is put before an
+     * earlier one.
+     */
     char text[sizeof error->text];
     va_list arguments;
     va_start(arguments, format);

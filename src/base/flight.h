@@ -1,13 +1,15 @@
 /*
  * Flights: one fetch that many callers wait for.
  *
- * Knows seats, driving and waking; knows nothing of what is fetched, of budgets or of tables, which belong to the owner.
- * It has no lock of its own: what is marked _locked runs under the owner's, and the owner's landing is called outside it.
+ * Knows seats, driving and waking; knows nothing of what is fetched, of budgets or of tables, which belong to
+ * the owner. It has no lock of its own: what is marked _locked runs under the owner's, and the owner's
+ * landing is called outside it.
  *
- * Life of a flight: the owner makes it (kfi_flight_init), seats callers in it and puts it where others find it, in one
- * critical section; whoever opened it launches it outside. It is polled inline once; if that is not enough the internal
- * thread polls it until it is done or its time is over. Then the owner's `land` takes it out of where others find it,
- * in one critical section with kfi_flight_land_locked, and tells the seated outside with kfi_flight_deliver.
+ * Life of a flight: the owner makes it (kfi_flight_init), seats callers in it and puts it where others find
+ * it, in one critical section; whoever opened it launches it outside. It is polled inline once; if that is
+ * not enough the internal thread polls it until it is done or its time is over. Then the owner's `land` takes
+ * it out of where others find it, in one critical section with kfi_flight_land_locked, and tells the seated
+ * outside with kfi_flight_deliver.
  */
 #ifndef KFI_BASE_FLIGHT_H
 #define KFI_BASE_FLIGHT_H
@@ -20,7 +22,9 @@
 struct kfi_flight;
 
 struct kfi_flight_class {
-    /* One step of the fetch, in which `flight->call` is the root call. Anything but KF_PENDING is the result. */
+    /*
+     * One step of the fetch, in which `flight->call` is the root call. Anything but KF_PENDING is the result.
+     */
     enum kf_code (*poll)(struct kfi_flight *flight, struct kf_error *error, void **result);
 
     /* The result is in flight->code, ->error and ->result. Called once, with no lock held. */
@@ -64,8 +68,8 @@ void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *c
 void kfi_flight_unref(struct kfi_flight *flight);
 
 /*
- * A seat for the caller behind `call`, not taken yet; NULL if there is no memory. `size` is that of the owner's struct that
- * begins with it; what is behind the seat is zero.
+ * A seat for the caller behind `call`, not taken yet; NULL if there is no memory. `size` is that of the
+ * owner's struct that begins with it; what is behind the seat is zero.
  */
 void *kfi_seat_new(size_t size, struct kf_call *call);
 /* The caller's release. The seat must have been taken and landed, or been left, or never been taken. */
@@ -75,12 +79,16 @@ void kfi_seat_unref(struct kfi_seat *seat);
 void kfi_seat_take_locked(struct kfi_seat *seat, struct kfi_flight *flight);
 
 /*
- * Leaves a seat that the caller gives up: true if the flight had not landed, and the place is free again; false if the
- * landing came first, and the caller has been served all the same. The seat is released either way by kfi_seat_unref, outside.
+ * Leaves a seat that the caller gives up: true if the flight had not landed, and the place is free again;
+ * false if the landing came first, and the caller has been served all the same. The seat is released either
+ * way by kfi_seat_unref, outside.
  */
 bool kfi_seat_leave_locked(struct kfi_seat *seat);
 
-/* Begins the fetch: polls it once, and lands it or hands it to the internal thread. Consumes the driver's reference. */
+/*
+ * Begins the fetch: polls it once, and lands it or hands it to the internal thread. Consumes the driver's
+ * reference.
+ */
 void kfi_flight_launch(struct kfi_flight *flight);
 
 /* The landing, as far as the seats are concerned: moves them to `seated`. */
@@ -90,8 +98,8 @@ void kfi_flight_land_locked(struct kfi_flight *flight, struct kfi_list *seated);
 void kfi_flight_deliver(struct kfi_list *seated);
 
 /*
- * Whether somebody who asks through `call` on this thread is inside a fetch for which `match` holds: then waiting for
- * that fetch would be waiting for himself.
+ * Whether somebody who asks through `call` on this thread is inside a fetch for which `match` holds: then
+ * waiting for that fetch would be waiting for himself.
  */
 bool kfi_flight_encloses(const struct kf_call *call,
                          bool (*match)(const struct kfi_flight *flight, const void *what), const void *what);

@@ -1,5 +1,6 @@
 /*
- * Fork: see fork.h. Called by the cache, the internal thread, the pool of cryptographic contexts and every operation.
+ * Fork: see fork.h. Called by the cache, the internal thread, the pool of cryptographic contexts and every
+ * operation.
  */
 #include "base/fork.h"
 
@@ -8,7 +9,10 @@
 static atomic_uint generation;
 static bool registered;
 
-/* Guards nothing but the remaking of inherited structures; held by nobody when a child begins, since the child remakes it. */
+/*
+ * Guards nothing but the remaking of inherited structures; held by nobody when a child begins, since the
+ * child remakes it.
+ */
 static pthread_mutex_t reset_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void in_child(void)

@@ -1,9 +1,10 @@
 /*
  * Fork: how a child notices that what it inherited is not its own.
  *
- * The handler in the child only raises a generation number and remakes one lock. Whatever is shared remembers the
- * generation it was made in; its first user in the child replaces its locks and tables, under the reset lock. What was
- * inherited is abandoned and never walked: a lock may have been held, a list may have been half changed.
+ * The handler in the child only raises a generation number and remakes one lock. Whatever is shared remembers
+ * the generation it was made in; its first user in the child replaces its locks and tables, under the reset
+ * lock. What was inherited is abandoned and never walked: a lock may have been held, a list may have been
+ * half changed.
  */
 #ifndef KFI_BASE_FORK_H
 #define KFI_BASE_FORK_H
@@ -25,8 +26,8 @@ struct kfi_fork_guard {
 void kfi_fork_guard_init(struct kfi_fork_guard *guard);
 
 /*
- * To be called before each use of what `guard` stands for. If it was inherited, `reset` remakes it (`context`), once,
- * while other users wait.
+ * To be called before each use of what `guard` stands for. If it was inherited, `reset` remakes it
+ * (`context`), once, while other users wait.
  */
 void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *context), void *context);
 

@@ -28,8 +28,9 @@ uint8_t *kfi_copy(struct kf_view view);
 bool kfi_equal_secret(const void *a, const void *b, size_t length);
 
 /*
- * Reads a struct of options that begins with its size: what the caller's (maybe older, shorter) struct has replaces the
- * front of `*to`, which holds the defaults. False if the caller's size is too small to be one or larger than ours.
+ * Reads a struct of options that begins with its size: what the caller's (maybe older, shorter) struct has
+ * replaces the front of `*to`, which holds the defaults. False if the caller's size is too small to be one or
+ * larger than ours.
  */
 bool kfi_options_read(void *to, size_t to_size, const void *from);
 

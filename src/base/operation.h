@@ -1,5 +1,6 @@
 /*
- * What every operation that can be polled has: a wait under a deadline, a final error, and a process it belongs to.
+ * What every operation that can be polled has: a wait under a deadline, a final error, and a process it
+ * belongs to.
  */
 #ifndef KFI_BASE_OPERATION_H
 #define KFI_BASE_OPERATION_H
@@ -22,15 +23,18 @@ void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms);
 /* To begin a poll with: KF_OK, or why it can't go on (an error is final, a fork is the end). */
 enum kf_code kfi_operation_enter(struct kfi_operation *operation);
 
-/* To end a poll with: an error is kept, ends the wait if there still is one, and wipes what the poll has written to `io` and takes its counts back. */
+/*
+ * To end a poll with: an error is kept, ends the wait if there still is one, and wipes what the poll has
+ * written to `io` and takes its counts back.
+ */
 enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code code, struct kf_io *io);
 
 /* To begin one step of the wait with: from now on the call wakes `waker`. */
 void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker);
 
 /*
- * To end that step with, given what it answered: KF_PENDING becomes KF_E_TIMEOUT behind the deadline, and with anything
- * but KF_PENDING the wait is over, and the call ended.
+ * To end that step with, given what it answered: KF_PENDING becomes KF_E_TIMEOUT behind the deadline, and
+ * with anything but KF_PENDING the wait is over, and the call ended.
  */
 enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code);
 
@@ -49,7 +53,10 @@ struct kfi_outlet {
 /* Moves what waits to `io`; true if nothing waits any more. */
 bool kfi_outlet_drain(struct kfi_outlet *outlet, struct kf_io *io);
 
-/* `length` bytes to be written by the caller at once: in the output if there is room and nothing waits, else among what waits. */
+/*
+ * `length` bytes to be written by the caller at once: in the output if there is room and nothing waits, else
+ * among what waits.
+ */
 enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_t length,
                               struct kf_error *error, uint8_t **out);
 

@@ -24,8 +24,8 @@ static inline void kfi_refs_add(struct kfi_refs *refs, size_t more)
 }
 
 /*
- * True for the last one, which then destroys the object. Each release publishes what its owner did with the object; the last
- * owner acquires all of that before it destroys.
+ * True for the last one, which then destroys the object. Each release publishes what its owner did with the
+ * object; the last owner acquires all of that before it destroys.
  */
 static inline bool kfi_refs_drop(struct kfi_refs *refs)
 {

@@ -1,6 +1,6 @@
 /*
- * The internal thread: see thread.h. Flights hand their fetches to it; calls set its timers. It never runs while nobody
- * needs it, and what it runs must not block.
+ * The internal thread: see thread.h. Flights hand their fetches to it; calls set its timers. It never runs
+ * while nobody needs it, and what it runs must not block.
  */
 #include "base/thread.h"
 
@@ -76,7 +76,9 @@ void kfi_thread_poke(void)
     unlock();
 }
 
-/* Wakes the first timer's place, if it is due by `now`; true if there was one (the lock was left meanwhile). */
+/*
+ * Wakes the first timer's place, if it is due by `now`; true if there was one (the lock was left meanwhile).
+ */
 static bool fire_timer_locked(uint64_t now)
 {
     struct kfi_timer *timer = internal.timers;

@@ -1,5 +1,6 @@
 /*
- * The internal thread: it runs tasks when they are woken, and keeps timers. One in a process, started on first need.
+ * The internal thread: it runs tasks when they are woken, and keeps timers. One in a process, started on
+ * first need.
  */
 #ifndef KFI_BASE_THREAD_H
 #define KFI_BASE_THREAD_H
@@ -17,8 +18,8 @@ void kfi_thread_poke(void);
 /* ---- Tasks ---- */
 
 /*
- * Something that is run, by one thread at a time, whenever it was woken. It begins in the hands of its maker, who may
- * run it inline and then either keeps it for good or hands it over to the internal thread.
+ * Something that is run, by one thread at a time, whenever it was woken. It begins in the hands of its maker,
+ * who may run it inline and then either keeps it for good or hands it over to the internal thread.
  */
 struct kfi_task {
     struct kfi_link
@@ -31,8 +32,8 @@ struct kfi_task {
     } state;
 
     /*
-     * Runs it on the internal thread; true if it is finished (and may be gone). With `stop` it has to finish: the
-     * library is being cleaned up.
+     * Runs it on the internal thread; true if it is finished (and may be gone). With `stop` it has to finish:
+     * the library is being cleaned up.
      */
     bool (*run)(struct kfi_task *task, bool stop);
 };
@@ -41,8 +42,8 @@ struct kfi_task {
 void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop));
 
 /*
- * Hands `task` over: the internal thread runs it from the next wake on (or at once, if it was woken meanwhile). Errors: KF_E_SYSTEM,
- * KF_E_CLEANED_UP; the task then stays with its maker.
+ * Hands `task` over: the internal thread runs it from the next wake on (or at once, if it was woken
+ * meanwhile). Errors: KF_E_SYSTEM, KF_E_CLEANED_UP; the task then stays with its maker.
  */
 enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error);
 
@@ -60,7 +61,10 @@ struct kfi_timer {
         *previous; /* in the heap: first child; siblings; previous sibling or parent */
 };
 
-/* Sets the timer, replacing its former time. Takes a reference of `waker`. Errors: KF_E_SYSTEM, KF_E_CLEANED_UP. */
+/*
+ * Sets the timer, replacing its former time. Takes a reference of `waker`. Errors: KF_E_SYSTEM,
+ * KF_E_CLEANED_UP.
+ */
 enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
                            struct kf_error *error);
 

@@ -1,6 +1,6 @@
 /*
- * A pairing heap of timers: see timers.h. Chosen since it inserts in a few steps and removes any element without a search, both
- * needed by thousands of fetches that set a time limit and are done long before it.
+ * A pairing heap of timers: see timers.h. Chosen since it inserts in a few steps and removes any element
+ * without a search, both needed by thousands of fetches that set a time limit and are done long before it.
  */
 #include "base/timers.h"
 
@@ -25,7 +25,10 @@ static struct kfi_timer *meld(struct kfi_timer *a, struct kfi_timer *b)
     return a;
 }
 
-/* Melds a row of siblings, in pairs from the left, then all pairs from the right: that keeps the heap shallow. */
+/*
+ * Melds a row of siblings, in pairs from the left, then all pairs from the right: that keeps the heap
+ * shallow.
+ */
 static struct kfi_timer *meld_siblings(struct kfi_timer *first)
 {
     struct kfi_timer *pairs = NULL; /* linked by next, the rightmost first */

@@ -1,9 +1,10 @@
 /*
- * What the files of the program share: its commands, how they read their arguments and how they fail. The program is the
- * library's first user: it includes public headers only.
+ * What the files of the program share: its commands, how they read their arguments and how they fail. The
+ * program is the library's first user: it includes public headers only.
  *
- * A command is one function: it gets its arguments with its own name in front and answers the exit status. Everything
- * below it answers an enum kf_code and describes an error in a struct kf_cli_failure; only the command itself prints.
+ * A command is one function: it gets its arguments with its own name in front and answers the exit status.
+ * Everything below it answers an enum kf_code and describes an error in a struct kf_cli_failure; only the
+ * command itself prints.
  */
 #ifndef KF_CLI_CLI_H
 #define KF_CLI_CLI_H
@@ -36,15 +37,18 @@ enum kf_code kf_cli_fail(struct kf_cli_failure *failure, const char *subject, en
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * Describes what the operating system refused: `what` ("This file can't be read") and the text of `number`. A name that
- * leads nowhere is the user's fault (KF_E_USAGE), the rest the system's (KF_E_SYSTEM).
+ * Describes what the operating system refused: `what` ("This file can't be read") and the text of `number`. A
+ * name that leads nowhere is the user's fault (KF_E_USAGE), the rest the system's (KF_E_SYSTEM).
  */
 enum kf_code kf_cli_fail_errno(struct kf_cli_failure *failure, const char *subject, const char *what,
                                int number);
 
 enum kf_code kf_cli_fail_memory(struct kf_cli_failure *failure);
 
-/* Prints "keyflight: COMMAND: SUBJECT: sentence" to the standard error; answers the exit status. `command` may be NULL. */
+/*
+ * Prints "keyflight: COMMAND: SUBJECT: sentence" to the standard error; answers the exit status. `command`
+ * may be NULL.
+ */
 int kf_cli_report(const char *command, const struct kf_cli_failure *failure);
 
 /* Prints "keyflight: hint: sentence", or "warning" likewise, to the standard error. */
@@ -70,7 +74,10 @@ struct kf_cli_syntax {
     const struct kf_cli_option *options;
 };
 
-/* Where the parser stands. Begin with {.syntax = …, .argc = argc, .argv = argv}; the command's name at argv[0] is skipped. */
+/*
+ * Where the parser stands. Begin with {.syntax = …, .argc = argc, .argv = argv}; the command's name at
+ * argv[0] is skipped.
+ */
 struct kf_cli_arguments {
     const struct kf_cli_syntax *syntax;
     int argc;
@@ -91,8 +98,8 @@ enum {
 };
 
 /*
- * The id of the next option, KF_CLI_END or KF_CLI_STOP; with the latter the exit status is in `*status`. Options and
- * operands may be mixed; "-" alone is an operand; "--" ends the options.
+ * The id of the next option, KF_CLI_END or KF_CLI_STOP; with the latter the exit status is in `*status`.
+ * Options and operands may be mixed; "-" alone is an operand; "--" ends the options.
  */
 int kf_cli_next(struct kf_cli_arguments *arguments, int *status);
 

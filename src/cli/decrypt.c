@@ -1,6 +1,6 @@
 /*
- * keyflight decrypt: message in, plaintext out. Plaintext whose signature has yet to be verified is never let go: in a
- * file it has no name yet, on its way to a stream it is held in memory.
+ * keyflight decrypt: message in, plaintext out. Plaintext whose signature has yet to be verified is never let
+ * go: in a file it has no name yet, on its way to a stream it is held in memory.
  */
 #include <stdio.h>
 #include <stdlib.h>

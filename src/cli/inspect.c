@@ -1,6 +1,6 @@
 /*
- * keyflight inspect: what a message says about itself. Takes no key and verifies nothing; everything it shows is the word
- * of whoever made the message, so all text is quoted and escaped.
+ * keyflight inspect: what a message says about itself. Takes no key and verifies nothing; everything it shows
+ * is the word of whoever made the message, so all text is quoted and escaped.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,8 +84,9 @@ static enum kf_code read_header(struct kf_cli_input *input, struct kf_cli_failur
 /* ---- What an EDK says ---- */
 
 /*
- * The name of the key, if the provider's information has a known form: raw AES has behind it the lengths of tag and IV
- * and the IV (S: framework/raw-aes-keyring.md#key-provider-information), AWS KMS nothing. Length 0 if not.
+ * The name of the key, if the provider's information has a known form: raw AES has behind it the lengths of
+ * tag and IV and the IV (S: framework/raw-aes-keyring.md#key-provider-information), AWS KMS nothing. Length 0
+ * if not.
  */
 static struct kf_view key_name(const struct kf_edk *edk)
 {

@@ -9,8 +9,8 @@
 #include <keyflight/types.h>
 
 /*
- * Writes `text` as a JSON string, quotes included. Control characters are escaped, so that it is safe on a terminal too;
- * bytes that are not UTF-8 become U+FFFD.
+ * Writes `text` as a JSON string, quotes included. Control characters are escaped, so that it is safe on a
+ * terminal too; bytes that are not UTF-8 become U+FFFD.
  */
 void kf_cli_json_string(FILE *out, struct kf_view text);
 

@@ -1,6 +1,6 @@
 /*
- * Key files: see keyfile.h. Called by keygen and keys.c. Key bytes are wiped wherever they were, and are never part of
- * an error: a line that is not understood may be a key.
+ * Key files: see keyfile.h. Called by keygen and keys.c. Key bytes are wiped wherever they were, and are
+ * never part of an error: a line that is not understood may be a key.
  */
 #include "keyfile.h"
 

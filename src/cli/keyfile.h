@@ -14,7 +14,9 @@
 
 #include "output.h"
 
-/* Reads a key file ("-": the standard input) and makes its keyring. Errors never show what a line contains. */
+/*
+ * Reads a key file ("-": the standard input) and makes its keyring. Errors never show what a line contains.
+ */
 enum kf_code kf_cli_keyfile_read(const char *path, struct kf_cli_failure *failure, struct kf_keyring **out);
 
 struct kf_cli_key {

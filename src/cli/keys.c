@@ -8,7 +8,10 @@
 #include "input.h"
 #include "keyfile.h"
 
-/* Kinds of keys that are not files and not there yet: taken for a path, such a value would be misunderstood one day. */
+/*
+ * Kinds of keys that are not files and not there yet: taken for a path, such a value would be misunderstood
+ * one day.
+ */
 static const char *const reserved[] = {"kms:", "kms-discovery:"};
 
 static enum kf_code check_values(const char *const *values, size_t count, const char *input,

@@ -7,9 +7,9 @@
 #include "cli.h"
 
 /*
- * Makes a CMM of `count` values of -k (at least one): a path of a key file each, "-" for the standard input. With several
- * the first one generates and all of them wrap. `input` is the operand that is going to be read: it can't be the standard
- * input too.
+ * Makes a CMM of `count` values of -k (at least one): a path of a key file each, "-" for the standard input.
+ * With several the first one generates and all of them wrap. `input` is the operand that is going to be read:
+ * it can't be the standard input too.
  */
 enum kf_code kf_cli_keys_open(const char *const *values, size_t count, const char *input,
                               struct kf_cli_failure *failure, struct kf_cmm **out);

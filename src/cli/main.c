@@ -1,5 +1,6 @@
 /*
- * keyflight, the program: which command it is, and what holds for all of them. The commands are in files of their names.
+ * keyflight, the program: which command it is, and what holds for all of them. The commands are in files of
+ * their names.
  */
 #include "cli.h"
 
@@ -81,8 +82,8 @@ static int run(int argc, char **argv)
 }
 
 /*
- * Makes sure that the standard streams are open, so that no file opened later becomes one of them. A missing one is
- * opened the wrong way round: using it fails, as it would have.
+ * Makes sure that the standard streams are open, so that no file opened later becomes one of them. A missing
+ * one is opened the wrong way round: using it fails, as it would have.
  */
 static bool open_standard_streams(void)
 {

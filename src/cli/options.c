@@ -1,7 +1,7 @@
 /*
- * Arguments: see cli.h. Called by the commands. Written by hand because getopt takes any abbreviation of a long option
- * for it (a script that relies on one breaks with the next option), has no table to print a help from, and keeps its
- * state in globals.
+ * Arguments: see cli.h. Called by the commands. Written by hand because getopt takes any abbreviation of a
+ * long option for it (a script that relies on one breaks with the next option), has no table to print a help
+ * from, and keeps its state in globals.
  */
 #include "cli.h"
 
@@ -93,8 +93,9 @@ static const struct kf_cli_option *find_option(const struct kf_cli_syntax *synta
 }
 
 /*
- * Answers an option. `value` is what was attached to it, or NULL: then an option that takes a value takes the next
- * argument. An option that is not repeatable and decides between two values is refused the second time, not guessed at.
+ * Answers an option. `value` is what was attached to it, or NULL: then an option that takes a value takes the
+ * next argument. An option that is not repeatable and decides between two values is refused the second time,
+ * not guessed at.
  */
 static int take_option(struct kf_cli_arguments *arguments, const struct kf_cli_option *option,
                        const char *value, int *status)

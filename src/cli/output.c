@@ -1,5 +1,6 @@
 /*
- * What is written: see output.h. Never follows a name twice: once the target's directory is open, everything happens in it.
+ * What is written: see output.h. Never follows a name twice: once the target's directory is open, everything
+ * happens in it.
  */
 #include "output.h"
 
@@ -79,7 +80,10 @@ static int temporary_new(int directory)
     return fd;
 }
 
-/* Gives the temporary file its final name; 0, or -1 with errno. Without `replace` nothing that is there is replaced. */
+/*
+ * Gives the temporary file its final name; 0, or -1 with errno. Without `replace` nothing that is there is
+ * replaced.
+ */
 static int temporary_rename(const char *target, bool replace)
 {
     sigset_t set = deadly_set(), former;
@@ -127,7 +131,10 @@ static char *read_link(const char *path)
     return result;
 }
 
-/* What the symbolic links at the end of `path` lead to, which need not be there: allocated, or NULL with errno. */
+/*
+ * What the symbolic links at the end of `path` lead to, which need not be there: allocated, or NULL with
+ * errno.
+ */
 static char *follow_links(const char *path)
 {
     char *current = strdup(path);

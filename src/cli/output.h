@@ -1,10 +1,10 @@
 /*
- * What is written, so that a failure leaves nothing new and harms nothing that was there. Called by keygen, encrypt and
- * decrypt.
+ * What is written, so that a failure leaves nothing new and harms nothing that was there. Called by keygen,
+ * encrypt and decrypt.
  *
- * A file appears under its name only at the commit: until then it is a temporary file of mode 0600 in the same directory,
- * which a failure or a signal that ends the program removes. Streams, devices and FIFOs have no such way back: what is
- * written there is released.
+ * A file appears under its name only at the commit: until then it is a temporary file of mode 0600 in the
+ * same directory, which a failure or a signal that ends the program removes. Streams, devices and FIFOs have
+ * no such way back: what is written there is released.
  */
 #ifndef KF_CLI_OUTPUT_H
 #define KF_CLI_OUTPUT_H
@@ -33,9 +33,10 @@ struct kf_cli_output {
     }
 
 /*
- * Opens `path` (NULL or "-": the standard output), of which there may be one at a time. A regular file that is there is
- * replaced only if `force` says so, and keeps its mode and, if possible, its owner; a new one gets `mode` less the umask.
- * Symbolic links stay: what they lead to is replaced. Errors: KF_E_USAGE (also: it exists), KF_E_SYSTEM.
+ * Opens `path` (NULL or "-": the standard output), of which there may be one at a time. A regular file that
+ * is there is replaced only if `force` says so, and keeps its mode and, if possible, its owner; a new one
+ * gets `mode` less the umask. Symbolic links stay: what they lead to is replaced. Errors: KF_E_USAGE (also:
+ * it exists), KF_E_SYSTEM.
  */
 enum kf_code kf_cli_output_open(const char *path, bool force, mode_t mode, struct kf_cli_failure *failure,
                                 struct kf_cli_output *out);

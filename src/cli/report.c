@@ -1,6 +1,6 @@
 /*
- * How the program says that something failed: see cli.h. Called by every command; text that came from a message or from
- * the command line reaches the terminal without control characters.
+ * How the program says that something failed: see cli.h. Called by every command; text that came from a
+ * message or from the command line reaches the terminal without control characters.
  */
 #include "cli.h"
 

@@ -14,7 +14,10 @@ size_t kf_cli_text_char(struct kf_view text, uint32_t *character);
 /* Whether a character does something to a terminal instead of being shown: C0, DEL and C1 controls. */
 bool kf_cli_text_is_control(uint32_t character);
 
-/* Whether a terminal shows all of it harmlessly: UTF-8 without controls other than tab, line feed and carriage return. */
+/*
+ * Whether a terminal shows all of it harmlessly: UTF-8 without controls other than tab, line feed and
+ * carriage return.
+ */
 bool kf_cli_text_is_harmless(struct kf_view text);
 
 /* Whether all of it is UTF-8 without any control character. */

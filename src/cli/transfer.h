@@ -18,8 +18,8 @@ struct kf_cli_transfer {
 };
 
 /*
- * KF_OK once the operation is done and the input is at its end; bytes behind that are KF_E_TRAILING. An error of the
- * operation is described without a subject.
+ * KF_OK once the operation is done and the input is at its end; bytes behind that are KF_E_TRAILING. An error
+ * of the operation is described without a subject.
  */
 enum kf_code kf_cli_transfer(const struct kf_cli_transfer *transfer, struct kf_cli_failure *failure);
 

@@ -1,8 +1,9 @@
 /*
  * The multi-keyring: one keyring made of several. (S: framework/multi-keyring.md)
  *
- * Encrypting, the generator comes first; then all children wrap side by side, each seeing the same materials, and their
- * EDKs are put together in the children's order. Decrypting, one after the other is asked until one succeeds.
+ * Encrypting, the generator comes first; then all children wrap side by side, each seeing the same materials,
+ * and their EDKs are put together in the children's order. Decrypting, one after the other is asked until one
+ * succeeds.
  */
 #include <stdio.h>
 
@@ -154,7 +155,9 @@ static void collect(struct decryption *decryption, size_t index, enum kf_code co
     size_t used = strlen(decryption->error.text);
     snprintf(decryption->error.text + used, sizeof decryption->error.text - used, "%sKeyring %zu: %s",
              used > 0 ? " " : "", index + 1, error->text);
-    /* That keys are missing is the sum of it only if nobody had another trouble, of which the first counts. */
+    /*
+     * That keys are missing is the sum of it only if nobody had another trouble, of which the first counts.
+     */
     if (decryption->code == KF_E_KEYS)
         decryption->code = code;
 }

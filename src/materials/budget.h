@@ -1,5 +1,6 @@
 /*
- * Budgets: how much one data key has been used, and how much it may be. Plain values; their owner has the lock.
+ * Budgets: how much one data key has been used, and how much it may be. Plain values; their owner has the
+ * lock.
  */
 #ifndef KFI_MATERIALS_BUDGET_H
 #define KFI_MATERIALS_BUDGET_H
@@ -12,7 +13,9 @@ struct kfi_budget {
     uint64_t bytes;
 };
 
-/* Whether one more message of `length` bytes fits, under its limits and the asker's. Never changes anything. */
+/*
+ * Whether one more message of `length` bytes fits, under its limits and the asker's. Never changes anything.
+ */
 bool kfi_budget_fits(const struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length);
 
 /* Charges a message that fits. */
@@ -22,8 +25,8 @@ void kfi_budget_charge(struct kfi_budget *budget, const struct kfi_limits *limit
 void kfi_budget_refund(struct kfi_budget *budget, uint64_t length);
 
 /*
- * Compares what is left, relative to the limits: the lesser share of messages and bytes counts. <0, 0, >0 as `a` has
- * less, as much or more left than `b`.
+ * Compares what is left, relative to the limits: the lesser share of messages and bytes counts. <0, 0, >0 as
+ * `a` has less, as much or more left than `b`.
  */
 int kfi_budget_compare(const struct kfi_budget *a, const struct kfi_budget *b);
 

@@ -1,13 +1,14 @@
 /*
  * The cache: at most one entry for each key, any number of flights, and every use charged exactly once.
  *
- * Called by the caching CMM. Shape in memory: a fixed table of buckets, each with its entries and its open flights, the
- * oldest first; all entries once more in a list by their last use. A question that finds neither an entry nor a flight
- * with room opens a flight; that flight, when it lands with budget left, becomes the entry.
+ * Called by the caching CMM. Shape in memory: a fixed table of buckets, each with its entries and its open
+ * flights, the oldest first; all entries once more in a list by their last use. A question that finds neither
+ * an entry nor a flight with room opens a flight; that flight, when it lands with budget left, becomes the
+ * entry.
  *
- * One lock guards all of that. Under it nothing is allocated, freed, wiped, woken or called back: what is needed is
- * prepared before, what is to be freed is collected and freed after. `ask` and `land` are one critical section each:
- * two would let a landing slip between two looks.
+ * One lock guards all of that. Under it nothing is allocated, freed, wiped, woken or called back: what is
+ * needed is prepared before, what is to be freed is collected and freed after. `ask` and `land` are one
+ * critical section each: two would let a landing slip between two looks.
  */
 #include "materials/cache.h"
 
@@ -63,8 +64,8 @@ struct fetch {
     /* Under the cache's lock. */
     struct kfi_link in_bucket;
     uint64_t order; /* of opening */
-    uint64_t
-        clearings; /* at the opening: if there were more since, it is barred from new seats and from becoming the entry */
+    /* At the opening: if there were more since, it is barred from new seats and from becoming the entry. */
+    uint64_t clearings;
     size_t seated;
     struct kfi_budget budget;
 };
@@ -187,8 +188,8 @@ static bool entry_expired(const struct entry *entry, uint64_t max_age_ms, uint64
 }
 
 /*
- * Ends an entry, or what would have become one, and counts why: a budget that is used up is the reason even where
- * something else ends it.
+ * Ends an entry, or what would have become one, and counts why: a budget that is used up is the reason even
+ * where something else ends it.
  */
 static void entry_end_locked(struct kf_cache *cache, struct entry *entry, uint64_t *reason,
                              struct kfi_list *garbage)

@@ -9,8 +9,8 @@
 #include "base/flight.h"
 
 /*
- * What requests have to agree in to share materials: the specification's identifier, and beside it what that leaves out although
- * it decides whether the answer is allowed.
+ * What requests have to agree in to share materials: the specification's identifier, and beside it what that
+ * leaves out although it decides whether the answer is allowed.
  */
 #define KFI_CACHE_ID_LENGTH 48
 struct kfi_cache_key {
@@ -45,8 +45,9 @@ struct kfi_cache_question {
 };
 
 /*
- * Asks for materials and charges one use of them: KF_OK and a reference, or KF_PENDING: the caller is seated in a flight, `call` keeps
- * the seat (in its state) and is woken; dropping the call leaves the seat. Any other code is the fetch's.
+ * Asks for materials and charges one use of them: KF_OK and a reference, or KF_PENDING: the caller is seated
+ * in a flight, `call` keeps the seat (in its state) and is woken; dropping the call leaves the seat. Any
+ * other code is the fetch's.
  */
 enum kf_code kfi_cache_ask(struct kf_cache *cache, struct kf_call *call,
                            const struct kfi_cache_question *question, struct kf_error *error, void **value);

@@ -1,9 +1,11 @@
 /*
- * Cache identifiers: see cache_id.h. Called by the caching CMM for every request that does not bypass the cache.
+ * Cache identifiers: see cache_id.h. Called by the caching CMM for every request that does not bypass the
+ * cache.
  *
- * The identifier is the specification's: SHA-384 over fields with single zero bytes between them. It leaves out the
- * commitment policy, the EDK limit, the required keys and the reproduced context, and does not say where a field ends;
- * that stands beside it, so that nobody is given what he would have been refused had he asked alone. (S: framework/caching-cmm.md#appendix-a-cache-entry-identifier-formulas)
+ * The identifier is the specification's: SHA-384 over fields with single zero bytes between them. It leaves
+ * out the commitment policy, the EDK limit, the required keys and the reproduced context, and does not say
+ * where a field ends; that stands beside it, so that nobody is given what he would have been refused had he
+ * asked alone. (S: framework/caching-cmm.md#appendix-a-cache-entry-identifier-formulas)
  */
 #include "materials/cache_id.h"
 
@@ -28,8 +30,8 @@ struct numbers {
 };
 
 /*
- * What stands beside the identifier. Mostly nothing but numbers, as they are; else a digest of them and of `context`. The
- * first byte tells the two apart.
+ * What stands beside the identifier. Mostly nothing but numbers, as they are; else a digest of them and of
+ * `context`. The first byte tells the two apart.
  */
 static enum kf_code beside(const struct numbers *numbers, const struct kf_encryption_context *context,
                            struct kf_error *error, uint8_t out[KFI_CACHE_ID_LENGTH])

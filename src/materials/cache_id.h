@@ -6,7 +6,10 @@
 
 #include "materials/cache.h"
 
-/* (S: framework/caching-cmm.md#appendix-a-cache-entry-identifier-formulas) Errors: KF_E_SYSTEM, KF_E_NO_MEMORY, KF_E_POLICY. */
+/*
+ * (S: framework/caching-cmm.md#appendix-a-cache-entry-identifier-formulas) Errors: KF_E_SYSTEM,
+ * KF_E_NO_MEMORY, KF_E_POLICY.
+ */
 enum kf_code kfi_cache_key_encryption(struct kf_view partition, const struct kf_encryption_request *request,
                                       struct kf_error *error, struct kfi_cache_key *out);
 enum kf_code kfi_cache_key_decryption(struct kf_view partition, const struct kf_decryption_request *request,

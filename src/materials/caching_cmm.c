@@ -1,9 +1,9 @@
 /*
- * The caching CMM: decides which requests may share materials, and under what limits. The sharing is cache.c's.
- * (S: framework/caching-cmm.md)
+ * The caching CMM: decides which requests may share materials, and under what limits. The sharing is
+ * cache.c's. (S: framework/caching-cmm.md)
  *
- * To its callers it is an asynchronous CMM like any other: a caller who has to wait has a seat in a flight, kept as the state of
- * his call.
+ * To its callers it is an asynchronous CMM like any other: a caller who has to wait has a seat in a flight,
+ * kept as the state of his call.
  */
 #include <keyflight/caching_cmm.h>
 
@@ -125,7 +125,10 @@ static const struct kfi_cache_kind encryption_kind = {
     .fetch = encryption_fetch,
 };
 
-/* Past the cache: each key is used once, outside the limits, and the caller's own polls drive the backing CMM. */
+/*
+ * Past the cache: each key is used once, outside the limits, and the caller's own polls drive the backing
+ * CMM.
+ */
 static enum kf_code encryption_bypass(struct caching_cmm *self, struct kf_call *call,
                                       const struct kf_encryption_request *request, struct kf_error *error,
                                       struct kf_encryption_materials **out)

@@ -1,6 +1,6 @@
 /*
- * The CMM interface, as keyring.c for keyrings. Answers are checked here, so that encrypt.c, decrypt.c and the cache
- * need not know who gave them. (S: framework/cmm-interface.md)
+ * The CMM interface, as keyring.c for keyrings. Answers are checked here, so that encrypt.c, decrypt.c and
+ * the cache need not know who gave them. (S: framework/cmm-interface.md)
  */
 #include <keyflight/cmm.h>
 

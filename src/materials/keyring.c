@@ -1,6 +1,6 @@
 /*
- * The keyring interface. Keyrings of the library plug in here as those of users do; who asks a keyring asks it through
- * these functions. (S: framework/keyring-interface.md)
+ * The keyring interface. Keyrings of the library plug in here as those of users do; who asks a keyring asks
+ * it through these functions. (S: framework/keyring-interface.md)
  */
 #include <keyflight/keyring.h>
 

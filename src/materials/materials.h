@@ -1,5 +1,6 @@
 /*
- * Materials inside the library: built by the default CMM, read by encrypt.c and decrypt.c, shared by the cache.
+ * Materials inside the library: built by the default CMM, read by encrypt.c and decrypt.c, shared by the
+ * cache.
  */
 #ifndef KFI_MATERIALS_MATERIALS_H
 #define KFI_MATERIALS_MATERIALS_H
@@ -16,7 +17,10 @@
 #define KFI_RESERVED_PREFIX "aws-crypto-"
 #define KFI_PUBLIC_KEY_NAME "aws-crypto-public-key"
 
-/* The default CMM fills these in; once somebody else has a reference nothing changes but the counts and `cached`. */
+/*
+ * The default CMM fills these in; once somebody else has a reference nothing changes but the counts and
+ * `cached`.
+ */
 struct kf_encryption_materials {
     struct kfi_refs refs;
     atomic_bool cached; /* came out of a caching CMM */
@@ -43,7 +47,10 @@ struct kf_decryption_materials {
 struct kf_encryption_materials *kfi_encryption_materials_new(const struct kfi_suite *suite);
 struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_suite *suite);
 
-/* The same materials (contexts shared, no EDKs, no signing key) with a data key: what a multi-keyring's children see. NULL: no memory. */
+/*
+ * The same materials (contexts shared, no EDKs, no signing key) with a data key: what a multi-keyring's
+ * children see. NULL: no memory.
+ */
 struct kf_encryption_materials *kfi_encryption_materials_with_key(
     const struct kf_encryption_materials *materials, const struct kf_data_key *data_key);
 

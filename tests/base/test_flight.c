@@ -1,6 +1,6 @@
 /*
- * Flights: seats, driving and waking, with an owner as simple as one can be. What the cache makes of them is tested in
- * tests/materials.
+ * Flights: seats, driving and waking, with an owner as simple as one can be. What the cache makes of them is
+ * tested in tests/materials.
  */
 #include "support/support.h"
 

@@ -1,5 +1,6 @@
 /*
- * The internal thread: tasks run when they are woken, timers fire by the clock, and kf_cleanup ends all of it.
+ * The internal thread: tasks run when they are woken, timers fire by the clock, and kf_cleanup ends all of
+ * it.
  */
 #include "support/support.h"
 

@@ -12,7 +12,9 @@ static uint64_t next_random(uint64_t *seed)
     return *seed >> 33;
 }
 
-/* Checks every link below `first` and its siblings, none of which may be earlier than `parent`; counts them. */
+/*
+ * Checks every link below `first` and its siblings, none of which may be earlier than `parent`; counts them.
+ */
 static size_t check_row(const struct kfi_timer *first, const struct kfi_timer *parent)
 {
     size_t count = 0;

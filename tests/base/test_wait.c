@@ -1,6 +1,6 @@
 /*
- * Waiting: the one place where a caller sleeps. What is polled here answers after so many polls, and is woken in
- * every order.
+ * Waiting: the one place where a caller sleeps. What is polled here answers after so many polls, and is woken
+ * in every order.
  */
 #include "support/support.h"
 

@@ -1,7 +1,7 @@
 /*
- * What decrypt.c reads: messages made by hand in shapes that the library never writes, the limits, when plaintext and
- * header come out and when they don't, and what is left behind. Streams in pieces are test_stream.c's, changed messages
- * test_tamper.c's.
+ * What decrypt.c reads: messages made by hand in shapes that the library never writes, the limits, when
+ * plaintext and header come out and when they don't, and what is left behind. Streams in pieces are
+ * test_stream.c's, changed messages test_tamper.c's.
  */
 #include <string.h>
 
@@ -367,7 +367,10 @@ static void a_stream_that_is_done_stays_done(void **state)
 
 /* ---- When what comes out ---- */
 
-/* Gives a decryptor the bytes of `message` from `*given` up to `until`; how many bytes of plaintext that brought out. */
+/*
+ * Gives a decryptor the bytes of `message` from `*given` up to `until`; how many bytes of plaintext that
+ * brought out.
+ */
 static size_t give(struct kf_decryptor *decryptor, struct kf_view message, size_t *given, size_t until,
                    enum kf_code expected)
 {
@@ -399,7 +402,10 @@ static void frames_come_out_as_they_are_verified(void **state)
         assert_ok(kf_decryptor_new(cmm, &options, &error, &decryptor), &error);
         const struct kf_view view = buf_view(message);
 
-        /* All but the last byte of the header, of the regular frame, of the final frame, and of the signature. */
+        /*
+         * All but the last byte of the header, of the regular frame, of the final frame, and of the
+         * signature.
+         */
         assert_int_equal(give(decryptor, view, &given, parts.header_end - 1, KF_WANT_INPUT), 0);
         assert_null(kf_decryptor_header(decryptor));
         assert_null(kf_decryptor_encryption_context(decryptor));
@@ -490,8 +496,8 @@ static void other_keys_do_not_open_it(void **state)
 }
 
 /*
- * A keyring that fails before another one unwraps the key leaves nothing of its error: the stream goes on for as many polls
- * as it takes.
+ * A keyring that fails before another one unwraps the key leaves nothing of its error: the stream goes on for
+ * as many polls as it takes.
  */
 static void a_keyring_that_failed_before_does_not_end_the_stream(void **state)
 {

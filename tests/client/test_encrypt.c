@@ -1,6 +1,6 @@
 /*
- * What encrypt.c writes: every byte of a message taken apart and done again by hand, the shape of the frames at every
- * boundary, and the refusals. Streams in pieces are test_stream.c's.
+ * What encrypt.c writes: every byte of a message taken apart and done again by hand, the shape of the frames
+ * at every boundary, and the refusals. Streams in pieces are test_stream.c's.
  */
 #include <string.h>
 
@@ -19,7 +19,9 @@ static struct kf_view wrapping_key(size_t index)
 
 /* ---- By hand ---- */
 
-/* One message, all of it: its fields against what was asked for, and its secrets from the wrapping keys on. */
+/*
+ * One message, all of it: its fields against what was asked for, and its secrets from the wrapping keys on.
+ */
 static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t frame_length,
                           const struct kf_encryption_context *asked, struct kf_view plaintext)
 {

@@ -1,6 +1,6 @@
 /*
- * Streams: bytes in and out in any sizes, both ways, down to one byte; the order of output and input; and the wait for
- * keys, with its deadline, its wakers and its cancellation.
+ * Streams: bytes in and out in any sizes, both ways, down to one byte; the order of output and input; and the
+ * wait for keys, with its deadline, its wakers and its cancellation.
  */
 #include <pthread.h>
 #include <string.h>

@@ -22,7 +22,10 @@ static struct kf_buf message_of(struct kf_cmm *cmm, enum kf_suite suite)
     return message;
 }
 
-/* Refused by one call, and as a stream, which may only have released whole frames that were as they should be. */
+/*
+ * Refused by one call, and as a stream, which may only have released whole frames that were as they should
+ * be.
+ */
 static void assert_refused_both_ways(struct kf_cmm *cmm, struct kf_view message, size_t most)
 {
     struct kf_buf out = KF_BUF_INIT;

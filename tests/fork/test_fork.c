@@ -1,6 +1,6 @@
 /*
- * Fork: what is left of a key is not doubled, an operation begun before goes no further in the child, and the child can
- * work, whatever the parent's threads were doing.
+ * Fork: what is left of a key is not doubled, an operation begun before goes no further in the child, and the
+ * child can work, whatever the parent's threads were doing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +44,10 @@ static bool encrypt(struct kf_cmm *cmm, struct key_trace *trace)
     return good;
 }
 
-/* Runs `work` in a child, which writes to a pipe; the test reads `length` bytes. The child has to exit with 0. */
+/*
+ * Runs `work` in a child, which writes to a pipe; the test reads `length` bytes. The child has to exit with
+ * 0.
+ */
 static void in_child(bool (*work)(void *context, int out), void *context, void *result, size_t length)
 {
     int ends[2];

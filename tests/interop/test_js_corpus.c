@@ -1,8 +1,9 @@
 /*
- * Messages of the official JavaScript client, decrypted through the public interface: in one call, and byte by byte.
+ * Messages of the official JavaScript client, decrypted through the public interface: in one call, and byte
+ * by byte.
  *
- * Reads tests/corpus/js, which js/make-corpus.mjs made; cases.txt says there what it holds. One test for each message,
- * intact or spoilt. Never writes anything.
+ * Reads tests/corpus/js, which js/make-corpus.mjs made; cases.txt says there what it holds. One test for each
+ * message, intact or spoilt. Never writes anything.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -329,7 +330,10 @@ static void decrypt_at_once(const struct test_case *c, struct kf_cmm *cmm, struc
     kf_buf_free(&out);
 }
 
-/* How much of the plaintext a stream may have given when it failed: frames that were authentic, in their order. */
+/*
+ * How much of the plaintext a stream may have given when it failed: frames that were authentic, in their
+ * order.
+ */
 static size_t releasable(const struct test_case *c)
 {
     if (c->expect == KF_CLASS_KEYS)

@@ -1,6 +1,6 @@
 /*
- * Bursts: hits, coalesced questions and misses are counted exactly, whatever the capacity, and all fetches of a burst are
- * under way at once (P1 to P4).
+ * Bursts: hits, coalesced questions and misses are counted exactly, whatever the capacity, and all fetches of
+ * a burst are under way at once (P1 to P4).
  */
 #include "support/asker.h"
 

@@ -1,6 +1,6 @@
 /*
- * Limits of a key that is kept: its age, what a refusal does to it (P7), CMMs of different limits on one cache, and which of
- * two keys stays.
+ * Limits of a key that is kept: its age, what a refusal does to it (P7), CMMs of different limits on one
+ * cache, and which of two keys stays.
  */
 #include "support/asker.h"
 
@@ -16,7 +16,10 @@ static void ask_now(struct scene *scene, struct asker *asker, struct kf_cmm *cmm
     told_answer_always(scene->told, false);
 }
 
-/* Whether this question is answered by a key that is there. If not, what was begun for it is given up and lands. */
+/*
+ * Whether this question is answered by a key that is there. If not, what was begun for it is given up and
+ * lands.
+ */
 static bool hits(struct scene *scene, struct kf_cmm *cmm, uint64_t length)
 {
     struct asker asker;
@@ -303,7 +306,10 @@ static void seats_carry_the_least_limits_too(void **state)
     assert_int_equal(asker_ask(&askers[4], scene.cmm, 0), KF_PENDING);
     assert_int_equal(told_begun(scene.told), 2);
 
-    /* Opened by the strict one: so much from the beginning. The last one fits nowhere but in the second flight. */
+    /*
+     * Opened by the strict one: so much from the beginning. The last one fits nowhere but in the second
+     * flight.
+     */
     kf_cache_clear(scene.cache);
     assert_int_equal(asker_ask(&askers[5], strict, 0), KF_PENDING);
     for (size_t i = 6; i < 9; i++)
@@ -367,8 +373,9 @@ static void different_partitions_share_nothing(void **state)
 /* ---- Of two candidates ---- */
 
 /*
- * Two flights for one key, so many messages seated in each, landing in this order. Which one serves the next question?
- * A byte limit of 10 keeps messages of 6 bytes out of a flight that has one, so that two flights come about.
+ * Two flights for one key, so many messages seated in each, landing in this order. Which one serves the next
+ * question? A byte limit of 10 keeps messages of 6 bytes out of a flight that has one, so that two flights
+ * come about.
  */
 static unsigned who_stays(unsigned first_empty, unsigned second_empty, unsigned lands_first,
                           uint64_t between_ms)
@@ -377,11 +384,10 @@ static unsigned who_stays(unsigned first_empty, unsigned second_empty, unsigned 
     struct scene scene;
     size_t count = 0;
     scene_open(&scene, 10, &options);
-    /* The opener of the first has 6 bytes, of the second 5: the second has more bytes left, as long as messages allow. */
     assert_int_equal(asker_ask(&askers[count++], scene.cmm, 6), KF_PENDING);
     for (unsigned i = 0; i < first_empty; i++)
         assert_int_equal(asker_ask(&askers[count++], scene.cmm, 0), KF_PENDING);
-    /* Empty messages prefer the oldest flight, so those of the second come while the first is barred: full. */
+    /* Empty messages prefer the oldest flight, so those of the second come while the first is full. */
     const size_t second = count;
     struct asker fillers[10];
     unsigned filled = 9 - first_empty;

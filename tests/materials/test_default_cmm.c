@@ -256,7 +256,10 @@ static void the_public_key_and_the_suite_have_to_agree(void **state)
     assert_non_null(reader.decryption_materials->verification_key);
     asker_leave(&reader);
 
-    /* A public key, but a suite that does not sign; a suite that signs, but no public key, or none that is one. */
+    /*
+     * A public key, but a suite that does not sign; a suite that signs, but no public key, or none that is
+     * one.
+     */
     reading.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     assert_int_equal(asker_decrypt(&reader, cmm, &reading), KF_E_MALFORMED);
     asker_leave(&reader);

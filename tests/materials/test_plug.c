@@ -1,5 +1,6 @@
 /*
- * Keyrings and CMMs that a user plugs in: what they may leave out, and what becomes of answers that make no sense.
+ * Keyrings and CMMs that a user plugs in: what they may leave out, and what becomes of answers that make no
+ * sense.
  */
 #include "support/asker.h"
 
@@ -243,7 +244,10 @@ static void an_error_always_has_a_sentence_of_its_own(void **state)
 static void a_trouble_on_the_way_to_a_good_answer_is_forgotten(void **state)
 {
     (void)state;
-    /* It fails inside, waits, fails inside again, and succeeds all the same: as one that has a second source does. */
+    /*
+     * It fails inside, waits, fails inside again, and succeeds all the same: as one that has a second source
+     * does.
+     */
     const struct script scripts[] = {{.says = KF_E_RETRY, .answers = KF_PENDING},
                                      {.says = KF_E_REMOTE, .asks_inside = true, .answers = KF_OK}};
     for (enum way way = 0; way < WAYS; way++) {

@@ -1,5 +1,6 @@
 /*
- * The promises of the caching CMM, one interleaving at a time: a stopped clock, and a backing CMM that answers when told.
+ * The promises of the caching CMM, one interleaving at a time: a stopped clock, and a backing CMM that
+ * answers when told.
  */
 #include "support/asker.h"
 

@@ -1,6 +1,6 @@
 /*
- * Ten thousand callers on one thread: exact counts, all fetches at once, at any capacity. The internal thread lands the
- * flights while the callers' thread polls, cancels and frees.
+ * Ten thousand callers on one thread: exact counts, all fetches at once, at any capacity. The internal thread
+ * lands the flights while the callers' thread polls, cancels and frees.
  */
 #include <stdlib.h>
 
@@ -154,7 +154,10 @@ static void test_bytes_limit_too(void **state)
     run_burst(&(struct burst){POLLERS, 1, 2, 1000, 100 * 1024 + 7, 1024, 100});
 }
 
-/* A part of the callers gives up while the flights land on the other thread: nobody else is held up, no key is over-used. */
+/*
+ * A part of the callers gives up while the flights land on the other thread: nobody else is held up, no key
+ * is over-used.
+ */
 static void test_cancelling_against_landings(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
- * Blocking callers on many threads: up to 1000, or 200 where a sanitizer watches them. Threads only note what they got;
- * the test's own thread judges.
+ * Blocking callers on many threads: up to 1000, or 200 where a sanitizer watches them. Threads only note what
+ * they got; the test's own thread judges.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -153,7 +153,10 @@ static void test_a_burst_of_threads_is_exact(void **state)
     }
 }
 
-/* A local keyring lands at once: hits, misses and landings mix freely, and the entry is never evicted, so the count is exact. */
+/*
+ * A local keyring lands at once: hits, misses and landings mix freely, and the entry is never evicted, so the
+ * count is exact.
+ */
 static void test_any_interleaving_is_exact_without_eviction(void **state)
 {
     (void)state;
@@ -183,7 +186,10 @@ static void nothing(void *context)
     (void)context;
 }
 
-/* One caller in three gives up, by freeing its operation, at whatever moment that is; keys age within milliseconds. */
+/*
+ * One caller in three gives up, by freeing its operation, at whatever moment that is; keys age within
+ * milliseconds.
+ */
 static void *encrypt_or_leave(void *context)
 {
     struct worker *worker = context;

@@ -1,6 +1,6 @@
 /*
- * What the tests of CMMs share: askers, each of which asks a CMM one question, as operations do, step by step; and a
- * scene of a caching CMM in front of one that answers when told.
+ * What the tests of CMMs share: askers, each of which asks a CMM one question, as operations do, step by
+ * step; and a scene of a caching CMM in front of one that answers when told.
  */
 #ifndef TESTS_SUPPORT_ASKER_H
 #define TESTS_SUPPORT_ASKER_H
@@ -11,7 +11,10 @@
 
 /* ---- Askers ---- */
 
-/* One who asks. Zero-initialised he has not asked. Requests are copied as they are: what they point to has to live on. */
+/*
+ * One who asks. Zero-initialised he has not asked. Requests are copied as they are: what they point to has to
+ * live on.
+ */
 struct asker {
     struct kf_cmm *cmm;
     bool decrypts;
@@ -25,7 +28,10 @@ struct asker {
     struct kf_decryption_materials *decryption_materials;
 };
 
-/* Requests to start from: suite 0478, the default policy, no context, `length` bytes of plaintext; or these EDKs. */
+/*
+ * Requests to start from: suite 0478, the default policy, no context, `length` bytes of plaintext; or these
+ * EDKs.
+ */
 struct kf_encryption_request encryption_request(uint64_t length);
 struct kf_decryption_request decryption_request(const struct kf_edk *edks, size_t count);
 
@@ -48,7 +54,9 @@ void asker_leave(struct asker *asker);
 /* The data key that he got (encryption or decryption). */
 struct kf_view asker_key(const struct asker *asker);
 bool askers_share_key(const struct asker *a, const struct asker *b);
-/* Those of `count` askers who have a key, by key: how many keys there are; the most uses of one; the least. */
+/*
+ * Those of `count` askers who have a key, by key: how many keys there are; the most uses of one; the least.
+ */
 struct usage {
     size_t answered, keys, most, least;
 };

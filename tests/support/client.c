@@ -138,7 +138,9 @@ static bool all_are(const uint8_t *bytes, size_t length, uint8_t a, uint8_t b)
 void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
                            struct kf_view message, enum kf_code code, const char *file, int line)
 {
-    /* Memory of our own, all zero and larger than any plaintext, so that every byte that is left in it shows. */
+    /*
+     * Memory of our own, all zero and larger than any plaintext, so that every byte that is left in it shows.
+     */
     struct kf_buf out = {calloc(1, message.length + 1), 0, message.length + 1};
     uint8_t *memory = out.data;
     struct kf_header *header = (struct kf_header *)&out; /* anything but NULL */

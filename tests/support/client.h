@@ -1,5 +1,6 @@
 /*
- * What the tests of encrypt.c and decrypt.c share: keys, short ways to a message, and streams fed in any sizes.
+ * What the tests of encrypt.c and decrypt.c share: keys, short ways to a message, and streams fed in any
+ * sizes.
  */
 #ifndef TESTS_SUPPORT_CLIENT_H
 #define TESTS_SUPPORT_CLIENT_H
@@ -18,7 +19,9 @@ struct kf_keyring *client_keyring(const char *name, uint8_t fill);
 /* A default CMM on a keyring, whose reference it takes over. */
 struct kf_cmm *client_cmm_on(struct kf_keyring *keyring);
 
-/* A default CMM on two keys, "one" (fill 1, which generates) and "two" (fill 2): its messages have two EDKs. */
+/*
+ * A default CMM on two keys, "one" (fill 1, which generates) and "two" (fill 2): its messages have two EDKs.
+ */
 struct kf_cmm *client_cmm_of_two(void);
 
 /* The context of these pairs: keys and values in turn. */
@@ -94,9 +97,10 @@ static inline void streamed_free(struct streamed *streamed)
 }
 
 /*
- * Drives one stream to its end or its error, blocking while keys are fetched. Every poll is checked: the counts stay within
- * what was offered, output is full before more room is wanted and input used up before more is, nothing is written
- * behind the count, and an error leaves nothing in the output and both counts 0, at this poll and at every later one.
+ * Drives one stream to its end or its error, blocking while keys are fetched. Every poll is checked: the
+ * counts stay within what was offered, output is full before more room is wanted and input used up before
+ * more is, nothing is written behind the count, and an error leaves nothing in the output and both counts 0,
+ * at this poll and at every later one.
  */
 void stream_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *options, struct kf_view plaintext,
                     struct feed feed, struct streamed *out);

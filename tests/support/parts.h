@@ -1,7 +1,7 @@
 /*
- * A message taken apart by hand, and the cryptography of one done again: by what WIRE and the specification say and with
- * OpenSSL's own interfaces. Of the library it uses nothing but the cursors of base/bytes.h, so that what it finds in a
- * message proves something.
+ * A message taken apart by hand, and the cryptography of one done again: by what WIRE and the specification
+ * say and with OpenSSL's own interfaces. Of the library it uses nothing but the cursors of base/bytes.h, so
+ * that what it finds in a message proves something.
  */
 #ifndef TESTS_SUPPORT_PARTS_H
 #define TESTS_SUPPORT_PARTS_H
@@ -59,7 +59,10 @@ struct parts_keys {
 };
 void parts_derive(unsigned suite, struct kf_view data_key, struct kf_view message_id, struct parts_keys *out);
 
-/* The additional data of a frame; `name` is "Frame", "Final Frame" or "Single Block". `out` has room for 96 bytes. */
+/*
+ * The additional data of a frame; `name` is "Frame", "Final Frame" or "Single Block". `out` has room for 96
+ * bytes.
+ */
 struct kf_view parts_body_aad(struct kf_view message_id, const char *name, uint32_t sequence, uint64_t length,
                               uint8_t *out);
 
@@ -72,8 +75,8 @@ bool parts_unwrap(const struct kf_edk *edk, struct kf_view wrapping_key, struct 
                   uint8_t *out);
 
 /*
- * Does everything in the message again: commit key, the header's tag over `required` too (serialized), each frame's number,
- * IV and content, and the signature, by the key in `context` (the whole one, serialized).
+ * Does everything in the message again: commit key, the header's tag over `required` too (serialized), each
+ * frame's number, IV and content, and the signature, by the key in `context` (the whole one, serialized).
  */
 void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_view context,
                   struct kf_view required, struct kf_view plaintext);

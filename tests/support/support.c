@@ -242,6 +242,18 @@ void told_answer_all(struct told *told, enum kf_code code)
     pthread_mutex_unlock(&told->lock);
 }
 
+void told_wake_all(struct told *told)
+{
+    pthread_mutex_lock(&told->lock);
+    for (struct told_call *call = told->first; call != NULL; call = call->next) {
+        struct kf_call_waker *waker = kf_call_waker_ref(call->waker);
+        pthread_mutex_unlock(&told->lock);
+        wake(waker);
+        pthread_mutex_lock(&told->lock);
+    }
+    pthread_mutex_unlock(&told->lock);
+}
+
 void told_answer_always(struct told *told, bool always)
 {
     pthread_mutex_lock(&told->lock);
@@ -341,7 +353,10 @@ static bool marker_run(struct kfi_task *task, bool stop)
 
 void support_settle(void)
 {
-    /* A task runs behind those that were woken before it. Two of them: what a timer wakes comes behind the first. */
+    /*
+     * A task runs behind those that were woken before it. Two of them: what a timer wakes comes behind the
+     * first.
+     */
     for (int i = 0; i < 2; i++) {
         struct marker marker;
         struct kf_error error = KF_ERROR_INIT;

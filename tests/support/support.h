@@ -1,5 +1,6 @@
 /*
- * What the tests share: cmocka with its includes, a CMM that answers when told, bells to wait on, and a few short ways.
+ * What the tests share: cmocka with its includes, a CMM that answers when told, bells to wait on, and a few
+ * short ways.
  */
 #ifndef TESTS_SUPPORT_SUPPORT_H
 #define TESTS_SUPPORT_SUPPORT_H
@@ -44,8 +45,8 @@ struct kf_keyring *support_keyring(void);
 struct kf_cmm *support_cmm(void);
 
 /*
- * A CMM that answers when told: each call to it waits until the test answers it, and then is passed to a default CMM
- * (KF_OK) or fails with the code that it was told. The calls are numbered from 0 as they begin.
+ * A CMM that answers when told: each call to it waits until the test answers it, and then is passed to a
+ * default CMM (KF_OK) or fails with the code that it was told. The calls are numbered from 0 as they begin.
  */
 struct told;
 
@@ -56,6 +57,7 @@ void told_free(struct told *told);
 void told_answer(struct told *told, unsigned index, enum kf_code code); /* call `index` has begun */
 void told_answer_all(struct told *told, enum kf_code code); /* those that have begun and were not answered */
 void told_answer_always(struct told *told, bool always);    /* from now on calls are answered as they begin */
+void told_wake_all(struct told *told);                      /* wakes every call ever begun, for no reason */
 
 unsigned told_begun(struct told *told);                  /* calls ever begun */
 unsigned told_in_flight(struct told *told);              /* begun, and neither answered nor dropped */
@@ -69,7 +71,10 @@ uint64_t told_last_bound(struct told *told);
 
 /* ---- Clock ---- */
 
-/* Stops the clock at `ms`; support_clock_advance moves it on and lets the internal thread look. support_clock_real ends it. */
+/*
+ * Stops the clock at `ms`; support_clock_advance moves it on and lets the internal thread look.
+ * support_clock_real ends it.
+ */
 void support_clock_stop(uint64_t ms);
 void support_clock_advance(uint64_t ms);
 void support_clock_real(void);
@@ -77,16 +82,17 @@ void support_clock_real(void);
 /* ---- The internal thread ---- */
 
 /*
- * Waits until the internal thread (which is started if there is none) has done what was due when this was called: timers that
- * the clock has reached, tasks that were woken, landings included. Not to be called while a waker or a poll on it is held up.
+ * Waits until the internal thread (which is started if there is none) has done what was due when this was
+ * called: timers that the clock has reached, tasks that were woken, landings included. Not to be called while
+ * a waker or a poll on it is held up.
  */
 void support_settle(void);
 
 /* ---- Forked children ---- */
 
 /*
- * Runs `check` in a forked child and answers what it answered; false too if the child died, or had not ended after 60 seconds.
- * Nothing of cmocka may be used in it.
+ * Runs `check` in a forked child and answers what it answered; false too if the child died, or had not ended
+ * after 60 seconds. Nothing of cmocka may be used in it.
  */
 bool support_in_child(bool (*check)(void *context), void *context);
 
