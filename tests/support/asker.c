@@ -147,6 +147,7 @@ struct kf_caching_cmm_options caching_options(uint64_t max_messages, uint64_t ma
     options.max_bytes = max_bytes;
     options.max_age_ms = 60000;
     options.partition_id = kf_view_text("scene");
+    options.fetch_timeout_ms = 3600000; /* a clock that is moved on ends no fetch */
     return options;
 }
 
