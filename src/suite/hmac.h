@@ -1,6 +1,6 @@
 /*
  * HMAC over digest contexts that are reused: a key is taken in once and then serves any number of short
- * messages, which costs a third of what EVP_KDF does; see docs/decisions/0002-hkdf-by-hmac.md. (RFC 2104)
+ * messages, for less than half of what EVP_KDF costs; see docs/decisions/0002-hkdf-by-hmac.md. (RFC 2104)
  */
 #ifndef KFI_SUITE_HMAC_H
 #define KFI_SUITE_HMAC_H

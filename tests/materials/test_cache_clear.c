@@ -89,7 +89,8 @@ static void a_barred_flight_does_not_take_the_place_of_a_new_key(void **state)
     assert_int_equal(asker_ask(&askers[1], scene.cmm, 1), KF_PENDING);
     scene_land(&scene, 1, KF_OK);
     assert_int_equal(asker_wait(&askers[1]), KF_OK);
-    assert_int_equal(asker_ask(&askers[2], scene.cmm, 1), KF_OK); /* 3 left, against the 4 of the barred one */
+    assert_int_equal(asker_ask(&askers[2], scene.cmm, 1),
+                     KF_OK); /* 3 left, against the 4 of the barred one */
     scene_land(&scene, 0, KF_OK);
     assert_int_equal(asker_wait(&askers[0]), KF_OK);
     assert_int_equal(asker_ask(&askers[3], scene.cmm, 1), KF_OK);

@@ -28,7 +28,8 @@ static void a_failed_fetch_answers_its_seated_and_is_forgotten(void **state)
         assert_string_equal(askers[i].error.text, "The test told this call to fail.");
     }
     struct kf_cache_stats stats = scene_stats(&scene);
-    assert_true(stats.flights_opened == 3 && stats.flights_failed == 1 && stats.waiting == 5 && stats.entries == 0);
+    assert_true(stats.flights_opened == 3 && stats.flights_failed == 1 && stats.waiting == 5 &&
+                stats.entries == 0);
 
     /* Later ones: the third flight has a seat left; the next opens a flight, afresh. */
     assert_int_equal(asker_ask(&askers[8], scene.cmm, 1), KF_PENDING);
@@ -63,7 +64,8 @@ static void a_failure_at_once_is_no_different(void **state)
         asker_leave(&askers[0]);
     }
     const struct kf_cache_stats stats = scene_stats(&scene);
-    assert_true(stats.flights_opened == 3 && stats.flights_failed == 3 && stats.entries == 0 && stats.waiting == 0);
+    assert_true(stats.flights_opened == 3 && stats.flights_failed == 3 && stats.entries == 0 &&
+                stats.waiting == 0);
     scene_close(&scene);
 }
 
@@ -145,7 +147,7 @@ static void cleanup_fails_all_that_is_under_way(void **state)
     scene_land_all(&scene, KF_OK);
     assert_int_equal(asker_wait(&askers[5]), KF_OK);
     assert_int_equal(asker_ask(&askers[6], scene.cmm, 1), KF_OK);
-    kf_cleanup(); /* what is kept stays */
+    kf_cleanup();                                     /* what is kept stays */
     assert_int_equal(scene_stats(&scene).entries, 0); /* used up by those two */
     askers_leave(askers, 7);
     scene_close(&scene);
@@ -194,13 +196,13 @@ static void a_suite_without_derivation_goes_past_the_cache(void **state)
 /* ---- A CMM that does something of its own ---- */
 
 static struct {
-    struct kf_cmm *inside;  /* answers in the end */
-    struct kf_cmm *asks;    /* is asked before, or NULL */
-    bool through_call;      /* as a child of the call; else by a one-shot call */
+    struct kf_cmm *inside; /* answers in the end */
+    struct kf_cmm *asks;   /* is asked before, or NULL */
+    bool through_call;     /* as a child of the call; else by a one-shot call */
     bool with_other_context;
-    bool waits_first;       /* answers KF_PENDING once, so that it goes on on the internal thread */
-    enum kf_suite suite;    /* instead of the one that was asked for */
-    enum kf_code answer;    /* of what it asked */
+    bool waits_first;    /* answers KF_PENDING once, so that it goes on on the internal thread */
+    enum kf_suite suite; /* instead of the one that was asked for */
+    enum kf_code answer; /* of what it asked */
     struct kf_error error;
     atomic_uint polls;
 } within;
@@ -219,7 +221,8 @@ static enum kf_code ask_within(struct kf_call *call, const struct kf_encryption_
     enum kf_code code;
     if (within.through_call) {
         struct kf_encryption_materials *materials;
-        code = kf_cmm_get_encryption_materials(within.asks, kf_call_child(call, 1), &own, &within.error, &materials);
+        code = kf_cmm_get_encryption_materials(within.asks, kf_call_child(call, 1), &own, &within.error,
+                                               &materials);
         if (code == KF_OK)
             kf_encryption_materials_unref(materials);
     } else {
@@ -249,8 +252,9 @@ static enum kf_code within_get(void *self, struct kf_call *call, const struct kf
     return kf_cmm_get_encryption_materials(within.inside, kf_call_child(call, 0), &changed, error, out);
 }
 
-static enum kf_code within_decrypt(void *self, struct kf_call *call, const struct kf_decryption_request *request,
-                                   struct kf_error *error, struct kf_decryption_materials **out)
+static enum kf_code within_decrypt(void *self, struct kf_call *call,
+                                   const struct kf_decryption_request *request, struct kf_error *error,
+                                   struct kf_decryption_materials **out)
 {
     (void)self;
     return kf_cmm_decrypt_materials(within.inside, kf_call_child(call, 0), request, error, out);
