@@ -168,7 +168,8 @@ struct ossl_lib_ctx_st;
 /*
  * Takes all cryptography from the OpenSSL library context `library` (NULL: the default one) by the property
  * query `properties` (NULL: none; copied). With a query that names fips, signatures come from OpenSSL too.
- * Has to come before first use, from one thread; KF_E_USAGE afterwards.
+ * Has to come before first use, from one thread. Errors: KF_E_USAGE (too late, or a query that can't be parsed),
+ * KF_E_SYSTEM (an algorithm is missing there), KF_E_NO_MEMORY.
  */
 KF_CODE kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char *properties);
 

@@ -1,6 +1,5 @@
 /*
- * Fork: see fork.h. Called by the cache, the internal thread, the pool of cryptographic contexts and every
- * operation.
+ * Fork: see fork.h. Called by the cache, the internal thread, wakers and every operation.
  */
 #include "base/fork.h"
 

@@ -2,7 +2,7 @@
  * The cryptographic provider: every algorithm of libcrypto that this room uses, fetched once for the process.
  *
  * Used by the files of this room only. What it holds never changes, so that threads and forked children share
- * it without a lock. Contexts are not kept between uses: see docs/decisions/0003-no-context-pool.md.
+ * it without a lock. Contexts are not kept between uses: see docs/decisions/0006-no-context-pool.md.
  */
 #ifndef KFI_SUITE_PROVIDER_H
 #define KFI_SUITE_PROVIDER_H
