@@ -31,11 +31,8 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation)
 
 enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code code, struct kf_io *io)
 {
-    if (code >= KF_OK) {
-        /* A keyring that failed on the way, before another one did it, is not this operation's error. */
-        kfi_error_clear(&operation->error);
+    if (code >= KF_OK)
         return code;
-    }
     /* Also where a wait was cut short: a poll on the internal thread that had to block. */
     kfi_call_end(&operation->call);
     if (operation->error.code != code)
@@ -101,7 +98,7 @@ enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_
                               struct kf_error *error, uint8_t **out)
 {
     if (outlet->waiting.length == 0 && io->out_room - io->out_used >= length) {
-        *out = io->out + io->out_used;
+        *out = io->out != NULL ? io->out + io->out_used : NULL; /* no room: maybe no output */
         io->out_used += length;
         return KF_OK;
     }

@@ -23,6 +23,8 @@ static struct {
     bool running;  /* the thread exists */
     bool stopping; /* kf_cleanup waits for it */
     pthread_t id;
+
+    atomic_uint cleanups; /* how often kf_cleanup was called; also read without the lock */
 } internal = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .queue = {{&internal.queue.ring, &internal.queue.ring}},
@@ -148,11 +150,15 @@ static void *thread_main(void *unused)
     return unused;
 }
 
+static enum kf_code cleaned_up(struct kf_error *error)
+{
+    return kf_error_set(error, KF_E_CLEANED_UP, "The library is being cleaned up (kf_cleanup was called).");
+}
+
 static enum kf_code ensure_running_locked(struct kf_error *error)
 {
     if (internal.stopping)
-        return kf_error_set(error, KF_E_CLEANED_UP,
-                            "The library is being cleaned up (kf_cleanup was called).");
+        return cleaned_up(error);
     if (internal.running)
         return KF_OK;
     /* Signals are the application's: the thread inherits a mask that blocks them all. */
@@ -173,6 +179,7 @@ void kf_cleanup(void)
     if (kfi_thread_is_internal())
         return;
     lock();
+    atomic_fetch_add_explicit(&internal.cleanups, 1, memory_order_relaxed);
     bool mine = internal.running && !internal.stopping;
     if (mine) {
         internal.stopping = true;
@@ -190,13 +197,19 @@ void kf_cleanup(void)
 
 void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop))
 {
-    *task = (struct kfi_task){.state = KFI_TASK_RUNNING, .run = run};
+    *task = (struct kfi_task){
+        .state = KFI_TASK_RUNNING,
+        .cleanups = atomic_load_explicit(&internal.cleanups, memory_order_relaxed),
+        .run = run,
+    };
 }
 
 enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
 {
     lock();
-    enum kf_code code = ensure_running_locked(error);
+    /* What was begun before a cleanup is pending at it, even if it comes into these hands only afterwards. */
+    enum kf_code code =
+        task->cleanups == internal.cleanups ? ensure_running_locked(error) : cleaned_up(error);
     if (code == KF_OK && task->state == KFI_TASK_RUNNING_WOKEN) {
         task->state = KFI_TASK_QUEUED;
         kfi_list_push_back(&internal.queue, &task->link);

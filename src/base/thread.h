@@ -30,6 +30,7 @@ struct kfi_task {
         KFI_TASK_IDLE,
         KFI_TASK_QUEUED
     } state;
+    unsigned cleanups; /* how often kf_cleanup had been called when it began */
 
     /*
      * Runs it on the internal thread; true if it is finished (and may be gone). With `stop` it has to finish:
@@ -38,7 +39,7 @@ struct kfi_task {
     bool (*run)(struct kfi_task *task, bool stop);
 };
 
-/* A task that its maker is running. */
+/* A task that its maker is running, from now on: after a cleanup it can't be handed over. */
 void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop));
 
 /*

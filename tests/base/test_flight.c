@@ -314,6 +314,30 @@ static void cleanup_fails_what_is_under_way(void **state)
     fetch_end(&fetch);
 }
 
+static enum kf_code clean_up_within(struct fetch *fetch)
+{
+    (void)fetch;
+    kf_cleanup(); /* as another thread might do while this one polls */
+    return KF_PENDING;
+}
+
+static void cleanup_fails_what_has_not_been_handed_over_yet(void **state)
+{
+    (void)state;
+    struct fetch fetch;
+    struct guest guest;
+    support_settle(); /* there is a thread to stop */
+    fetch_init(&fetch, KF_PENDING, 1000000);
+    fetch.within = clean_up_within;
+    guest_sit(&guest, &fetch);
+    kfi_flight_launch(&fetch.flight);
+    assert_int_equal(bell_rung(&guest.bell), 1);
+    assert_int_equal(guest.seat->flight->code, KF_E_CLEANED_UP);
+    assert_false(guest_leave(&guest));
+    fetch_end(&fetch);
+    kf_cleanup();
+}
+
 static struct fetch late;
 
 static enum kf_code launch_late(struct fetch *fetch)
@@ -467,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_seat_that_was_never_taken_just_goes),
         cmocka_unit_test(a_fetch_has_its_own_time_limit),
         cmocka_unit_test(cleanup_fails_what_is_under_way),
+        cmocka_unit_test(cleanup_fails_what_has_not_been_handed_over_yet),
         cmocka_unit_test(what_cannot_be_handed_over_fails),
         cmocka_unit_test(a_fetch_encloses_what_is_asked_within_it),
         cmocka_unit_test(leaving_and_landing_agree_on_who_was_first),

@@ -373,7 +373,9 @@ static void nothing_can_be_begun_while_it_cleans_up(void **state)
     assert_int_equal(late.job.runs, 0);
     assert_int_equal(bell_rung(&late.alarm.bell), 0);
 
-    /* The task stayed with its maker, who can hand it over now. */
+    /* The task stayed with its maker, who can only begin anew: what began before a cleanup ends by it. */
+    assert_int_equal(kfi_task_hand_over(&late.job.task, NULL), KF_E_CLEANED_UP);
+    kfi_task_init(&late.job.task, job_run);
     job_hand_over(&late.job);
     kfi_task_wake(&late.job.task);
     bell_wait(&late.job.ran);
@@ -381,6 +383,24 @@ static void nothing_can_be_begun_while_it_cleans_up(void **state)
     alarm_end(&late.alarm);
     bell_destroy(&job.ran);
     kf_cleanup();
+}
+
+static void what_began_before_a_cleanup_is_ended_by_it(void **state)
+{
+    (void)state;
+    /* Whether there is a thread to stop or not. */
+    for (int i = 0; i < 2; i++) {
+        struct job job;
+        struct kf_error error = KF_ERROR_INIT;
+        if (i == 1)
+            support_settle();
+        job_init(&job);
+        kf_cleanup();
+        assert_int_equal(kfi_task_hand_over(&job.task, &error), KF_E_CLEANED_UP);
+        assert_int_equal(error.code, KF_E_CLEANED_UP);
+        assert_int_equal(job.runs, 0);
+        bell_destroy(&job.ran);
+    }
 }
 
 static void cleanup_wakes_who_relies_on_a_timer(void **state)
@@ -413,6 +433,7 @@ int main(void)
         cmocka_unit_test(many_timers_with_some_turned_off),
         cmocka_unit_test(cleanup_finishes_every_task),
         cmocka_unit_test(nothing_can_be_begun_while_it_cleans_up),
+        cmocka_unit_test(what_began_before_a_cleanup_is_ended_by_it),
         cmocka_unit_test(cleanup_wakes_who_relies_on_a_timer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Callers who give up, time out or fall silent: nobody waits for them (P6), their seats are taken again, and what was paid for
- * is kept.
+ * Callers who give up, time out or fall silent: nobody waits for them (P6), their seats are taken again, and
+ * what was paid for is kept.
  */
 #include "support/asker.h"
 

@@ -1,6 +1,6 @@
 /*
- * Fetches that fail: their errors go to those who are seated and to nobody else (P5), and what would be a fetch waiting for
- * itself is refused.
+ * Fetches that fail: their errors go to those who are seated and to nobody else (P5), and what would be a
+ * fetch waiting for itself is refused.
  */
 #include "support/asker.h"
 
@@ -336,7 +336,9 @@ static void a_caching_cmm_around_another_is_refused(void **state)
     told_answer_always(scene.told, true);
     struct kf_encryption_request request = encryption_request(1);
     struct kf_edk edk = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
-    /* Through the outer cache and past it; what goes upstream has no length, so it goes past the inner one. */
+    /*
+     * Through the outer cache and past it; what goes upstream has no length, so it goes past the inner one.
+     */
     for (int i = 0; i < 2; i++) {
         request.plaintext_bound = i == 1 ? 1001 : 1;
         assert_int_equal(asker_encrypt(&askers[0], outer, &request), KF_E_USAGE);

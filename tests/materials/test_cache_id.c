@@ -6,13 +6,15 @@
  *     from hashlib import sha384
  *     from struct import pack
  *     def field(b): return pack(">H", len(b)) + b
- *     def context(d): return pack(">H", len(d)) + b"".join(field(k) + field(d[k]) for k in sorted(d)) if d else b""
+ *     def context(d):
+ *         return pack(">H", len(d)) + b"".join(field(k) + field(d[k]) for k in sorted(d)) if d else b""
  *     def encrypt(partition, suite, d):
  *         named = b"\0\0" if suite is None else b"\1\0" + pack(">H", suite) + b"\0"
  *         return sha384(b"\1\0\1\0" + partition + b"\0" + named + context(d)).hexdigest()
  *     def decrypt(partition, suite, edks, d):
  *         keys = b"".join(sorted(b"".join(map(field, edk)) for edk in edks))
- *         return sha384(b"\1\0\2\0" + partition + b"\0" + pack(">H", suite) + b"\0" + keys + b"\0" + context(d)).hexdigest()
+ *         front = b"\1\0\2\0" + partition + b"\0" + pack(">H", suite) + b"\0"
+ *         return sha384(front + keys + b"\0" + context(d)).hexdigest()
  */
 #include "support/asker.h"
 
@@ -263,8 +265,8 @@ static struct kf_encryption_context *context_of_pairs(const struct kf_pair *pair
 /*
  * The formula does not say where the partition ends. These hash the same bytes, if both name suite 0478:
  *
- *     partition "p"                    context: 256 pairs, the first of a key of 0x0478 bytes that begins with 00
- *     partition "p" 00 01 00 04 78     context: what follows that 00, one pair of an empty key and a long value
+ *     partition "p"                 context: 256 pairs, the first of a key of 0x0478 bytes that begins with 00
+ *     partition "p" 00 01 00 04 78  context: what follows that 00: one pair of an empty key and a long value
  */
 static void a_partition_with_zero_bytes_is_not_mistaken_for_another(void **state)
 {

@@ -515,6 +515,36 @@ static void a_pending_call_is_dropped_when_it_is_cancelled(void **state)
     }
 }
 
+static void whatever_a_plug_answers_ends_its_part_of_the_call(void **state)
+{
+    (void)state;
+    /* Asked three times through one call, as one who tries again does: each time from the beginning. */
+    const struct script scripts[] = {{.answers = KF_PENDING},
+                                     {.says = KF_E_RETRY, .answers = KF_E_RETRY},
+                                     {.asks_inside = true, .answers = KF_OK},
+                                     {.answers = KF_WANT_INPUT}};
+    static const enum kf_code expected[] = {KF_PENDING, KF_E_RETRY, KF_OK, KF_E_BUG};
+    static const unsigned dropped[] = {0, 1, 2, 3};
+    struct plug plug;
+    struct kf_call call;
+    struct kf_error error = KF_ERROR_INIT;
+    const struct kf_encryption_request request = encryption_request(1);
+    plug_cmm(&plug, scripts, 4);
+    kfi_call_init(&call, NULL);
+    struct kf_call *child = kf_call_child(&call, 0);
+    for (size_t i = 0; i < 4; i++) {
+        struct kf_encryption_materials *materials;
+        assert_int_equal(kf_cmm_get_encryption_materials(plug.cmm, child, &request, &error, &materials),
+                         expected[i]);
+        assert_int_equal(plug.plugged.dropped, dropped[i]);
+        assert_int_equal(child->child_count, 0);
+        kf_encryption_materials_unref(materials);
+    }
+    kfi_call_end(&call);
+    assert_int_equal(plug.plugged.dropped, 3);
+    unplug(&plug);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +558,7 @@ int main(void)
         cmocka_unit_test(materials_have_to_keep_the_policy_and_the_edk_limit),
         cmocka_unit_test(a_vtable_has_to_be_whole),
         cmocka_unit_test(a_pending_call_is_dropped_when_it_is_cancelled),
+        cmocka_unit_test(whatever_a_plug_answers_ends_its_part_of_the_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
