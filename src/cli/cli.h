@@ -115,6 +115,6 @@ bool kf_cli_policy(const char *text, enum kf_commitment_policy *out);
 
 #define KF_CLI_POLICY_HELP                             \
     "require-encrypt-require-decrypt (the default),\n" \
-    "require-encrypt-allow-decrypt or forbid-encrypt-allow-decrypt"
+    "require-encrypt-allow-decrypt or\nforbid-encrypt-allow-decrypt"
 
 #endif

@@ -17,7 +17,7 @@ enum {
 };
 
 static const struct kf_cli_option options[] = {
-    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ". Several are\ntried in turn"},
+    {'k', "key", "KEY", true, KF_CLI_KEY_HELP "; several are\ntried in turn"},
     {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
     {'f', "force", NULL, false, "replace OUT if it exists"},
     {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},

@@ -15,13 +15,13 @@ enum {
 };
 
 static const struct kf_cli_option options[] = {
-    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ". Any of several\ncan decrypt; the first makes the data key"},
+    {'k', "key", "KEY", true, KF_CLI_KEY_HELP "; any of several\ncan decrypt, the first makes the data key"},
     {'c', "context", "NAME=VALUE", true,
-     "a pair of the encryption context, stored in the clear\nand authenticated; repeatable"},
+     "a pair of the encryption context: stored in the\nclear and authenticated; repeatable"},
     {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
     {'f', "force", NULL, false, "replace OUT if it exists"},
     {SUITE, "suite", "S", false,
-     "algorithm suite, as 0478 or by its full name; the default\nis what the policy prefers"},
+     "algorithm suite, as 0478 or by its full name; the\ndefault is what the policy prefers"},
     {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
     {FRAME_LENGTH, "frame-length", "N", false, "plaintext bytes in a frame; the default is 4096"},
     {0},

@@ -54,7 +54,8 @@ static enum kf_code incomplete(const struct kf_cli_input *input, size_t length, 
     if (!end)
         return kf_cli_fail(failure, input->name, KF_E_LIMIT, "Its header is longer than 64 MiB.");
     return kf_cli_fail(failure, input->name, KF_E_TRUNCATED,
-                       length == 0 ? "This is empty, not a message." : "The message ends within its header.");
+                       length == 0 ? "This is empty, not a message."
+                                   : "The message ends in the middle of its header.");
 }
 
 static enum kf_code read_header(struct kf_cli_input *input, struct kf_cli_failure *failure,
@@ -129,7 +130,10 @@ static enum kf_code print_edk_text(size_t number, const struct kf_edk *edk, stru
         kf_cli_json_string(stdout, name);
     } else {
         fputs(", key information ", stdout);
-        print_hex(edk->provider_info);
+        if (kf_cli_text_is_printable(edk->provider_info))
+            kf_cli_json_string(stdout, edk->provider_info);
+        else
+            print_hex(edk->provider_info);
     }
     printf("\n     %zu bytes, fingerprint %s\n", edk->ciphertext.length, fingerprint);
     return KF_OK;

@@ -19,9 +19,8 @@ static const struct kf_cli_option options[] = {
     {'f', "force", NULL, false, "replace FILE if it exists"},
     {BITS, "bits", "N", false, "length of the key: 128, 192 or 256 (the default)"},
     {NAME, "name", "NAME", false,
-     "what messages call the key; the default is a random\nnumber. It is not a secret"},
-    {NAMESPACE, "namespace", "NS", false,
-     "what messages call the one who names it; the default is\nkeyflight"},
+     "what messages call the key, readable by anybody;\nthe default is a random number"},
+    {NAMESPACE, "namespace", "NS", false, "whose name that is; the default is keyflight"},
     {0},
 };
 

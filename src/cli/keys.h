@@ -14,6 +14,6 @@
 enum kf_code kf_cli_keys_open(const char *const *values, size_t count, const char *input,
                               struct kf_cli_failure *failure, struct kf_cmm **out);
 
-#define KF_CLI_KEY_HELP "a key file made by 'keyflight keygen'; - for standard input"
+#define KF_CLI_KEY_HELP "a key file made by 'keyflight keygen', or - for\none on the standard input"
 
 #endif

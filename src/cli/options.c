@@ -26,7 +26,7 @@ int kf_cli_usage(const struct kf_cli_syntax *syntax, const char *format, ...)
 
 /* ---- Help ---- */
 
-#define HELP_COLUMN 32
+#define HELP_COLUMN 29
 
 /* Prints `help` from the current column to its own, every further line below it. */
 static void print_column(size_t column, const char *help)

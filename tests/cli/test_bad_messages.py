@@ -94,10 +94,20 @@ class TestBadMessages(Case):
             self.assertIn(KEYS, seen)
             self.assertIn(MESSAGE, seen)
 
+    def test_messages_without_key_commitment(self):
+        edk = b"".join(struct.pack(">H", len(field)) + field for field in (b"keyflight", b"first", b"data key"))
+        message = (b"\x01\x80\x01\x78" + bytes(range(16)) + b"\0\0\0\1" + edk + b"\2" + bytes(4) + b"\x0c" +
+                   struct.pack(">I", 4096) + bytes(28))
+        self.assertIn("--commitment-policy require-encrypt-allow-decrypt", self.refused(USAGE, message))
+        for policy in "require-encrypt-allow-decrypt", "forbid-encrypt-allow-decrypt":
+            self.fails(KEYS, "decrypt", "-k", self.key, "--commitment-policy", policy, "-o", "new", "bad")
+
     def test_appended_bytes(self):
         for suite in "0478", "0578":
-            for size in 4, 131072 - 16: # the rest is in the program's buffer, or still to be read
-                message = self.encrypt(bytes(size), "--suite", suite)
+            def make(size):
+                return self.encrypt(bytes(size), "--suite", suite, "--frame-length", "1000000")
+            # What follows comes in one read with the end of the message, or in the next: the program reads 128 KiB.
+            for message in make(4), make(128 * 1024 - len(make(0))):
                 for rest in b"\0", b"\n", message:
                     self.assertIn("follow", self.refused(MESSAGE, message + rest))
 
@@ -159,13 +169,19 @@ class TestInspect(Case):
 
     def test_foreign_keys(self):
         arn = b"arn:aws:kms:eu-west-1:111122223333:key/x"
-        found = self.inspect(self.foreign((b"aws-kms", arn, b"c" * 184), (b"rsa\n", b"\xff", b""), (b"\xff", b"name", b"c")))
+        message = self.foreign((b"aws-kms", arn, b"c" * 184), (b"rsa\n", b"\xff", b""), (b"\xff", b"name", b"c"),
+                               (b"aws-kms", b"\x9b", b"c"))
+        found = self.inspect(message)
         self.assertEqual((found["content_type"], found["frame_length"]), ("non-framed", 0))
-        kms, rsa, third = found["encrypted_data_keys"]
+        kms, rsa, third, fourth = found["encrypted_data_keys"]
+        self.assertNotIn("key_name", fourth)
         self.assertEqual((kms["key_name"], kms["provider_info"], kms["ciphertext_length"]), (arn.decode(), arn.decode(), 184))
         self.assertEqual((rsa["provider_id"], rsa["provider_info_hex"]), ("rsa\n", "ff"))
         self.assertNotIn("key_name", rsa)
         self.assertEqual((third["provider_info"], third["provider_info_hex"]), ("name", b"name".hex()))
+        text = self.ok("inspect", stdin=message).decode()
+        for part in f'"aws-kms", key "{arn.decode()}"', r'"rsa\u000a", key information ff', 'key information "name"':
+            self.assertIn(part, text)
 
     def test_long_headers(self):
         edk = (b"p" * 65535, b"i" * 65535, b"c" * 65535)

@@ -81,8 +81,6 @@ class TestArguments(Case):
             ["encrypt", *key, "--frame-length", ""],
             ["encrypt", "-k", "kms:arn:aws:kms:eu-west-1:111122223333:key/x"],
             ["decrypt", "-k", "kms-discovery:"],
-            ["encrypt", "-k", "-"],
-            ["decrypt", "-k", "-", "-k", "-", "in"],
             ["encrypt", "-k", "no-such-key"],
             ["encrypt", "-k", "."],
             ["encrypt", *key, "no-such-file"],
@@ -96,11 +94,17 @@ class TestArguments(Case):
     def test_hints(self):
         self.assertIn("'keyflight encrypt --help'", self.fails(USAGE, "encrypt", "--nonsense"))
         self.assertIn("'--output'", self.fails(USAGE, "encrypt", "-output", "a"))
-        self.assertIn("./kms:x", self.fails(USAGE, "encrypt", "-k", "kms:x"))
+        for kind in "kms:", "kms-discovery:":
+            self.assertIn(f"'./{kind}x'", self.fails(USAGE, "encrypt", "-k", self.key, "-k", kind + "x"))
         key = ["-k", self.key]
         self.assertIn("forbid-encrypt-allow-decrypt", self.fails(USAGE, "encrypt", *key, "--suite", "0178"))
         forbid = "--commitment-policy=forbid-encrypt-allow-decrypt"
         self.assertIn("forbids", self.fails(USAGE, "encrypt", *key, "--suite", "0478", forbid))
+
+    def test_standard_input_is_one_thing(self):
+        key = self.get("key.txt")
+        for arguments in ["-k", "-"], ["-k", "-", "-"], ["-k", "-", "-k", "-", "key.txt"]:
+            self.assertIn("standard input", self.fails(USAGE, "encrypt", *arguments, stdin=key))
 
     def test_conventions(self):
         self.put("-in", b"text")
@@ -287,6 +291,7 @@ class TestKeyFiles(Case):
             good.replace(secret, secret[:20] + b" " + secret[20:]),
             good.replace(secret, base64.b64encode(raw[:15])),
             good.replace(secret, base64.b64encode(raw[:31])),
+            good.replace(secret, base64.b64encode(raw[:24]) + b"A"),
             good.replace(secret, base64.b64encode(raw + b"x")),
             good.replace(secret, base64.b64encode(raw[:16])[:-3] + b"B=="),
             good.replace(secret, base64.b64encode(raw + raw)),
@@ -300,7 +305,9 @@ class TestKeyFiles(Case):
                 self.assertIn(f"encrypt: {name}: ", stderr)
                 self.assertNotIn(secret.decode()[:8], stderr)
 
-    def test_the_line_is_named(self):
+    def test_what_is_wrong_is_named(self):
+        self.put("bad", self.get("key.txt").replace(b"=\n", b"?\n"), 0o600)
+        self.assertIn("base64", self.fails(USAGE, "encrypt", "-k", "bad", stdin=b""))
         self.put("bad", b"# comment\ntype: raw-aes\nnaem: x\n", 0o600)
         self.assertIn("bad: Line 3 ", self.fails(USAGE, "encrypt", "-k", "bad", stdin=b""))
 
@@ -378,7 +385,7 @@ class TestOutputFiles(Case):
         self.assertEqual(os.readlink(self.path("below/second")), "target")
         self.assertEqual((self.get("below/target"), self.mode("below/target")), (b"text", 0o604))
         os.symlink(self.path("below/new"), self.path("dangling"))
-        self.to("dangling")
+        self.to(self.path("dangling"))
         self.assertEqual(os.readlink(self.path("dangling")), self.path("below/new"))
         self.assertEqual(self.get("below/new"), b"text")
         self.assertEqual(sorted(os.listdir(self.path("below"))), ["new", "second", "target"])
@@ -387,9 +394,10 @@ class TestOutputFiles(Case):
         os.symlink("loop", self.path("loop"))
         os.symlink("no-such-directory/file", self.path("lost"))
         os.mkdir(self.path("directory"))
+        nobody_writes = self.fifo("fifo")
         for out in "loop", "lost", "directory", "directory/", "new/", "no-such-directory/file", "plain/file", "", "n" * 300:
             with self.subTest(out):
-                self.fails(USAGE, "decrypt", "-k", self.key, "-f", "-o", out, self.message)
+                self.fails(USAGE, "decrypt", "-k", self.key, "-f", "-o", out, nobody_writes)
 
     def test_long_names(self):
         name = "n" * 255
@@ -568,8 +576,8 @@ class TestReleases(Case):
             for text in b"", b"a\ttext\n", "Grüße, 日本 🔑\n".encode():
                 message = self.encrypt(text, "--suite", suite, "--frame-length", "2")
                 self.assertEqual(self.on_terminal(0, "decrypt", "-k", self.key, stdin=message), text)
-            for data in (b"\0", b"text\x1b[31m", b"text\x7f", b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80",
-                         b"\xf4\x90\x80\x80", "\x9b31m".encode()):
+            for data in (b"\0", b"text\x1b[31m", b"text\x7f", b"\xff", b"\xc3", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf",
+                         b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "\x9b31m".encode()):
                 message = self.encrypt(data, "--suite", suite)
                 self.assertEqual(self.on_terminal(USAGE, "decrypt", "-k", self.key, stdin=message), b"", data)
 
