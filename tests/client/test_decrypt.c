@@ -1,176 +1,12 @@
 /*
- * What decrypt.c reads: messages made by hand in shapes that the library never writes, the limits, when
- * plaintext and header come out and when they don't, and what is left behind. Streams in pieces are
- * test_stream.c's, changed messages test_tamper.c's.
+ * What decrypt.c reads: the limits, when plaintext and header come out and when they don't, and what is left
+ * behind. Messages that others make are test_foreign.c's, changed ones test_tamper.c's, streams in pieces
+ * test_stream.c's.
  */
 #include <string.h>
 
 #include "support/client.h"
 #include "support/parts.h"
-
-/* ---- Messages by hand: suite 0478, no context, one EDK of key "one" ---- */
-
-struct by_hand {
-    uint8_t bytes[4096];
-    struct kfi_writer writer;
-    struct parts_keys keys;
-    uint8_t message_id[32];
-};
-
-static struct kf_view key_of(const struct by_hand *message)
-{
-    return kf_view(message->keys.key, message->keys.length);
-}
-
-static struct kf_view by_hand_view(const struct by_hand *message)
-{
-    assert_false(message->writer.overflow);
-    return kf_view(message->bytes, sizeof message->bytes - message->writer.room);
-}
-
-/* The EDK that the raw AES keyring "one" unwraps to `data_key`. */
-static void write_edk(struct kfi_writer *writer, struct kf_view data_key)
-{
-    uint8_t wrapping_key[32], sealed[32], tag[16],
-        info[3 + 8 + 12] = "one\0\0\0\x80\0\0\0\x0c"
-                           "edk iv, 12 b";
-    memset(wrapping_key, 1, sizeof wrapping_key);
-    parts_seal(kf_view(wrapping_key, 32), kf_view(info + 11, 12), kf_view(NULL, 0), data_key, sealed, tag);
-    kfi_write_field(writer, kf_view_text("tests"));
-    kfi_write_field(writer, kf_view(info, sizeof info));
-    kfi_write_u16(writer, 48);
-    kfi_write_bytes(writer, kf_view(sealed, 32));
-    kfi_write_bytes(writer, kf_view(tag, 16));
-}
-
-/* frame_length 0: not framed. */
-static void begin(struct by_hand *message, uint32_t frame_length)
-{
-    uint8_t data_key[32], tag[16];
-    static const uint8_t zeros[12];
-    memset(data_key, 0x77, sizeof data_key);
-    memset(message->message_id, 0x1d, sizeof message->message_id);
-    parts_derive(0x0478, kf_view(data_key, 32), kf_view(message->message_id, 32), &message->keys);
-
-    message->writer = (struct kfi_writer){message->bytes, sizeof message->bytes, false};
-    struct kfi_writer *writer = &message->writer;
-    kfi_write_u8(writer, 2);
-    kfi_write_u16(writer, 0x0478);
-    kfi_write_bytes(writer, kf_view(message->message_id, 32));
-    kfi_write_u16(writer, 0);
-    kfi_write_u16(writer, 1);
-    write_edk(writer, kf_view(data_key, 32));
-    kfi_write_u8(writer, frame_length == 0 ? 1 : 2);
-    kfi_write_u32(writer, frame_length);
-    kfi_write_bytes(writer, kf_view(message->keys.commit_key, 32));
-    parts_seal(key_of(message), kf_view(zeros, 12), by_hand_view(message), kf_view(NULL, 0), NULL, tag);
-    kfi_write_bytes(writer, kf_view(tag, 16));
-}
-
-/* Content and tag, under `iv`. */
-static void write_sealed(struct by_hand *message, const char *name, uint32_t sequence, const uint8_t iv[12],
-                         struct kf_view plaintext)
-{
-    uint8_t aad[96], tag[16], sealed[1024];
-    assert_true(plaintext.length <= sizeof sealed);
-    parts_seal(key_of(message), kf_view(iv, 12),
-               parts_body_aad(kf_view(message->message_id, 32), name, sequence, plaintext.length, aad),
-               plaintext, sealed, tag);
-    kfi_write_bytes(&message->writer, kf_view(sealed, plaintext.length));
-    kfi_write_bytes(&message->writer, kf_view(tag, 16));
-}
-
-static void write_regular(struct by_hand *message, uint32_t sequence, const uint8_t iv[12],
-                          struct kf_view plaintext)
-{
-    kfi_write_u32(&message->writer, sequence);
-    kfi_write_bytes(&message->writer, kf_view(iv, 12));
-    write_sealed(message, "Frame", sequence, iv, plaintext);
-}
-
-static void write_final(struct by_hand *message, uint32_t sequence, const uint8_t iv[12],
-                        struct kf_view plaintext)
-{
-    kfi_write_u32(&message->writer, 0xFFFFFFFF);
-    kfi_write_u32(&message->writer, sequence);
-    kfi_write_bytes(&message->writer, kf_view(iv, 12));
-    kfi_write_u32(&message->writer, (uint32_t)plaintext.length);
-    write_sealed(message, "Final Frame", sequence, iv, plaintext);
-}
-
-static void write_single_block(struct by_hand *message, const uint8_t iv[12], struct kf_view plaintext)
-{
-    kfi_write_bytes(&message->writer, kf_view(iv, 12));
-    kfi_write_u64(&message->writer, plaintext.length);
-    write_sealed(message, "Single Block", 1, iv, plaintext);
-}
-
-static const uint8_t iv_1[12] = {[11] = 1}, iv_2[12] = {[11] = 2}, iv_3[12] = {[11] = 3};
-/* Not the padded sequence number: official messages have such IVs. */
-static const uint8_t iv_odd[12] = {255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1};
-
-static void shapes_that_others_write_are_read(void **state)
-{
-    (void)state;
-    static struct by_hand message;
-    struct kf_cmm *cmm = client_cmm_of_two();
-    const struct kf_view text = client_plaintext(200);
-
-    begin(&message, 100); /* an exact multiple, closed by an empty frame */
-    write_regular(&message, 1, iv_1, kf_view(text.data, 100));
-    write_regular(&message, 2, iv_2, kf_view(text.data + 100, 100));
-    write_final(&message, 3, iv_3, kf_view(NULL, 0));
-    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
-
-    begin(&message, 200); /* and by a full one */
-    write_final(&message, 1, iv_1, text);
-    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
-
-    begin(&message, 100); /* IVs that are not the sequence number */
-    write_regular(&message, 1, iv_3, kf_view(text.data, 100));
-    write_final(&message, 2, iv_odd, kf_view(text.data + 100, 50));
-    assert_decrypts(cmm, NULL, by_hand_view(&message), kf_view(text.data, 150));
-
-    begin(&message, 0); /* not framed, and empty so */
-    write_single_block(&message, iv_odd, text);
-    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
-    begin(&message, 0);
-    write_single_block(&message, iv_1, kf_view(NULL, 0));
-    assert_decrypts(cmm, NULL, by_hand_view(&message), kf_view(NULL, 0));
-    kf_cmm_unref(cmm);
-}
-
-static void frames_out_of_order_are_refused(void **state)
-{
-    (void)state;
-    static struct by_hand message;
-    struct kf_cmm *cmm = client_cmm_of_two();
-    const struct kf_view text = client_plaintext(10);
-
-    begin(&message, 10); /* numbers that begin with 0, with 2, that skip one, and one that comes twice */
-    write_final(&message, 0, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-    begin(&message, 10);
-    write_final(&message, 2, iv_2, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-    begin(&message, 10);
-    write_regular(&message, 1, iv_1, text);
-    write_final(&message, 3, iv_3, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-    begin(&message, 10);
-    write_regular(&message, 1, iv_1, text);
-    write_final(&message, 1, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-
-    begin(&message, 9); /* a final frame that is longer than a frame */
-    write_final(&message, 1, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-
-    begin(&message, 10); /* a regular frame where the message ends */
-    write_regular(&message, 1, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_TRUNCATED);
-    kf_cmm_unref(cmm);
-}
 
 /* ---- Limits ---- */
 
@@ -206,13 +42,6 @@ static void limits_are_exact(void **state)
     assert_refused(cmm, &options, buf_view(message), KF_E_LIMIT);
     kf_buf_free(&message);
 
-    static struct by_hand single;
-    begin(&single, 0);
-    write_single_block(&single, iv_1, client_plaintext(100));
-    options.max_frame_length = 100;
-    assert_decrypts(cmm, &options, by_hand_view(&single), client_plaintext(100));
-    options.max_frame_length = 99;
-    assert_refused(cmm, &options, by_hand_view(&single), KF_E_LIMIT);
     kf_cmm_unref(cmm);
 }
 
@@ -476,6 +305,61 @@ static void the_header_is_handed_out_when_all_is_verified(void **state)
     kf_cmm_unref(cmm);
 }
 
+/* ---- What the CMM is asked ---- */
+
+static struct kf_decryption_request asked; /* a copy; what it points to lives while the decryptor does */
+
+static enum kf_code note_decrypt(void *self, struct kf_call *call,
+                                 const struct kf_decryption_request *request, struct kf_error *error,
+                                 struct kf_decryption_materials **out)
+{
+    asked = *request;
+    return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
+}
+
+static enum kf_code note_encrypt(void *self, struct kf_call *call,
+                                 const struct kf_encryption_request *request, struct kf_error *error,
+                                 struct kf_encryption_materials **out)
+{
+    return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, error, out);
+}
+
+static void the_cmm_is_asked_for_this_message(void **state)
+{
+    (void)state;
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, note_encrypt, note_decrypt, NULL};
+    static struct parts parts;
+    struct kf_cmm *inner = client_cmm_of_two(), *cmm;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);
+    struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384);
+    parts_read(buf_view(message), &parts);
+    struct kf_encryption_context *reproduced = client_context("purpose", "tests");
+    struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
+    options.commitment_policy = KF_FORBID_ENCRYPT_ALLOW_DECRYPT;
+    options.max_edks = 7;
+    options.reproduced_encryption_context = reproduced;
+    struct kf_decryptor *decryptor;
+    assert_ok(kf_decryptor_new(cmm, &options, &error, &decryptor), &error);
+    struct kf_io io = {.in = message.data, .in_length = message.length};
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_WANT_OUTPUT);
+    assert_int_equal(asked.size, sizeof asked);
+    assert_int_equal(asked.suite, 0x0578);
+    assert_int_equal(asked.commitment_policy, KF_FORBID_ENCRYPT_ALLOW_DECRYPT);
+    assert_int_equal(asked.max_edks, 7);
+    assert_int_equal(asked.edk_count, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_same_bytes(asked.edks[i].ciphertext, parts.edks[i].ciphertext);
+    assert_int_equal(kf_encryption_context_count(asked.encryption_context),
+                     2); /* as stored, public key and all */
+    assert_ptr_equal(asked.reproduced_encryption_context, reproduced);
+    kf_decryptor_free(decryptor);
+    kf_encryption_context_unref(reproduced);
+    kf_buf_free(&message);
+    kf_cmm_unref(cmm);
+    kf_cmm_unref(inner);
+}
+
 /* ---- Keys ---- */
 
 static void other_keys_do_not_open_it(void **state)
@@ -552,8 +436,6 @@ static void a_failure_leaves_nothing_in_a_buffer_used_before(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes_that_others_write_are_read),
-        cmocka_unit_test(frames_out_of_order_are_refused),
         cmocka_unit_test(limits_are_exact),
         cmocka_unit_test(hostile_headers_reach_no_cmm),
         cmocka_unit_test(what_is_no_message_is_refused),
@@ -565,6 +447,7 @@ int main(void)
         cmocka_unit_test(frames_come_out_as_they_are_verified),
         cmocka_unit_test(what_was_held_back_waits_for_room),
         cmocka_unit_test(the_header_is_handed_out_when_all_is_verified),
+        cmocka_unit_test(the_cmm_is_asked_for_this_message),
         cmocka_unit_test(other_keys_do_not_open_it),
         cmocka_unit_test(a_keyring_that_failed_before_does_not_end_the_stream),
         cmocka_unit_test(a_failure_leaves_nothing_in_a_buffer_used_before),

@@ -264,6 +264,56 @@ static void materials_can_be_seen_once_they_are_held(void **state)
     kf_cmm_unref(cmm);
 }
 
+static struct kf_encryption_request asked; /* a copy; what it points to lives while the encryptor does */
+
+static enum kf_code note_encrypt(void *self, struct kf_call *call,
+                                 const struct kf_encryption_request *request, struct kf_error *error,
+                                 struct kf_encryption_materials **out)
+{
+    asked = *request;
+    return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, error, out);
+}
+
+static enum kf_code note_decrypt(void *self, struct kf_call *call,
+                                 const struct kf_decryption_request *request, struct kf_error *error,
+                                 struct kf_decryption_materials **out)
+{
+    return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
+}
+
+static void the_cmm_is_asked_for_this_message(void **state)
+{
+    (void)state;
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, note_encrypt, note_decrypt, NULL};
+    struct kf_cmm *inner = client_cmm_of_two(), *cmm;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);
+    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_view required = kf_view_text("purpose");
+    struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
+    options.encryption_context = context;
+    options.required_keys = &required;
+    options.required_key_count = 1;
+    options.commitment_policy = KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT;
+    options.max_edks = 7;
+    struct kf_encryptor *encryptor;
+    assert_ok(kf_encryptor_new(cmm, &options, &error, &encryptor), &error);
+    struct kf_io nothing = {.in = NULL};
+    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, NULL), KF_WANT_OUTPUT);
+    assert_int_equal(asked.size, sizeof asked);
+    assert_int_equal(asked.suite, KF_SUITE_DEFAULT); /* the choice is the CMM's */
+    assert_int_equal(asked.commitment_policy, KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT);
+    assert_int_equal(asked.max_edks, 7);
+    assert_true(asked.plaintext_bound == KF_LENGTH_UNKNOWN);
+    assert_ptr_equal(asked.encryption_context, context);
+    assert_int_equal(asked.required_key_count, 1);
+    assert_same_bytes(asked.required_keys[0], required);
+    kf_encryptor_free(encryptor);
+    kf_encryption_context_unref(context);
+    kf_cmm_unref(cmm);
+    kf_cmm_unref(inner);
+}
+
 /* ---- Refusals ---- */
 
 /* kf_encryptor_new refuses, with a sentence. */
@@ -454,6 +504,7 @@ int main(void)
         cmocka_unit_test(messages_share_neither_id_nor_data_key),
         cmocka_unit_test(messages_of_one_data_key_have_keys_of_their_own),
         cmocka_unit_test(materials_can_be_seen_once_they_are_held),
+        cmocka_unit_test(the_cmm_is_asked_for_this_message),
         cmocka_unit_test(options_out_of_bounds_are_refused),
         cmocka_unit_test(shorter_options_of_older_callers_are_read),
         cmocka_unit_test(reserved_keys_are_refused),

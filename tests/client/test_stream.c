@@ -1,8 +1,7 @@
 /*
- * Streams: bytes in and out in any sizes, both ways, down to one byte; the order of output and input; and the
- * wait for keys, with its deadline, its wakers and its cancellation.
+ * Streams: bytes in and out in any sizes, both ways, down to one byte, and the order of output and input. The
+ * wait for keys is test_waiting.c's.
  */
-#include <pthread.h>
 #include <string.h>
 
 #include "support/client.h"
@@ -252,12 +251,28 @@ static void a_poll_with_nothing_stops_once_materials_are_held(void **state)
     assert_int_equal(header.in_used, parts.header_end);
     assert_int_equal(kf_decryptor_poll(decryptor, &nothing, NULL), KF_WANT_INPUT);
     assert_null(kf_decryptor_header(decryptor));
+    assert_null(kf_decryptor_encryption_context(decryptor));
     uint8_t out[10];
     struct kf_io rest = {.out = out, .out_room = sizeof out};
     assert_int_equal(kf_decryptor_poll(decryptor, &rest, NULL), KF_WANT_INPUT);
     assert_non_null(kf_decryptor_header(decryptor));
     kf_decryptor_free(decryptor);
     kf_buf_free(&message);
+}
+
+static void an_empty_plaintext_needs_no_room(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        const struct kf_encrypt_options options = client_encrypt_options(both_suites[s], FRAME, context);
+        struct kf_buf message = client_message(cmm, &options, kf_view(NULL, 0));
+        struct kf_decryptor *decryptor = decryptor_of(cmm, NULL);
+        struct kf_io io = {.in = message.data, .in_length = message.length, .in_end = true};
+        assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK);
+        assert_int_equal(io.in_used, message.length);
+        kf_decryptor_free(decryptor);
+        kf_buf_free(&message);
+    }
 }
 
 /* One poll that could give out good frames before it meets the bad one gives out nothing. */
@@ -281,309 +296,6 @@ static void an_error_takes_back_what_its_poll_gave(void **state)
     assert_same_bytes(streamed_view(&streamed), client_plaintext(2 * FRAME));
     streamed_free(&streamed);
     kf_buf_free(&message);
-}
-
-/* ---- Waiting for keys ---- */
-
-/* A message of the told CMM, made at once. */
-static struct kf_buf told_message(struct told *told, struct kf_cmm *told_cmm, size_t length)
-{
-    const struct kf_encrypt_options options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    told_answer_always(told, true);
-    struct kf_buf message = client_message(told_cmm, &options, client_plaintext(length));
-    told_answer_always(told, false);
-    return message;
-}
-
-static void a_pending_encryptor_is_woken(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    const struct kf_encrypt_options options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    struct kf_encryptor *encryptor = encryptor_of(told_cmm, &options);
-    kf_cmm_unref(told_cmm); /* the operation holds it */
-    assert_int_equal(told_begun(told), 0);
-
-    struct bell bell;
-    bell_init(&bell);
-    const struct kf_waker waker = bell_waker(&bell);
-    uint8_t out[1000];
-    const struct kf_view plaintext = client_plaintext(10);
-    struct kf_io io = {.in = plaintext.data,
-                       .in_length = plaintext.length,
-                       .in_end = true,
-                       .out = out,
-                       .out_room = sizeof out};
-    for (int i = 0; i < 3; i++) { /* polled for no reason it asks nobody again */
-        assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_PENDING);
-        assert_int_equal(io.in_used, 0);
-        assert_int_equal(io.out_used, 0);
-        assert_null(kf_encryptor_materials(encryptor));
-        assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
-    }
-    assert_int_equal(told_begun(told), 1);
-    assert_int_equal(bell.rung, 0);
-    told_answer(told, 0, KF_OK);
-    bell_wait(&bell);
-    assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_OK);
-    struct kf_cmm *reader = support_cmm(); /* the told CMM's keys */
-    assert_decrypts(reader, NULL, kf_view(out, io.out_used), plaintext);
-    kf_cmm_unref(reader);
-    kf_encryptor_free(encryptor);
-    bell_destroy(&bell);
-    told_free(told);
-}
-
-static void a_pending_decryptor_is_woken(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    struct kf_buf message = told_message(told, told_cmm, 10);
-    struct kf_decryptor *decryptor = decryptor_of(told_cmm, NULL);
-    kf_cmm_unref(told_cmm);
-
-    struct bell bell;
-    bell_init(&bell);
-    const struct kf_waker waker = bell_waker(&bell);
-    uint8_t out[1000];
-    struct kf_io io = {.in = message.data, .in_length = message.length, .out = out, .out_room = sizeof out};
-    assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_PENDING);
-    const size_t header = io.in_used; /* which holds for every code that is no error */
-    static struct parts parts;
-    parts_read(buf_view(message), &parts);
-    assert_int_equal(header, parts.header_end);
-    io.in += header;
-    io.in_length -= header;
-    assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_PENDING);
-    assert_int_equal(io.in_used, 0);
-    told_answer(told, 1, KF_OK);
-    bell_wait(&bell);
-    assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_OK);
-    assert_same_bytes(kf_view(out, io.out_used), client_plaintext(10));
-    kf_decryptor_free(decryptor);
-    kf_buf_free(&message);
-    bell_destroy(&bell);
-    told_free(told);
-}
-
-static void only_the_last_waker_is_called(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    const struct kf_encrypt_options options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    struct kf_encryptor *encryptor = encryptor_of(told_cmm, &options);
-    struct bell bells[2];
-    struct kf_waker wakers[2];
-    for (size_t i = 0; i < 2; i++) {
-        bell_init(&bells[i]);
-        wakers[i] = bell_waker(&bells[i]);
-    }
-    struct kf_io nothing = {.in = NULL};
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &wakers[0]), KF_PENDING);
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &wakers[1]), KF_PENDING);
-    told_answer(told, 0, KF_OK);
-    bell_wait(&bells[1]);
-    assert_int_equal(bells[0].rung, 0);
-    bell_destroy(&bells[0]); /* it may end its life while the operation goes on */
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &wakers[1]), KF_WANT_OUTPUT);
-    kf_encryptor_free(encryptor);
-    bell_destroy(&bells[1]);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
-}
-
-static void a_cmm_that_fails_ends_it(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    struct kf_encryptor *encryptor = encryptor_of(told_cmm, NULL);
-    struct bell bell;
-    bell_init(&bell);
-    const struct kf_waker waker = bell_waker(&bell);
-    struct kf_io nothing = {.in = NULL};
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
-    told_answer(told, 0, KF_E_RETRY);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_E_RETRY);
-        assert_int_equal(kf_encryptor_error(encryptor)->code, KF_E_RETRY);
-        assert_string_equal(kf_encryptor_error(encryptor)->text, "The test told this call to fail.");
-    }
-    assert_int_equal(told_begun(told), 1); /* nobody is asked again */
-    kf_encryptor_free(encryptor);
-    bell_destroy(&bell);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
-}
-
-/* ---- Deadlines ---- */
-
-static void the_deadline_covers_the_wait_for_keys(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    struct kf_buf message = told_message(told, told_cmm, 10);
-    struct kf_encrypt_options encrypt_options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    struct kf_decrypt_options decrypt_options = KF_DECRYPT_OPTIONS_INIT;
-    encrypt_options.timeout_ms = decrypt_options.timeout_ms = 50;
-    struct kf_encryptor *encryptor = encryptor_of(told_cmm, &encrypt_options);
-    struct kf_decryptor *decryptor = decryptor_of(told_cmm, &decrypt_options);
-    struct bell bell;
-    bell_init(&bell);
-    const struct kf_waker waker = bell_waker(&bell);
-    struct kf_io nothing = {.in = NULL}, io = {.in = message.data, .in_length = message.length};
-
-    support_clock_stop(1000);
-    assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
-    assert_int_equal(kf_decryptor_poll(decryptor, &nothing, &waker), KF_WANT_INPUT);
-    support_clock_advance(500); /* time before it asks does not count */
-    assert_true(kf_decryptor_deadline(decryptor) == KF_NO_DEADLINE);
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
-    assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_PENDING);
-    assert_int_equal(kf_encryptor_deadline(encryptor), 50);
-    assert_int_equal(kf_decryptor_deadline(decryptor), 50);
-    support_clock_advance(49);
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
-    assert_int_equal(kf_decryptor_poll(decryptor, &nothing, &waker), KF_PENDING);
-    assert_int_equal(kf_encryptor_deadline(encryptor), 1);
-    support_clock_advance(1);
-    assert_int_equal(kf_encryptor_deadline(encryptor), 0);
-    assert_int_equal(told_dropped(told), 0);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_E_TIMEOUT);
-        assert_int_equal(kf_decryptor_poll(decryptor, &nothing, &waker), KF_E_TIMEOUT);
-    }
-    assert_int_equal(kf_code_class(KF_E_TIMEOUT), KF_CLASS_RETRY);
-    assert_int_equal(told_dropped(told), 2); /* at the timeout, not at the free */
-    assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
-    support_clock_real();
-    kf_encryptor_free(encryptor);
-    kf_decryptor_free(decryptor);
-    kf_buf_free(&message);
-    bell_destroy(&bell);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
-}
-
-static void a_key_that_came_in_time_is_taken_after_the_deadline(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    struct kf_encrypt_options options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    options.timeout_ms = 50;
-    struct kf_encryptor *encryptor = encryptor_of(told_cmm, &options);
-    struct bell bell;
-    bell_init(&bell);
-    const struct kf_waker waker = bell_waker(&bell);
-    struct kf_io nothing = {.in = NULL};
-    support_clock_stop(1000);
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
-    told_answer(told, 0, KF_OK);
-    support_clock_advance(60);
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_WANT_OUTPUT);
-    support_clock_advance(1000); /* the body has all the time it wants */
-    assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
-    const struct kf_view plaintext = client_plaintext(10);
-    uint8_t out[1000];
-    struct kf_io io = {.in = plaintext.data,
-                       .in_length = plaintext.length,
-                       .in_end = true,
-                       .out = out,
-                       .out_room = sizeof out};
-    assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_OK);
-    support_clock_real();
-    kf_encryptor_free(encryptor);
-    bell_destroy(&bell);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
-}
-
-/* ---- Blocking ---- */
-
-static void *answer_when_asked(void *context_of_thread)
-{
-    struct told *told = context_of_thread;
-    told_wait_begun(told, 1);
-    told_answer(told, 0, KF_OK);
-    return NULL;
-}
-
-static void without_a_waker_it_blocks(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, answer_when_asked, told), 0);
-    const struct kf_encrypt_options options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    struct kf_buf message = client_message(told_cmm, &options, client_plaintext(20));
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    told_answer_always(told, true);
-    assert_decrypts(told_cmm, NULL, buf_view(message), client_plaintext(20));
-    kf_buf_free(&message);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
-}
-
-static void a_blocking_wait_ends_at_its_deadline(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    struct kf_encrypt_options options =
-        client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, FRAME, context);
-    options.timeout_ms = 5;
-    struct kf_buf out = KF_BUF_INIT;
-    struct kf_error error = KF_ERROR_INIT;
-    assert_int_equal(kf_encrypt(told_cmm, &options, client_plaintext(20), &error, &out), KF_E_TIMEOUT);
-    assert_int_equal(error.code, KF_E_TIMEOUT);
-    assert_int_equal(told_dropped(told), 1);
-    kf_buf_free(&out);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
-}
-
-/* ---- Cancellation ---- */
-
-static void freeing_a_pending_operation_cancels_it(void **state)
-{
-    (void)state;
-    struct kf_cmm *told_cmm;
-    struct told *told = told_new(&told_cmm);
-    struct kf_buf message = told_message(told, told_cmm, 10);
-    struct bell bell;
-    bell_init(&bell);
-    const struct kf_waker waker = bell_waker(&bell);
-
-    struct kf_encryptor *encryptor = encryptor_of(told_cmm, NULL);
-    struct kf_io nothing = {.in = NULL};
-    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
-    kf_encryptor_free(encryptor);
-    assert_int_equal(told_dropped(told), 1);
-
-    struct kf_decryptor *decryptor = decryptor_of(told_cmm, NULL);
-    struct kf_io io = {.in = message.data, .in_length = message.length};
-    assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_PENDING);
-    kf_decryptor_free(decryptor);
-    assert_int_equal(told_dropped(told), 2);
-
-    told_answer_all(told, KF_OK); /* comes too late for anybody */
-    assert_int_equal(bell.rung, 0);
-    bell_destroy(&bell);
-    kf_buf_free(&message);
-    kf_cmm_unref(told_cmm);
-    told_free(told);
 }
 
 /* Ended after each number of bytes, in and out; a sanitizer sees what is left or used afterwards. */
@@ -632,16 +344,8 @@ int main(void)
         cmocka_unit_test(output_comes_before_input_is_wanted),
         cmocka_unit_test(input_waits_while_output_waits),
         cmocka_unit_test(a_poll_with_nothing_stops_once_materials_are_held),
+        cmocka_unit_test(an_empty_plaintext_needs_no_room),
         cmocka_unit_test(an_error_takes_back_what_its_poll_gave),
-        cmocka_unit_test(a_pending_encryptor_is_woken),
-        cmocka_unit_test(a_pending_decryptor_is_woken),
-        cmocka_unit_test(only_the_last_waker_is_called),
-        cmocka_unit_test(a_cmm_that_fails_ends_it),
-        cmocka_unit_test(the_deadline_covers_the_wait_for_keys),
-        cmocka_unit_test(a_key_that_came_in_time_is_taken_after_the_deadline),
-        cmocka_unit_test(without_a_waker_it_blocks),
-        cmocka_unit_test(a_blocking_wait_ends_at_its_deadline),
-        cmocka_unit_test(freeing_a_pending_operation_cancels_it),
         cmocka_unit_test(streams_can_be_freed_at_any_byte),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,140 +1,371 @@
 /*
- * Changed messages: every bit, every cut, frames that were moved. Nothing that was not verified comes out.
+ * Messages that somebody changed: every bit flipped, cut at every byte, frames dropped, swapped, repeated,
+ * marked otherwise, and taken over from other messages. Each is refused with a class that says so, in one
+ * call and as a stream, and what a stream gave out before is exactly the frames that stand before the change.
  */
 #include <string.h>
 
 #include "support/client.h"
+#include "support/parts.h"
 
-static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
-                                       KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
+static const enum kf_suite both_suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+                                            KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
+#define FRAME 5
+#define LENGTH (2 * FRAME + 3) /* two regular frames and a final one */
 
-#define FRAME 16
-#define FRAME_ON_WIRE (4 + 12 + FRAME + 16)
-#define PLAINTEXT (3 * FRAME + 5)
+/* A reader and one message of it for each suite. */
+static struct kf_cmm *cmm;
+static struct kf_buf messages[2];
+static struct parts parts[2];
 
-/* A message of three frames and a final one, two EDKs and a context. */
-static struct kf_buf message_of(struct kf_cmm *cmm, enum kf_suite suite)
+static struct kf_buf message_of(struct kf_cmm *from, enum kf_suite suite)
 {
-    struct kf_encryption_context *context = client_context("purpose", "tamper");
+    struct kf_encryption_context *context = client_context("purpose", "tests");
     const struct kf_encrypt_options options = client_encrypt_options(suite, FRAME, context);
-    struct kf_buf message = client_message(cmm, &options, client_plaintext(PLAINTEXT));
+    struct kf_buf message = client_message(from, &options, client_plaintext(LENGTH));
     kf_encryption_context_unref(context);
     return message;
 }
 
-/*
- * Refused by one call, and as a stream, which may only have released whole frames that were as they should
- * be.
- */
-static void assert_refused_both_ways(struct kf_cmm *cmm, struct kf_view message, size_t most)
+static int set_up(void **state)
 {
-    struct kf_buf out = KF_BUF_INIT;
+    (void)state;
+    cmm = client_cmm_of_two();
+    for (size_t i = 0; i < 2; i++) {
+        messages[i] = message_of(cmm, both_suites[i]);
+        parts_read(buf_view(messages[i]), &parts[i]);
+        assert_int_equal(parts[i].edk_count, 2);
+        assert_int_equal(parts[i].frame_count, 3);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kf_buf_free(&messages[0]);
+    kf_buf_free(&messages[1]);
+    kf_cmm_unref(cmm);
+    return 0;
+}
+
+/*
+ * Bytes of plaintext that stand in regular frames which end at `position` or before: what a stream has given
+ * out that was given so many bytes and told later that they are all, or wrong.
+ */
+static size_t verified_before(const struct parts *message, size_t position)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < message->frame_count; i++) {
+        if (!message->frames[i].final && message->frames[i].end <= position)
+            bytes += message->frames[i].ciphertext.length;
+    }
+    return bytes;
+}
+
+/*
+ * Refused, by one call and by a stream that is given byte by byte; the stream gives `before` bytes of the
+ * plaintext.
+ */
+static void check_refused(struct kf_view message, size_t before, enum kf_code expected)
+{
+    struct kf_buf out = {calloc(1, message.length + 1), 0, message.length + 1};
     struct kf_error error = KF_ERROR_INIT;
-    enum kf_code code = kf_decrypt(cmm, NULL, message, &error, NULL, &out);
-    enum kf_class class = kf_code_class(code);
-    assert_true(class == KF_CLASS_MESSAGE || class == KF_CLASS_KEYS || class == KF_CLASS_USAGE);
-    assert_true(class != KF_CLASS_USAGE || code == KF_E_POLICY); /* a suite that the policy refuses */
+    const enum kf_code code = kf_decrypt(cmm, NULL, message, &error, NULL, &out);
+    const enum kf_class class = kf_code_class(code);
+    if (class != KF_CLASS_MESSAGE && class != KF_CLASS_KEYS)
+        fail_msg("A changed message: %s: %s", kf_code_name(code), error.text);
+    if (expected != KF_OK)
+        assert_int_equal(code, expected);
     assert_int_equal(out.length, 0);
-    assert_true(error.text[0] != '\0');
-    kf_buf_free(&out);
+    for (size_t i = 0; i <= message.length; i++)
+        assert_true(out.data[i] == 0);
+    free(out.data);
 
     struct streamed streamed;
-    stream_decrypt(cmm, NULL, message, (struct feed)FEED_ALL, &streamed);
-    assert_true(streamed.code < KF_OK);
-    assert_true(streamed.length <= most);
-    assert_same_bytes(streamed_view(&streamed), client_plaintext(streamed.length));
+    stream_decrypt(cmm, NULL, message, (struct feed){1, 1, FRAME, FRAME, 0}, &streamed);
+    assert_int_equal(streamed.code, code);
+    assert_same_bytes(streamed_view(&streamed), client_plaintext(before));
     streamed_free(&streamed);
 }
 
-static void test_every_bit_counts(void **state)
+/* ---- Bits and cuts ---- */
+
+static void every_flipped_bit_is_refused(void **state)
 {
     (void)state;
-    struct kf_cmm *cmm = client_cmm_of_two();
     for (size_t s = 0; s < 2; s++) {
-        struct kf_buf message = message_of(cmm, suites[s]);
-        struct kf_header *header;
-        struct kf_error error = KF_ERROR_INIT;
-        assert_ok(kf_header_parse(buf_view(message), 0, &error, &header), &error);
-        for (size_t bit = 0; bit < message.length * 8; bit++) {
-            message.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            /* Of a frame before the change all came out, of the changed one nothing. */
-            size_t body = kf_header_length(header), at = bit / 8;
-            size_t frames = at < body ? 0 : (at - body) / FRAME_ON_WIRE;
-            size_t most = frames < 3 ? frames * FRAME : kf_header_suite(header)->sign ? 3 * FRAME : PLAINTEXT;
-            assert_refused_both_ways(cmm, buf_view(message), most);
-            message.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        for (size_t bit = 0; bit < messages[s].length * 8; bit++) {
+            messages[s].data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+            check_refused(buf_view(messages[s]), verified_before(&parts[s], bit / 8), KF_OK);
+            messages[s].data[bit / 8] ^= (uint8_t)(1U << bit % 8);
         }
-        assert_decrypts(cmm, NULL, buf_view(message), client_plaintext(PLAINTEXT));
-        kf_header_unref(header);
-        kf_buf_free(&message);
+        assert_decrypts(cmm, NULL, buf_view(messages[s]), client_plaintext(LENGTH));
     }
-    kf_cmm_unref(cmm);
 }
 
-static void test_every_cut_is_noticed(void **state)
+static void every_cut_is_refused(void **state)
 {
     (void)state;
-    struct kf_cmm *cmm = client_cmm_of_two();
     for (size_t s = 0; s < 2; s++) {
-        struct kf_buf message = message_of(cmm, suites[s]);
-        for (size_t length = 0; length < message.length; length++)
-            assert_refused(cmm, NULL, kf_view(message.data, length), KF_E_TRUNCATED);
-        kf_buf_free(&message);
+        for (size_t length = 0; length < messages[s].length; length++)
+            /* The last byte comes together with the end. */
+            check_refused(kf_view(messages[s].data, length),
+                          verified_before(&parts[s], length - (length > 0)), KF_E_TRUNCATED);
     }
-    kf_cmm_unref(cmm);
 }
 
-/* Puts a message together from pieces and expects a refusal. */
-static void assert_pieces_refused(struct kf_cmm *cmm, const struct kf_view *pieces, size_t count)
+static enum kf_class decrypt_class(struct kf_view message)
 {
-    uint8_t bytes[4096];
-    size_t length = 0;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(bytes + length, pieces[i].data, pieces[i].length);
-        length += pieces[i].length;
-    }
-    assert_refused_both_ways(cmm, kf_view(bytes, length), PLAINTEXT);
+    struct kf_buf out = KF_BUF_INIT;
+    const enum kf_code code = kf_decrypt(cmm, NULL, message, NULL, NULL, &out);
+    kf_buf_free(&out);
+    return kf_code_class(code);
 }
 
-static void test_frames_stay_where_they_are(void **state)
+/* A byte taken out, and a byte put in, at every place. */
+static void every_missing_or_added_byte_is_refused(void **state)
 {
     (void)state;
-    struct kf_cmm *cmm = client_cmm_of_two();
+    uint8_t changed[1024];
     for (size_t s = 0; s < 2; s++) {
-        struct kf_buf message = message_of(cmm, suites[s]), other = message_of(cmm, suites[s]);
-        struct kf_header *header, *other_header;
-        struct kf_error error = KF_ERROR_INIT;
-        assert_ok(kf_header_parse(buf_view(message), 0, &error, &header), &error);
-        assert_ok(kf_header_parse(buf_view(other), 0, &error, &other_header), &error);
-        size_t body = kf_header_length(header);
-        struct kf_view front = kf_view(message.data, body), frames[3], other_frame, rest;
-        for (size_t i = 0; i < 3; i++)
-            frames[i] = kf_view(message.data + body + i * FRAME_ON_WIRE, FRAME_ON_WIRE);
-        rest = kf_view(message.data + body + 3 * FRAME_ON_WIRE, message.length - body - 3 * FRAME_ON_WIRE);
-        other_frame = kf_view(other.data + kf_header_length(other_header) + FRAME_ON_WIRE, FRAME_ON_WIRE);
-
-        assert_pieces_refused(cmm, (struct kf_view[]){front, frames[0], frames[2], rest}, 4);
-        assert_pieces_refused(cmm, (struct kf_view[]){front, frames[1], frames[2], rest}, 4);
-        assert_pieces_refused(cmm, (struct kf_view[]){front, frames[1], frames[0], frames[2], rest}, 5);
-        assert_pieces_refused(cmm,
-                              (struct kf_view[]){front, frames[0], frames[0], frames[1], frames[2], rest}, 6);
-        assert_pieces_refused(cmm, (struct kf_view[]){front, frames[0], other_frame, frames[2], rest}, 5);
-        assert_pieces_refused(cmm, (struct kf_view[]){front, rest}, 2);
-        assert_pieces_refused(cmm, (struct kf_view[]){front, frames[0], frames[1], frames[2]}, 4);
-        kf_header_unref(header);
-        kf_header_unref(other_header);
-        kf_buf_free(&message);
-        kf_buf_free(&other);
+        const struct kf_view message = buf_view(messages[s]);
+        for (size_t at = 0; at < message.length; at++) {
+            memcpy(changed, message.data, at);
+            memcpy(changed + at, message.data + at + 1, message.length - at - 1);
+            assert_int_not_equal(decrypt_class(kf_view(changed, message.length - 1)), KF_CLASS_OK);
+            changed[at] = 0x5A;
+            memcpy(changed + at + 1, message.data + at, message.length - at);
+            assert_int_not_equal(decrypt_class(kf_view(changed, message.length + 1)), KF_CLASS_OK);
+        }
     }
-    kf_cmm_unref(cmm);
+}
+
+/* ---- Frames ---- */
+
+/* A message put together from pieces of others. */
+struct spliced {
+    uint8_t bytes[1024];
+    size_t length;
+};
+
+static void add(struct spliced *spliced, const uint8_t *bytes, size_t length)
+{
+    assert_true(spliced->length + length <= sizeof spliced->bytes);
+    memcpy(spliced->bytes + spliced->length, bytes, length);
+    spliced->length += length;
+}
+
+static void add_header(struct spliced *spliced, const struct parts *from)
+{
+    add(spliced, from->message.data, from->header_end);
+}
+
+static void add_frame(struct spliced *spliced, const struct parts *from, size_t index)
+{
+    add(spliced, from->message.data + from->frames[index].begin,
+        from->frames[index].end - from->frames[index].begin);
+}
+
+static void add_footer(struct spliced *spliced, const struct parts *from)
+{
+    add(spliced, from->message.data + from->body_end, from->message.length - from->body_end);
+}
+
+/* The message with its frames in this order (3: none). */
+static void check_order(const struct parts *from, const size_t order[4], size_t before, enum kf_code expected)
+{
+    struct spliced spliced = {.length = 0};
+    add_header(&spliced, from);
+    for (size_t i = 0; i < 4; i++) {
+        if (order[i] < 3)
+            add_frame(&spliced, from, order[i]);
+    }
+    add_footer(&spliced, from);
+    check_refused(kf_view(spliced.bytes, spliced.length), before, expected);
+}
+
+static void frames_keep_their_number_and_order(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        check_order(&parts[s], (const size_t[]){1, 2, 3, 3}, 0, KF_E_MALFORMED);     /* the first dropped */
+        check_order(&parts[s], (const size_t[]){0, 2, 3, 3}, FRAME, KF_E_MALFORMED); /* the second */
+        check_order(&parts[s], (const size_t[]){1, 0, 2, 3}, 0, KF_E_MALFORMED);     /* swapped */
+        check_order(&parts[s], (const size_t[]){0, 0, 1, 2}, FRAME, KF_E_MALFORMED); /* repeated */
+        check_order(&parts[s], (const size_t[]){0, 1, 1, 2}, 2 * FRAME, KF_E_MALFORMED); /* the other one */
+        check_order(&parts[s], (const size_t[]){2, 3, 3, 3}, 0, KF_E_MALFORMED); /* only the final one */
+    }
+    /* Without the final frame the message has no end; what a signed message has behind it is no frame. */
+    check_order(&parts[0], (const size_t[]){0, 1, 3, 3}, FRAME, KF_E_TRUNCATED);
+    check_order(&parts[1], (const size_t[]){0, 1, 3, 3}, 2 * FRAME, KF_OK);
+}
+
+/* The numbers put right too: then it is the tags that refuse. */
+static void frames_can_not_be_renumbered(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        struct spliced spliced = {.length = 0};
+        add_header(&spliced, &parts[s]);
+        add_frame(&spliced, &parts[s], 1);
+        spliced.bytes[spliced.length - (FRAME + 32) + 3] = 1;
+        add_frame(&spliced, &parts[s], 0);
+        spliced.bytes[spliced.length - (FRAME + 32) + 3] = 2;
+        add_frame(&spliced, &parts[s], 2);
+        add_footer(&spliced, &parts[s]);
+        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+    }
+}
+
+/* A message cut short by calling an earlier frame the final one, and a final frame made a regular one. */
+static void the_final_mark_is_authenticated(void **state)
+{
+    (void)state;
+    static const uint8_t mark[] = {255, 255, 255, 255}, length[] = {0, 0, 0, FRAME};
+    for (size_t s = 0; s < 2; s++) {
+        const uint8_t *frame = parts[s].message.data + parts[s].frames[1].begin;
+        struct spliced spliced = {.length = 0};
+        add_header(&spliced, &parts[s]);
+        add_frame(&spliced, &parts[s], 0);
+        add(&spliced, mark, sizeof mark);
+        add(&spliced, frame, 16); /* number and IV */
+        add(&spliced, length, sizeof length);
+        add(&spliced, frame + 16, FRAME + 16);
+        add_footer(&spliced, &parts[s]);
+        check_refused(kf_view(spliced.bytes, spliced.length), FRAME, KF_E_FORGED);
+
+        /* A final frame of full length, so that its bytes can pass for a regular one's. */
+        const struct kf_encrypt_options options = client_encrypt_options(both_suites[s], FRAME, NULL);
+        struct kf_buf whole = client_message(cmm, &options, client_plaintext(FRAME));
+        static struct parts of_whole;
+        parts_read(buf_view(whole), &of_whole);
+        frame = whole.data + of_whole.frames[0].begin;
+        spliced.length = 0;
+        add_header(&spliced, &of_whole);
+        add(&spliced, frame + 4, 16);
+        add(&spliced, frame + 24, FRAME + 16);
+        add_frame(&spliced, &of_whole, 0);
+        spliced.bytes[spliced.length - (FRAME + 40) + 7] = 2;
+        add_footer(&spliced, &of_whole);
+        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        kf_buf_free(&whole);
+    }
+}
+
+/* ---- Pieces of other messages ---- */
+
+/* Two messages of one data key, as a cache makes them: same EDKs, same context, same lengths. */
+static void a_cached_data_key_binds_no_pieces_together(void **state)
+{
+    (void)state;
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_cache *cache;
+    assert_ok(kf_cache_new(10, &error, &cache), &error);
+    struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
+    options.cache = cache;
+    options.cmm = cmm;
+    options.max_age_ms = 60000;
+    struct kf_cmm *caching;
+    assert_ok(kf_caching_cmm_new(&options, &error, &caching), &error);
+
+    for (size_t s = 0; s < 2; s++) {
+        static struct parts of_two[2];
+        struct kf_buf two[2];
+        for (size_t i = 0; i < 2; i++) {
+            two[i] = message_of(caching, both_suites[s]);
+            parts_read(buf_view(two[i]), &of_two[i]);
+        }
+        assert_same_bytes(of_two[0].edks[0].ciphertext, of_two[1].edks[0].ciphertext);
+        for (size_t piece = 0; piece < 3; piece++) { /* one frame from the other message */
+            struct spliced spliced = {.length = 0};
+            add_header(&spliced, &of_two[0]);
+            for (size_t i = 0; i < 3; i++)
+                add_frame(&spliced, &of_two[i == piece], i);
+            add_footer(&spliced, &of_two[0]);
+            check_refused(kf_view(spliced.bytes, spliced.length), piece * FRAME, KF_E_FORGED);
+        }
+        struct spliced spliced = {.length = 0}; /* the whole body */
+        add_header(&spliced, &of_two[0]);
+        add(&spliced, two[1].data + of_two[1].header_end, two[1].length - of_two[1].header_end);
+        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+
+        spliced.length = 0; /* the message id */
+        add(&spliced, two[0].data, two[0].length);
+        memcpy(spliced.bytes + 3, of_two[1].message_id.data, 32);
+        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        kf_buf_free(&two[0]);
+        kf_buf_free(&two[1]);
+    }
+    kf_cmm_unref(caching);
+    kf_cache_unref(cache);
+}
+
+/* A footer signs its own message only. */
+static void a_signature_of_another_message_is_refused(void **state)
+{
+    (void)state;
+    struct kf_buf other = message_of(cmm, both_suites[1]);
+    static struct parts of_other;
+    parts_read(buf_view(other), &of_other);
+    struct spliced spliced = {.length = 0};
+    add(&spliced, messages[1].data, parts[1].body_end);
+    add_footer(&spliced, &of_other);
+    check_refused(kf_view(spliced.bytes, spliced.length), 2 * FRAME, KF_E_FORGED);
+
+    spliced.length = parts[1].body_end; /* none at all, and one of no bytes */
+    check_refused(kf_view(spliced.bytes, spliced.length), 2 * FRAME, KF_E_TRUNCATED);
+    add(&spliced, (const uint8_t[]){0, 0}, 2);
+    check_refused(kf_view(spliced.bytes, spliced.length), 2 * FRAME, KF_E_MALFORMED);
+    kf_buf_free(&other);
+}
+
+/*
+ * EDKs may be dropped, swapped and replaced by others of the same data key as far as the keyring goes; the
+ * header's tag refuses it.
+ */
+static void the_list_of_edks_is_authenticated(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        const uint8_t *data = messages[s].data;
+        const struct kf_edk *first = &parts[s].edks[0], *second = &parts[s].edks[1];
+        const size_t begin = (size_t)(first->provider_id.data - 2 - data);
+        const size_t middle = (size_t)(second->provider_id.data - 2 - data);
+        const size_t end = (size_t)(second->ciphertext.data + second->ciphertext.length - data);
+        struct spliced spliced = {.length = 0};
+        add(&spliced, data, begin); /* swapped */
+        add(&spliced, data + middle, end - middle);
+        add(&spliced, data + begin, middle - begin);
+        add(&spliced, data + end, messages[s].length - end);
+        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+
+        for (size_t dropped = 0; dropped < 2; dropped++) {
+            spliced.length = 0;
+            add(&spliced, data, begin);
+            spliced.bytes[begin - 1] = 1;
+            if (dropped == 0)
+                add(&spliced, data + middle, end - middle);
+            else
+                add(&spliced, data + begin, middle - begin);
+            add(&spliced, data + end, messages[s].length - end);
+            check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        }
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_bit_counts),
-        cmocka_unit_test(test_every_cut_is_noticed),
-        cmocka_unit_test(test_frames_stay_where_they_are),
+        cmocka_unit_test(every_flipped_bit_is_refused),
+        cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(every_missing_or_added_byte_is_refused),
+        cmocka_unit_test(frames_keep_their_number_and_order),
+        cmocka_unit_test(frames_can_not_be_renumbered),
+        cmocka_unit_test(the_final_mark_is_authenticated),
+        cmocka_unit_test(a_cached_data_key_binds_no_pieces_together),
+        cmocka_unit_test(a_signature_of_another_message_is_refused),
+        cmocka_unit_test(the_list_of_edks_is_authenticated),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

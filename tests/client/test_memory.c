@@ -1,0 +1,240 @@
+/*
+ * Memory of operations: when it runs out, at every single allocation, an operation fails with KF_E_NO_MEMORY,
+ * answers nothing and leaks nothing; and none is taken on the word of a message, nor before it is needed.
+ */
+#include <string.h>
+
+#include "support/client.h"
+#include "support/parts.h"
+
+/* An allocator that counts what is held, notes the largest piece asked for, and fails when told to. */
+static struct {
+    size_t held, made, largest;
+    size_t fail_at; /* the allocation, counted by `made`, that fails; 0: none */
+} memory;
+
+static void *counting_allocate(void *unused, size_t length)
+{
+    (void)unused;
+    if (length > memory.largest)
+        memory.largest = length;
+    if (++memory.made == memory.fail_at)
+        return NULL;
+    memory.held++;
+    return malloc(length);
+}
+
+static void counting_release(void *unused, void *allocated)
+{
+    (void)unused;
+    memory.held--;
+    free(allocated);
+}
+
+static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+                                       KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
+static struct kf_cmm *cmm;
+static struct kf_encryption_context *context;
+static const struct kf_view required = {(const uint8_t *)"tenant", 6};
+
+static struct kf_encrypt_options encrypt_options(enum kf_suite suite)
+{
+    struct kf_encrypt_options options = client_encrypt_options(suite, 10, context);
+    options.required_keys = &required;
+    options.required_key_count = 1;
+    return options;
+}
+
+static struct kf_decrypt_options decrypt_options(void)
+{
+    struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
+    options.reproduced_encryption_context = context;
+    return options;
+}
+
+/* Runs `work` with its first allocation failing, its second, and so on until there is none that could. */
+static void run_out(enum kf_code (*work)(const void *argument, struct kf_error *error), const void *argument)
+{
+    const size_t held = memory.held;
+    struct kf_error error = KF_ERROR_INIT;
+    size_t number = 1;
+    enum kf_code code;
+    do {
+        memory.made = 0;
+        memory.fail_at = number;
+        code = work(argument, &error);
+        if (code != KF_OK) {
+            assert_int_equal(code, KF_E_NO_MEMORY);
+            assert_int_equal(error.code, KF_E_NO_MEMORY);
+        }
+        assert_int_equal(memory.held, held);
+        number++;
+    } while (code != KF_OK);
+    memory.fail_at = 0;
+    assert_true(number > 10);
+}
+
+static enum kf_code encrypt_once(const void *suite, struct kf_error *error)
+{
+    const struct kf_encrypt_options options = encrypt_options(*(const enum kf_suite *)suite);
+    struct kf_buf out = KF_BUF_INIT;
+    const enum kf_code code = kf_encrypt(cmm, &options, client_plaintext(25), error, &out);
+    assert_true((code == KF_OK) == (out.length > 0));
+    kf_buf_free(&out);
+    return code;
+}
+
+static enum kf_code decrypt_once(const void *message, struct kf_error *error)
+{
+    const struct kf_decrypt_options options = decrypt_options();
+    struct kf_buf out = KF_BUF_INIT;
+    struct kf_header *header;
+    const enum kf_code code =
+        kf_decrypt(cmm, &options, buf_view(*(const struct kf_buf *)message), error, &header, &out);
+    assert_true((code == KF_OK) == (out.length == 25));
+    assert_true((code == KF_OK) == (header != NULL));
+    kf_header_unref(header);
+    kf_buf_free(&out);
+    return code;
+}
+
+/* The same as streams, byte by byte, where more is gathered. */
+static enum kf_code encrypt_stream(const void *suite, struct kf_error *error)
+{
+    const struct kf_encrypt_options options = encrypt_options(*(const enum kf_suite *)suite);
+    struct kf_encryptor *encryptor;
+    enum kf_code code = kf_encryptor_new(cmm, &options, error, &encryptor);
+    uint8_t out[3];
+    struct kf_io io = {.in = client_plaintext(25).data, .in_length = 1, .out = out, .out_room = sizeof out};
+    if (code != KF_OK)
+        return code;
+    for (size_t given = 0; (code = kf_encryptor_poll(encryptor, &io, NULL)) > KF_OK;) {
+        given += io.in_used;
+        io.in += io.in_used;
+        io.in_length = given < 25;
+        io.in_end = given == 25;
+    }
+    *error = *kf_encryptor_error(encryptor);
+    kf_encryptor_free(encryptor);
+    return code;
+}
+
+static enum kf_code decrypt_stream(const void *context_of_work, struct kf_error *error)
+{
+    const struct kf_buf *message = context_of_work;
+    const struct kf_decrypt_options options = decrypt_options();
+    struct kf_decryptor *decryptor;
+    enum kf_code code = kf_decryptor_new(cmm, &options, error, &decryptor);
+    uint8_t out[3];
+    struct kf_io io = {.in = message->data, .in_length = 1, .out = out, .out_room = sizeof out};
+    if (code != KF_OK)
+        return code;
+    while ((code = kf_decryptor_poll(decryptor, &io, NULL)) > KF_OK) {
+        io.in += io.in_used;
+        io.in_length = io.in < message->data + message->length;
+    }
+    *error = *kf_decryptor_error(decryptor);
+    kf_decryptor_free(decryptor);
+    return code;
+}
+
+static void encryption_survives_memory_that_runs_out(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        run_out(encrypt_once, &suites[s]);
+        run_out(encrypt_stream, &suites[s]);
+    }
+}
+
+static void decryption_survives_memory_that_runs_out(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        const struct kf_encrypt_options options = encrypt_options(suites[s]);
+        struct kf_buf message = client_message(cmm, &options, client_plaintext(25));
+        run_out(decrypt_once, &message);
+        run_out(decrypt_stream, &message);
+        kf_buf_free(&message);
+    }
+}
+
+/* ---- No more than is needed ---- */
+
+/* A frame that says it has 4 GiB: what is allocated follows what has come. */
+static void a_length_that_a_message_claims_allocates_nothing(void **state)
+{
+    (void)state;
+    static struct parts parts;
+    struct kf_encrypt_options options = encrypt_options(suites[0]);
+    const struct kf_decrypt_options reader = decrypt_options();
+    options.frame_length = UINT32_MAX;
+    struct kf_buf message = client_message(cmm, &options, client_plaintext(25));
+    parts_read(buf_view(message), &parts);
+    memset(message.data + parts.frames[0].begin + 20, 0xFF, 4); /* the content's length */
+
+    struct kf_decryptor *decryptor;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_decryptor_new(cmm, &reader, &error, &decryptor), &error);
+    uint8_t out[100];
+    struct kf_io io = {.in = message.data, .in_length = message.length, .out = out, .out_room = sizeof out};
+    memory.largest = 0;
+    assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_WANT_INPUT);
+    assert_int_equal(io.out_used, 0);
+    assert_in_range(memory.largest, 1, 4096);
+    kf_decryptor_free(decryptor);
+    kf_buf_free(&message);
+}
+
+/*
+ * Ten thousand callers who wait with nothing in their hands hold materials, and not yet a cipher or a header.
+ */
+static void a_poll_with_nothing_derives_nothing(void **state)
+{
+    (void)state;
+    const struct kf_encrypt_options options = encrypt_options(suites[0]);
+    struct kf_encryptor *encryptor;
+    struct kf_error error = KF_ERROR_INIT;
+    assert_ok(kf_encryptor_new(cmm, &options, &error, &encryptor), &error);
+    uint8_t out[1];
+    struct kf_io nothing = {.in = NULL}, room = {.out = out, .out_room = 1};
+    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, NULL), KF_WANT_OUTPUT);
+    const size_t held = memory.held;
+    assert_int_equal(kf_encryptor_poll(encryptor, &nothing, NULL), KF_WANT_OUTPUT);
+    assert_int_equal(memory.held, held);
+    assert_int_equal(kf_encryptor_poll(encryptor, &room, NULL), KF_WANT_OUTPUT);
+    assert_true(memory.held > held);
+    kf_encryptor_free(encryptor);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    cmm = client_cmm_of_two();
+    context = client_context("purpose", "tests", "tenant", "7");
+    /* What is made once for the whole process is made now. */
+    struct kf_error error = KF_ERROR_INIT;
+    return encrypt_once(&suites[1], &error) == KF_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kf_encryption_context_unref(context);
+    kf_cmm_unref(cmm);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(encryption_survives_memory_that_runs_out),
+        cmocka_unit_test(decryption_survives_memory_that_runs_out),
+        cmocka_unit_test(a_length_that_a_message_claims_allocates_nothing),
+        cmocka_unit_test(a_poll_with_nothing_derives_nothing),
+    };
+    const struct kf_allocator allocator = {sizeof allocator, NULL, counting_allocate, counting_release};
+    if (kf_allocator_set(&allocator) != KF_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
