@@ -17,7 +17,6 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/operation.h"
-#include "base/wait.h"
 #include "materials/materials.h"
 #include "message/frame.h"
 #include "message/header.h"
@@ -108,15 +107,17 @@ void kf_decryptor_free(struct kf_decryptor *decryptor)
 /* ---- Gathering ---- */
 
 /*
- * Brings what is at hand up to `needed` bytes: KF_OK and a view of exactly so many, KF_WANT_INPUT (all input
- * is taken), or KF_E_TRUNCATED. While nothing was gathered and the input has them all, the view is of the
- * input, and nothing is copied. The bytes are taken only by `consume`.
+ * Brings what is at hand up to `needed` bytes: KF_OK and a view of so many (of more, if more were gathered),
+ * KF_WANT_INPUT (all input is taken), or KF_E_TRUNCATED. While nothing was gathered and the input has them
+ * all, the view is of the input, and nothing is copied. The bytes are taken only by `consume`.
  */
 static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, size_t needed, const char *what,
                            struct kf_view *out)
 {
     struct kf_buf *gathered = &decryptor->gathered;
     const size_t input = io->in_length - io->in_used;
+    if (needed < gathered->length)
+        needed = gathered->length;
     if (gathered->length == 0 && input >= needed) {
         *out = kf_view(io->in + io->in_used, needed);
         return KF_OK;
@@ -328,8 +329,6 @@ static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io
     struct kf_error *error = &decryptor->operation.error;
     /* The first four bytes of a frame tell its kind, and so how long its front is. */
     size_t needed = frame_length > 0 ? 4 : kfi_frame_front_length(KFI_SINGLE_BLOCK);
-    if (needed < decryptor->gathered.length)
-        needed = decryptor->gathered.length;
     for (;;) {
         struct kf_view bytes;
         enum kf_code code = gather(decryptor, io, needed, "its body", &bytes);
@@ -380,11 +379,7 @@ static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
         return KF_OK;
     }
     struct kf_view bytes;
-    enum kf_code code = KF_OK;
-    if (decryptor->gathered.length < 2)
-        code = gather(decryptor, io, 2, "its signature", &bytes);
-    else
-        bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
+    enum kf_code code = gather(decryptor, io, 2, "its signature", &bytes);
     if (code != KF_OK)
         return code;
     struct kfi_reader reader = {bytes, false};
@@ -413,8 +408,9 @@ static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
 /* ---- Polling ---- */
 
 /* Goes on from where io->in_used and io->out_used stand. */
-static enum kf_code step(struct kf_decryptor *decryptor, struct kf_io *io, const struct kf_waker *waker)
+static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *waker)
 {
+    struct kf_decryptor *decryptor = stream;
     for (;;) {
         enum kf_code code;
         if (!kfi_outlet_drain(&decryptor->outlet, io))
@@ -446,36 +442,9 @@ static enum kf_code step(struct kf_decryptor *decryptor, struct kf_io *io, const
     }
 }
 
-/* One poll's arguments, for the wait. */
-struct polled {
-    struct kf_decryptor *decryptor;
-    struct kf_io *io;
-};
-
-static enum kf_code polled_step(void *context, const struct kf_waker *waker)
-{
-    const struct polled *polled = context;
-    return step(polled->decryptor, polled->io, waker);
-}
-
-static uint64_t polled_deadline(const void *context)
-{
-    const struct polled *polled = context;
-    return kf_decryptor_deadline(polled->decryptor);
-}
-
 enum kf_code kf_decryptor_poll(struct kf_decryptor *decryptor, struct kf_io *io, const struct kf_waker *waker)
 {
-    static const struct kfi_pollable blocking = {polled_step, polled_deadline};
-    io->in_used = 0;
-    io->out_used = 0;
-    enum kf_code code = kfi_operation_enter(&decryptor->operation);
-    if (code != KF_OK)
-        return code;
-    struct polled polled = {decryptor, io};
-    code = waker != NULL ? step(decryptor, io, waker)
-                         : kfi_wait(&blocking, &polled, &decryptor->operation.error);
-    return kfi_operation_leave(&decryptor->operation, code, io);
+    return kfi_operation_poll(&decryptor->operation, step, decryptor, io, waker);
 }
 
 uint64_t kf_decryptor_deadline(const struct kf_decryptor *decryptor)

@@ -15,7 +15,6 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/operation.h"
-#include "base/wait.h"
 #include "materials/materials.h"
 #include "message/frame.h"
 #include "message/header.h"
@@ -87,23 +86,6 @@ static enum kf_code options_check(const struct kf_encrypt_options *options, stru
     return KF_OK;
 }
 
-/* A copy of the list of keys in one block, or NULL. */
-static struct kf_view *keys_copy(const struct kf_view *keys, size_t count)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++)
-        bytes += keys[i].length;
-    struct kf_view *copy = kfi_alloc(count * sizeof *copy + bytes);
-    if (copy == NULL)
-        return NULL;
-    struct kfi_writer writer = {(uint8_t *)(copy + count), bytes, false};
-    for (size_t i = 0; i < count; i++) {
-        copy[i] = kf_view(writer.next, keys[i].length);
-        kfi_write_bytes(&writer, keys[i]);
-    }
-    return copy;
-}
-
 enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *given,
                               struct kf_error *error, struct kf_encryptor **out)
 {
@@ -123,7 +105,7 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
     struct kf_encryptor *encryptor = kfi_alloc_zeroed(sizeof *encryptor);
     struct kf_view *required = NULL;
     if (encryptor != NULL && options.required_key_count > 0)
-        required = keys_copy(options.required_keys, options.required_key_count);
+        required = kfi_copy_all(options.required_keys, options.required_key_count);
     if (encryptor == NULL || (options.required_key_count > 0 && required == NULL)) {
         kfi_free(encryptor);
         return kfi_no_memory(error);
@@ -366,8 +348,9 @@ static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)
 /* ---- Polling ---- */
 
 /* Goes on from where io->in_used and io->out_used stand. */
-static enum kf_code step(struct kf_encryptor *encryptor, struct kf_io *io, const struct kf_waker *waker)
+static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *waker)
 {
+    struct kf_encryptor *encryptor = stream;
     for (;;) {
         enum kf_code code;
         if (!kfi_outlet_drain(&encryptor->outlet, io))
@@ -396,36 +379,9 @@ static enum kf_code step(struct kf_encryptor *encryptor, struct kf_io *io, const
     }
 }
 
-/* One poll's arguments, for the wait. */
-struct polled {
-    struct kf_encryptor *encryptor;
-    struct kf_io *io;
-};
-
-static enum kf_code polled_step(void *context, const struct kf_waker *waker)
-{
-    const struct polled *polled = context;
-    return step(polled->encryptor, polled->io, waker);
-}
-
-static uint64_t polled_deadline(const void *context)
-{
-    const struct polled *polled = context;
-    return kf_encryptor_deadline(polled->encryptor);
-}
-
 enum kf_code kf_encryptor_poll(struct kf_encryptor *encryptor, struct kf_io *io, const struct kf_waker *waker)
 {
-    static const struct kfi_pollable blocking = {polled_step, polled_deadline};
-    io->in_used = 0;
-    io->out_used = 0;
-    enum kf_code code = kfi_operation_enter(&encryptor->operation);
-    if (code != KF_OK)
-        return code;
-    struct polled polled = {encryptor, io};
-    code = waker != NULL ? step(encryptor, io, waker)
-                         : kfi_wait(&blocking, &polled, &encryptor->operation.error);
-    return kfi_operation_leave(&encryptor->operation, code, io);
+    return kfi_operation_poll(&encryptor->operation, step, encryptor, io, waker);
 }
 
 uint64_t kf_encryptor_deadline(const struct kf_encryptor *encryptor)

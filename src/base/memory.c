@@ -80,6 +80,24 @@ uint8_t *kfi_copy(struct kf_view view)
     return copy;
 }
 
+struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += views[i].length;
+    struct kf_view *copy = kfi_alloc(count * sizeof *copy + length);
+    if (copy == NULL)
+        return NULL;
+    uint8_t *bytes = (uint8_t *)(copy + count);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = kf_view(bytes, views[i].length);
+        if (views[i].length > 0)
+            memcpy(bytes, views[i].data, views[i].length);
+        bytes += views[i].length;
+    }
+    return copy;
+}
+
 bool kfi_equal_secret(const void *a, const void *b, size_t length)
 {
     /* Volatile, so that the compiler does not stop at the first difference. */

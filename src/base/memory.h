@@ -24,6 +24,9 @@ void kfi_free_secret(void *memory, size_t length);
 /* A copy of `view` in memory of its own (length 0: one byte is allocated all the same), or NULL. */
 uint8_t *kfi_copy(struct kf_view view);
 
+/* A copy of `count` views and of their bytes in one block, to be freed by kfi_free, or NULL. */
+struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count);
+
 /* Whether two secrets of `length` bytes are equal, in a time that does not depend on them. */
 bool kfi_equal_secret(const void *a, const void *b, size_t length);
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "base/wait.h"
 
 void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms)
 {
@@ -41,6 +42,42 @@ enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code c
     io->in_used = 0;
     io->out_used = 0;
     return code;
+}
+
+/* One poll's arguments, for the wait. */
+struct polled {
+    struct kfi_operation *operation;
+    enum kf_code (*step)(void *stream, struct kf_io *io, const struct kf_waker *waker);
+    void *stream;
+    struct kf_io *io;
+};
+
+static enum kf_code polled_step(void *context, const struct kf_waker *waker)
+{
+    const struct polled *polled = context;
+    return polled->step(polled->stream, polled->io, waker);
+}
+
+static uint64_t polled_deadline(const void *context)
+{
+    const struct polled *polled = context;
+    return kfi_operation_deadline(polled->operation);
+}
+
+enum kf_code kfi_operation_poll(struct kfi_operation *operation,
+                                enum kf_code (*step)(void *stream, struct kf_io *io,
+                                                     const struct kf_waker *waker),
+                                void *stream, struct kf_io *io, const struct kf_waker *waker)
+{
+    static const struct kfi_pollable blocking = {polled_step, polled_deadline};
+    io->in_used = 0;
+    io->out_used = 0;
+    enum kf_code code = kfi_operation_enter(operation);
+    if (code != KF_OK)
+        return code;
+    struct polled polled = {operation, step, stream, io};
+    code = waker != NULL ? step(stream, io, waker) : kfi_wait(&blocking, &polled, &operation->error);
+    return kfi_operation_leave(operation, code, io);
 }
 
 void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker)

@@ -20,6 +20,16 @@ struct kfi_operation {
 
 void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms);
 
+/*
+ * One poll of a stream, blocking if `waker` is NULL: `step` is called, as often as it has to wait, and goes
+ * on from where the counts of `io` stand. What is between kfi_operation_enter and kfi_operation_leave, which
+ * it calls.
+ */
+enum kf_code kfi_operation_poll(struct kfi_operation *operation,
+                                enum kf_code (*step)(void *stream, struct kf_io *io,
+                                                     const struct kf_waker *waker),
+                                void *stream, struct kf_io *io, const struct kf_waker *waker);
+
 /* To begin a poll with: KF_OK, or why it can't go on (an error is final, a fork is the end). */
 enum kf_code kfi_operation_enter(struct kfi_operation *operation);
 

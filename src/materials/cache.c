@@ -267,10 +267,6 @@ static void fetch_keep_locked(struct kf_cache *cache, struct fetch *fetch, struc
         entry_end_locked(cache, entry, &cache->stats.ended_cleared, garbage);
         return;
     }
-    if (cache->capacity == 0) {
-        entry_end_locked(cache, entry, &cache->stats.ended_capacity, garbage);
-        return;
-    }
     struct bucket *bucket = bucket_of(cache, &entry->key);
     struct entry *other = entry_find_locked(bucket, &entry->key);
     if (other != NULL && entry_expired(other, other->budget.limits.max_age_ms, entry->landed_at)) {

@@ -33,33 +33,18 @@ static enum kf_code nested(struct kf_error *error)
 
 /* ---- Encryption ---- */
 
-/* A copy of a request that outlives its asker. */
-struct encryption_copy {
-    struct kf_cmm *backing;
-    struct kf_encryption_request request;
-    struct kf_view required_keys[]; /* their bytes are behind them */
-};
-
-static void *encryption_copy_ref(const struct caching_cmm *self, const struct kf_encryption_request *request)
+/* Asks the backing CMM for materials that have been in no caching CMM yet, and marks them. */
+static enum kf_code encryption_fresh(struct kf_cmm *backing, struct kf_call *call,
+                                     const struct kf_encryption_request *request, struct kf_error *error,
+                                     struct kf_encryption_materials **out)
 {
-    size_t bytes = 0, count = request->required_key_count;
-    for (size_t i = 0; i < count; i++)
-        bytes += request->required_keys[i].length;
-    struct encryption_copy *copy = kfi_alloc(sizeof *copy + count * sizeof(struct kf_view) + bytes);
-    if (copy == NULL)
-        return NULL;
-    copy->backing = kf_cmm_ref(self->backing);
-    copy->request = *request;
-    kf_encryption_context_ref(request->encryption_context);
-    /* The materials will serve other messages too, so that this one's length is nobody's business. */
-    copy->request.plaintext_bound = KF_LENGTH_UNKNOWN;
-    copy->request.required_keys = copy->required_keys;
-    struct kfi_writer writer = {(uint8_t *)&copy->required_keys[count], bytes, false};
-    for (size_t i = 0; i < count; i++) {
-        copy->required_keys[i] = kf_view(writer.next, request->required_keys[i].length);
-        kfi_write_bytes(&writer, request->required_keys[i]);
+    enum kf_code code = kf_cmm_get_encryption_materials(backing, kf_call_child(call, 0), request, error, out);
+    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
+        kf_encryption_materials_unref(*out);
+        *out = NULL;
+        code = nested(error);
     }
-    return copy;
+    return code;
 }
 
 /* What a question carries until it may have to be copied. */
@@ -68,16 +53,39 @@ struct encryption_asked {
     const struct kf_encryption_request *request;
 };
 
+/* A copy of a request that outlives its asker. */
+struct encryption_copy {
+    struct kf_cmm *backing;
+    struct kf_encryption_request request;
+    struct kf_view *required_keys;
+};
+
 static void *encryption_request_copy(const void *context)
 {
     const struct encryption_asked *asked = context;
-    return encryption_copy_ref(asked->self, asked->request);
+    const struct kf_encryption_request *request = asked->request;
+    struct encryption_copy *copy = kfi_alloc(sizeof *copy);
+    struct kf_view *required_keys = kfi_copy_all(request->required_keys, request->required_key_count);
+    if (copy == NULL || required_keys == NULL) {
+        kfi_free(required_keys);
+        kfi_free(copy);
+        return NULL;
+    }
+    copy->backing = kf_cmm_ref(asked->self->backing);
+    copy->request = *request;
+    kf_encryption_context_ref(request->encryption_context);
+    copy->required_keys = required_keys;
+    copy->request.required_keys = required_keys;
+    /* The materials will serve other messages too, so that this one's length is nobody's business. */
+    copy->request.plaintext_bound = KF_LENGTH_UNKNOWN;
+    return copy;
 }
 
 static void encryption_request_free(void *request)
 {
     struct encryption_copy *copy = request;
     kf_encryption_context_unref(copy->request.encryption_context);
+    kfi_free(copy->required_keys);
     kf_cmm_unref(copy->backing);
     kfi_free(copy);
 }
@@ -87,19 +95,15 @@ static enum kf_code encryption_fetch(void *request, struct kf_call *call, struct
 {
     struct encryption_copy *copy = request;
     struct kf_encryption_materials *materials;
-    enum kf_code code = kf_cmm_get_encryption_materials(copy->backing, kf_call_child(call, 0), &copy->request,
-                                                        error, &materials);
+    enum kf_code code = encryption_fresh(copy->backing, call, &copy->request, error, &materials);
     if (code != KF_OK)
         return code;
-    if (atomic_exchange_explicit(&materials->cached, true, memory_order_relaxed))
-        code = nested(error);
-    else if (!materials->suite->info.derives)
+    if (!materials->suite->info.derives) {
         code = kf_error_set(
             error, KF_E_POLICY,
             "The backing CMM chose suite %04x unasked; without a key derivation its keys must not be "
             "shared. Name that suite in the request, and the cache is bypassed.",
             (unsigned)materials->suite->info.id);
-    if (code != KF_OK) {
         kf_encryption_materials_unref(materials);
         return code;
     }
@@ -126,23 +130,9 @@ static const struct kfi_cache_kind encryption_kind = {
 };
 
 /*
- * Past the cache: each key is used once, outside the limits, and the caller's own polls drive the backing
- * CMM.
+ * Whether a request goes past the cache: each key is then used once, outside the limits, and the caller's own
+ * polls drive the backing CMM.
  */
-static enum kf_code encryption_bypass(struct caching_cmm *self, struct kf_call *call,
-                                      const struct kf_encryption_request *request, struct kf_error *error,
-                                      struct kf_encryption_materials **out)
-{
-    enum kf_code code =
-        kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), request, error, out);
-    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
-        kf_encryption_materials_unref(*out);
-        *out = NULL;
-        code = nested(error);
-    }
-    return code;
-}
-
 static bool encryption_bypasses(const struct caching_cmm *self, const struct kf_encryption_request *request)
 {
     if (request->plaintext_bound == KF_LENGTH_UNKNOWN || request->plaintext_bound > self->limits.max_bytes)
@@ -161,7 +151,7 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
     void *value = NULL;
     enum kf_code code;
     if (kf_call_state(call) == &bypassing)
-        return encryption_bypass(self, call, request, error, out);
+        return encryption_fresh(self->backing, call, request, error, out);
     if (kf_call_state(call) != NULL) {
         code = kfi_cache_poll(call, error, &value);
         *out = value;
@@ -170,7 +160,7 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
     if (encryption_bypasses(self, request)) {
         kfi_cache_count_bypass(self->cache);
         kf_call_state_set(call, (void *)(uintptr_t)&bypassing, NULL);
-        return encryption_bypass(self, call, request, error, out);
+        return encryption_fresh(self->backing, call, request, error, out);
     }
     const struct encryption_asked asked = {self, request};
     struct kfi_cache_question question = {
@@ -188,6 +178,19 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
 }
 
 /* ---- Decryption ---- */
+
+static enum kf_code decryption_fresh(struct kf_cmm *backing, struct kf_call *call,
+                                     const struct kf_decryption_request *request, struct kf_error *error,
+                                     struct kf_decryption_materials **out)
+{
+    enum kf_code code = kf_cmm_decrypt_materials(backing, kf_call_child(call, 0), request, error, out);
+    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
+        kf_decryption_materials_unref(*out);
+        *out = NULL;
+        code = nested(error);
+    }
+    return code;
+}
 
 struct decryption_copy {
     struct kf_cmm *backing;
@@ -235,16 +238,9 @@ static enum kf_code decryption_fetch(void *request, struct kf_call *call, struct
 {
     struct decryption_copy *copy = request;
     struct kf_decryption_materials *materials;
-    enum kf_code code =
-        kf_cmm_decrypt_materials(copy->backing, kf_call_child(call, 0), &copy->request, error, &materials);
-    if (code != KF_OK)
-        return code;
-    if (atomic_exchange_explicit(&materials->cached, true, memory_order_relaxed)) {
-        kf_decryption_materials_unref(materials);
-        return nested(error);
-    }
+    enum kf_code code = decryption_fresh(copy->backing, call, &copy->request, error, &materials);
     *value = materials;
-    return KF_OK;
+    return code;
 }
 
 static void *decryption_value_ref(void *value)
@@ -265,19 +261,6 @@ static const struct kfi_cache_kind decryption_kind = {
     .fetch = decryption_fetch,
 };
 
-static enum kf_code decryption_bypass(struct caching_cmm *self, struct kf_call *call,
-                                      const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
-{
-    enum kf_code code = kf_cmm_decrypt_materials(self->backing, kf_call_child(call, 0), request, error, out);
-    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
-        kf_decryption_materials_unref(*out);
-        *out = NULL;
-        code = nested(error);
-    }
-    return code;
-}
-
 static bool decryption_bypasses(const struct kf_decryption_request *request)
 {
     const struct kfi_suite *suite = kfi_suite_get(request->suite);
@@ -292,7 +275,7 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
     void *value = NULL;
     enum kf_code code;
     if (kf_call_state(call) == &bypassing)
-        return decryption_bypass(self, call, request, error, out);
+        return decryption_fresh(self->backing, call, request, error, out);
     if (kf_call_state(call) != NULL) {
         code = kfi_cache_poll(call, error, &value);
         *out = value;
@@ -301,7 +284,7 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
     if (decryption_bypasses(request)) {
         kfi_cache_count_bypass(self->cache);
         kf_call_state_set(call, (void *)(uintptr_t)&bypassing, NULL);
-        return decryption_bypass(self, call, request, error, out);
+        return decryption_fresh(self->backing, call, request, error, out);
     }
     const struct decryption_asked asked = {self, request};
     struct kfi_cache_question question = {
