@@ -14,6 +14,8 @@
 #include <keyflight/header.h>
 #include <keyflight/keyring.h>
 #include <keyflight/materials.h>
+#include <keyflight/raw_keyrings.h>
+#include <keyflight/required_context_cmm.h>
 #include <keyflight/stream.h>
 #include <keyflight/suite.h>
 #include <keyflight/types.h>

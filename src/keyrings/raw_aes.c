@@ -5,6 +5,8 @@
 #include <keyflight/keyring.h>
 
 #include "base/error.h"
+#include "keyrings/raw_names.h"
+#include "materials/data_key.h"
 #include "materials/materials.h"
 #include "suite/aead.h"
 #include "suite/random.h"
@@ -24,19 +26,13 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
 {
     (void)call;
     const struct raw_aes *self = context;
-    struct kf_data_key data_key = materials->data_key;
+    struct kf_data_key data_key;
     uint8_t wrapped[KF_DATA_KEY_MAX + KFI_TAG_LENGTH];
     uint8_t iv[KFI_IV_LENGTH];
     struct kfi_aead *aead = NULL;
     uint8_t *info = NULL;
-    enum kf_code code = KF_OK;
+    enum kf_code code = kfi_data_key_to_wrap(materials, out, error, &data_key);
 
-    if (data_key.length == 0) {
-        data_key.length = materials->suite->info.data_key_length;
-        code = kfi_random(data_key.bytes, data_key.length, error);
-        if (code == KF_OK)
-            code = kf_wrapped_data_key_set(out, kf_view(data_key.bytes, data_key.length), error);
-    }
     if (code == KF_OK)
         code = kfi_random(iv, sizeof iv, error);
     if (code == KF_OK)
@@ -137,23 +133,14 @@ static void destroy(void *context)
 
 static enum kf_code options_check(const struct kf_raw_aes_keyring_options *options, struct kf_error *error)
 {
-    static const char reserved[] = "aws-kms";
-    const struct kf_view name_space = options->key_namespace;
     size_t key_length = options->wrapping_key.length;
     if (key_length != 16 && key_length != 24 && key_length != 32)
         return kf_error_set(error, KF_E_USAGE, "A wrapping key for AES has 16, 24 or 32 bytes, not %zu.",
                             key_length);
-    if (name_space.length > UINT16_MAX || options->key_name.length > UINT16_MAX - INFO_TAIL_LENGTH)
-        return kf_error_set(error, KF_E_USAGE, "The namespace or the name of a raw AES key is too long.");
-    if (!kfi_view_is_utf8(name_space) || !kfi_view_is_utf8(options->key_name))
-        return kf_error_set(error, KF_E_USAGE,
-                            "The namespace and the name of a raw AES key have to be UTF-8.");
-    /* (S: framework/keyring-interface.md#key-provider-id) */
-    if (name_space.length >= sizeof reserved - 1 &&
-        memcmp(name_space.data, reserved, sizeof reserved - 1) == 0)
-        return kf_error_set(error, KF_E_USAGE,
-                            "Namespaces that begin with \"aws-kms\" are reserved for AWS KMS.");
-    return KF_OK;
+    if (options->wrapping_key.data == NULL)
+        return kf_error_set(error, KF_E_USAGE, "A raw AES keyring needs a wrapping key; it was given NULL.");
+    return kfi_raw_names_check("AES", options->key_namespace, options->key_name,
+                               UINT16_MAX - INFO_TAIL_LENGTH, error);
 }
 
 enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *given, struct kf_error *error,

@@ -350,6 +350,8 @@ static void options_out_of_bounds_are_refused(void **state)
 
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     struct kf_keyring *keyring;
+    options.wrapping_key = kf_view(NULL, 32);
+    assert_int_equal(kf_raw_aes_keyring_new(&options, NULL, &keyring), KF_E_USAGE);
     options.wrapping_key = kf_view(bytes_of_keys, 32);
     options.size = 0;
     assert_int_equal(kf_raw_aes_keyring_new(&options, NULL, &keyring), KF_E_USAGE);

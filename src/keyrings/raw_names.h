@@ -1,0 +1,16 @@
+/*
+ * What raw keyrings are named by.
+ */
+#ifndef KFI_KEYRINGS_RAW_NAMES_H
+#define KFI_KEYRINGS_RAW_NAMES_H
+
+#include <keyflight/types.h>
+
+/*
+ * Whether a raw keyring of this kind ("AES") may have this namespace, and this name of at most `name_max`
+ * bytes. Errors: KF_E_USAGE.
+ */
+enum kf_code kfi_raw_names_check(const char *kind, struct kf_view key_namespace, struct kf_view key_name,
+                                 size_t name_max, struct kf_error *error);
+
+#endif

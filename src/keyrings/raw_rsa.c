@@ -1,0 +1,159 @@
+/*
+ * The raw RSA keyring: data keys wrapped by RSA under a public key and unwrapped by its private key. (S:
+ * framework/raw-rsa-keyring.md)
+ */
+#include <keyflight/raw_keyrings.h>
+
+#include "base/error.h"
+#include "keyrings/raw_names.h"
+#include "materials/data_key.h"
+#include "materials/materials.h"
+#include "suite/rsa.h"
+
+struct raw_rsa {
+    struct kf_view key_namespace, key_name; /* their bytes are behind the struct */
+    enum kf_rsa_padding padding;
+    struct kfi_rsa_key *public_key;  /* NULL: only decrypts */
+    struct kfi_rsa_key *private_key; /* NULL: only encrypts */
+};
+
+static enum kf_code on_encrypt(void *context, struct kf_call *call,
+                               const struct kf_encryption_materials *materials, struct kf_error *error,
+                               struct kf_wrapped *out)
+{
+    (void)call;
+    const struct raw_rsa *self = context;
+    if (self->public_key == NULL)
+        return kf_error_set(error, KF_E_KEYS,
+                            "The raw RSA keyring \"%.*s\" has no public key, so that it can't encrypt.",
+                            (int)self->key_name.length, (const char *)self->key_name.data);
+    struct kf_data_key data_key;
+    const size_t length = kfi_rsa_key_length(self->public_key);
+    uint8_t *ciphertext = kfi_alloc(length);
+    if (ciphertext == NULL)
+        return kfi_no_memory(error);
+    enum kf_code code = kfi_data_key_to_wrap(materials, out, error, &data_key);
+    if (code == KF_OK)
+        code = kfi_rsa_encrypt(self->public_key, self->padding, kf_view(data_key.bytes, data_key.length),
+                               error, ciphertext);
+    if (code == KF_OK) {
+        const struct kf_edk edk = {
+            .provider_id = self->key_namespace,
+            .provider_info = self->key_name,
+            .ciphertext = kf_view(ciphertext, length),
+        };
+        code = kf_wrapped_edk_add(out, &edk, error);
+    }
+    kfi_free(ciphertext);
+    kfi_wipe(&data_key, sizeof data_key);
+    return code;
+}
+
+static enum kf_code on_decrypt(void *context, struct kf_call *call,
+                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+{
+    (void)call;
+    const struct raw_rsa *self = context;
+    const size_t length = materials->suite->info.data_key_length;
+    size_t tried = 0;
+    if (self->private_key == NULL)
+        return kf_error_set(error, KF_E_KEYS,
+                            "The raw RSA keyring \"%.*s\" has no private key, so that it can't decrypt.",
+                            (int)self->key_name.length, (const char *)self->key_name.data);
+    enum kf_code code = KF_E_FORGED;
+    for (size_t i = 0; i < edk_count && code == KF_E_FORGED; i++) {
+        if (!kfi_view_equal(edks[i].provider_id, self->key_namespace) ||
+            !kfi_view_equal(edks[i].provider_info, self->key_name))
+            continue;
+        tried++;
+        code =
+            kfi_rsa_decrypt(self->private_key, self->padding, edks[i].ciphertext, error, out->bytes, length);
+    }
+    if (code == KF_OK)
+        out->length = length;
+    if (code != KF_E_FORGED)
+        return code;
+    if (tried == 0)
+        return kf_error_set(
+            error, KF_E_KEYS,
+            "None of the %zu encrypted data keys was made for the raw RSA key \"%.*s\" in namespace "
+            "\"%.*s\".",
+            edk_count, (int)self->key_name.length, (const char *)self->key_name.data,
+            (int)self->key_namespace.length, (const char *)self->key_namespace.data);
+    return kf_error_set(
+        error, KF_E_KEYS,
+        "The raw RSA key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
+        "for that name: it is another key of the same name, the padding is another one, or they were "
+        "changed.",
+        (int)self->key_name.length, (const char *)self->key_name.data, (int)self->key_namespace.length,
+        (const char *)self->key_namespace.data, tried);
+}
+
+static void destroy(void *context)
+{
+    struct raw_rsa *self = context;
+    kfi_rsa_key_free(self->public_key);
+    kfi_rsa_key_free(self->private_key);
+    kfi_free(self);
+}
+
+static enum kf_code options_check(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error)
+{
+    if (options->padding < KF_RSA_PKCS1 || options->padding > KF_RSA_OAEP_SHA512)
+        return kf_error_set(error, KF_E_USAGE, "There is no padding %d for RSA.", (int)options->padding);
+    if (options->public_key.length == 0 && options->private_key.length == 0)
+        return kf_error_set(error, KF_E_USAGE,
+                            "A raw RSA keyring needs a public key, a private key or both.");
+    return kfi_raw_names_check("RSA", options->key_namespace, options->key_name, UINT16_MAX, error);
+}
+
+static enum kf_code keys_new(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error,
+                             struct raw_rsa *self)
+{
+    enum kf_code code = KF_OK;
+    if (options->public_key.length > 0)
+        code = kfi_rsa_key_new(options->public_key, false, NULL, error, &self->public_key);
+    if (code == KF_OK && options->private_key.length > 0)
+        code = kfi_rsa_key_new(options->private_key, true, &options->passphrase, error, &self->private_key);
+    if (code == KF_OK && self->public_key != NULL && self->private_key != NULL &&
+        !kfi_rsa_key_matches(self->public_key, self->private_key))
+        code = kf_error_set(error, KF_E_USAGE,
+                            "The public and the private key of a raw RSA keyring are no pair: it could not "
+                            "read what it writes.");
+    return code;
+}
+
+enum kf_code kf_raw_rsa_keyring_new(const struct kf_raw_rsa_keyring_options *given, struct kf_error *error,
+                                    struct kf_keyring **out)
+{
+    static const struct kf_keyring_vtable vtable = {
+        .size = sizeof vtable,
+        .on_encrypt = on_encrypt,
+        .on_decrypt = on_decrypt,
+        .destroy = destroy,
+    };
+    struct kf_raw_rsa_keyring_options options = KF_RAW_RSA_KEYRING_OPTIONS_INIT;
+    *out = NULL;
+    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of a raw RSA keyring have no valid size.");
+    enum kf_code code = options_check(&options, error);
+    if (code != KF_OK)
+        return code;
+    const size_t names_length = options.key_namespace.length + options.key_name.length;
+    struct raw_rsa *self = kfi_alloc_zeroed(sizeof *self + names_length);
+    if (self == NULL)
+        return kfi_no_memory(error);
+    struct kfi_writer writer = {(uint8_t *)(self + 1), names_length, false};
+    self->key_namespace = kf_view(writer.next, options.key_namespace.length);
+    kfi_write_bytes(&writer, options.key_namespace);
+    self->key_name = kf_view(writer.next, options.key_name.length);
+    kfi_write_bytes(&writer, options.key_name);
+    self->padding = options.padding;
+    code = keys_new(&options, error, self);
+    if (code == KF_OK)
+        code = kf_keyring_new(&vtable, self, error, out);
+    if (code != KF_OK)
+        destroy(self);
+    return code;
+}

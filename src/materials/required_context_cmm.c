@@ -1,0 +1,222 @@
+/*
+ * The required encryption context CMM: see its header. Asks the CMM behind it for materials that require its
+ * keys too, and looks whether they do. (S: framework/required-encryption-context-cmm.md)
+ */
+#include <keyflight/required_context_cmm.h>
+
+#include "base/error.h"
+#include "materials/materials.h"
+
+struct required_context_cmm {
+    struct kf_cmm *backing;
+    struct kf_view *keys; /* with their bytes in one block */
+    size_t key_count;
+};
+
+/* ---- Missing keys ---- */
+
+/* A list of keys for a sentence, cut if it gets long: `"a", "b", …`. */
+struct list {
+    char text[300];
+    size_t length; /* without the NUL */
+    bool full;
+};
+
+static void list_add(struct list *list, struct kf_view key)
+{
+    static const char more[] = ", …";
+    /* Two quotation marks, a comma and a blank, and room for `more` behind it. */
+    if (list->full || list->length + key.length + 4 + sizeof more > sizeof list->text) {
+        if (!list->full)
+            memcpy(list->text + list->length, more, sizeof more);
+        list->full = true;
+        return;
+    }
+    struct kfi_writer writer = {(uint8_t *)list->text + list->length, sizeof list->text - list->length,
+                                false};
+    if (list->length > 0)
+        kfi_write_bytes(&writer, kf_view_text(", "));
+    kfi_write_u8(&writer, '"');
+    for (size_t i = 0; i < key.length; i++) /* fit for a terminal */
+        kfi_write_u8(&writer, key.data[i] < 0x20 || key.data[i] == 0x7f ? '?' : key.data[i]);
+    kfi_write_u8(&writer, '"');
+    list->length = sizeof list->text - writer.room;
+    kfi_write_u8(&writer, 0);
+}
+
+/* Whether `context` has every required key; if not, those that it lacks. */
+static bool has_all(const struct required_context_cmm *self, const struct kf_encryption_context *context,
+                    struct list *missing)
+{
+    *missing = (struct list){.length = 0};
+    for (size_t i = 0; i < self->key_count; i++) {
+        if (!kf_encryption_context_get(context, self->keys[i], NULL))
+            list_add(missing, self->keys[i]);
+    }
+    return missing->length == 0 && !missing->full;
+}
+
+/* ---- Encryption ---- */
+
+/* A request with the required keys of both; it has to last from poll to poll. */
+struct encryption {
+    struct kf_encryption_request request;
+    struct kf_view keys[];
+};
+
+static bool is_in(struct kf_view key, const struct kf_view *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (kfi_view_equal(key, keys[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum kf_code encryption_begin(const struct required_context_cmm *self,
+                                     const struct kf_encryption_request *request, struct kf_error *error,
+                                     struct encryption **out)
+{
+    struct list missing;
+    if (!has_all(self, request->encryption_context, &missing))
+        return kf_error_set(error, KF_E_POLICY,
+                            "The encryption context lacks what this CMM requires: add the keys %s.",
+                            missing.text);
+    size_t count = request->required_key_count;
+    struct encryption *encryption =
+        kfi_alloc(sizeof *encryption + (count + self->key_count) * sizeof encryption->keys[0]);
+    if (encryption == NULL)
+        return kfi_no_memory(error);
+    if (count > 0)
+        memcpy(encryption->keys, request->required_keys, count * sizeof encryption->keys[0]);
+    for (size_t i = 0; i < self->key_count; i++) {
+        if (!is_in(self->keys[i], request->required_keys, request->required_key_count))
+            encryption->keys[count++] = self->keys[i];
+    }
+    encryption->request = *request;
+    encryption->request.required_keys = encryption->keys;
+    encryption->request.required_key_count = count;
+    *out = encryption;
+    return KF_OK;
+}
+
+static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
+                                             const struct kf_encryption_request *request,
+                                             struct kf_error *error, struct kf_encryption_materials **out)
+{
+    const struct required_context_cmm *self = context;
+    struct encryption *encryption = kf_call_state(call);
+    enum kf_code code;
+    if (encryption == NULL) {
+        code = encryption_begin(self, request, error, &encryption);
+        if (code != KF_OK)
+            return code;
+        kf_call_state_set(call, encryption, kfi_free);
+    }
+    code = kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), &encryption->request, error,
+                                           out);
+    struct list missing;
+    if (code == KF_OK && !has_all(self, (*out)->required, &missing)) {
+        kf_encryption_materials_unref(*out);
+        *out = NULL;
+        code = kf_error_set(error, KF_E_BUG,
+                            "The CMM behind a required encryption context CMM would store what is required "
+                            "not to be, or leave it out: %s.",
+                            missing.text);
+    }
+    return code;
+}
+
+/* ---- Decryption ---- */
+
+static enum kf_code decrypt_materials(void *context, struct kf_call *call,
+                                      const struct kf_decryption_request *request, struct kf_error *error,
+                                      struct kf_decryption_materials **out)
+{
+    const struct required_context_cmm *self = context;
+    struct list missing;
+    if (!has_all(self, request->reproduced_encryption_context, &missing))
+        return kf_error_set(
+            error, KF_E_POLICY,
+            "The reproduced encryption context lacks what this CMM requires: add the keys %s.", missing.text);
+    enum kf_code code = kf_cmm_decrypt_materials(self->backing, kf_call_child(call, 0), request, error, out);
+    if (code == KF_OK && !has_all(self, (*out)->context, &missing)) {
+        kf_decryption_materials_unref(*out);
+        *out = NULL;
+        code = kf_error_set(error, KF_E_BUG,
+                            "The CMM behind a required encryption context CMM left out what has to be "
+                            "authenticated: %s.",
+                            missing.text);
+    }
+    return code;
+}
+
+/* ---- The CMM ---- */
+
+static void destroy(void *context)
+{
+    struct required_context_cmm *self = context;
+    kf_cmm_unref(self->backing);
+    kfi_free(self->keys);
+    kfi_free(self);
+}
+
+static enum kf_code options_check(const struct kf_required_encryption_context_cmm_options *options,
+                                  struct kf_error *error)
+{
+    if ((options->cmm == NULL) == (options->keyring == NULL))
+        return kf_error_set(error, KF_E_USAGE,
+                            "A required encryption context CMM needs either a CMM or a keyring behind it, "
+                            "not both.");
+    if (options->required_keys == NULL || options->required_key_count == 0)
+        return kf_error_set(error, KF_E_USAGE,
+                            "A required encryption context CMM needs at least one required key.");
+    for (size_t i = 0; i < options->required_key_count; i++) {
+        const struct kf_view key = options->required_keys[i];
+        if (key.length > UINT16_MAX || !kfi_view_is_utf8(key))
+            return kf_error_set(error, KF_E_USAGE,
+                                "Required key %zu is no key of an encryption context: those are UTF-8, of at "
+                                "most 65535 bytes.",
+                                i + 1);
+        if (is_in(key, options->required_keys, i))
+            return kf_error_set(error, KF_E_USAGE, "Required key %zu comes twice.", i + 1);
+    }
+    return KF_OK;
+}
+
+enum kf_code kf_required_encryption_context_cmm_new(
+    const struct kf_required_encryption_context_cmm_options *given, struct kf_error *error,
+    struct kf_cmm **out)
+{
+    static const struct kf_cmm_vtable vtable = {
+        .size = sizeof vtable,
+        .get_encryption_materials = get_encryption_materials,
+        .decrypt_materials = decrypt_materials,
+        .destroy = destroy,
+    };
+    struct kf_required_encryption_context_cmm_options options =
+        KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;
+    *out = NULL;
+    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE,
+                            "The options of a required encryption context CMM have no valid size.");
+    enum kf_code code = options_check(&options, error);
+    if (code != KF_OK)
+        return code;
+    struct required_context_cmm *self = kfi_alloc_zeroed(sizeof *self);
+    if (self == NULL)
+        return kfi_no_memory(error);
+    self->key_count = options.required_key_count;
+    self->keys = kfi_copy_all(options.required_keys, options.required_key_count);
+    if (self->keys == NULL)
+        code = kfi_no_memory(error);
+    else if (options.keyring != NULL)
+        code = kf_default_cmm_new(options.keyring, error, &self->backing);
+    else
+        self->backing = kf_cmm_ref(options.cmm);
+    if (code == KF_OK)
+        code = kf_cmm_new(&vtable, self, error, out);
+    if (code != KF_OK)
+        destroy(self);
+    return code;
+}
