@@ -10,7 +10,7 @@ mkdir -p -- "$logs"
 
 # What building the library and the program needs on Debian 12.
 # shellcheck disable=SC2034
-build_packages=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev nettle-dev)
+build_packages=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev nettle-dev libcurl4-openssl-dev libyajl-dev)
 # What the tests need beside it: g++ compiles the headers as C++.
 # shellcheck disable=SC2034
 test_packages=(g++ libcmocka-dev python3)

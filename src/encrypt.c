@@ -328,9 +328,18 @@ static enum kf_code frame(struct kf_encryptor *encryptor, struct kf_io *io)
 
 /* ---- FOOTER ---- */
 
+/* The message is as long as it gets: what was reserved beyond that is given back. */
+static void settle(struct kf_encryptor *encryptor)
+{
+    const uint64_t bound = encryptor->request.plaintext_bound;
+    if (bound != KF_LENGTH_UNKNOWN && bound > encryptor->taken)
+        kfi_encryption_materials_settle(encryptor->materials, bound - encryptor->taken);
+}
+
 static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)
 {
     encryptor->stage = DONE;
+    settle(encryptor);
     if (encryptor->transcript == NULL)
         return KF_OK;
     struct kf_error *error = &encryptor->operation.error;

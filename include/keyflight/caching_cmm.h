@@ -48,10 +48,74 @@ struct kf_cache_stats {
     uint64_t ended_capacity; /* ... others were used later and the cache was full, */
     uint64_t ended_replaced; /* ... a key with more budget came, */
     uint64_t ended_cleared;  /* ... kf_cache_clear was called */
+
+    uint64_t refreshes; /* of the fetches begun: those ahead of need (refresh_ahead_permille) */
+    uint64_t parked;    /* keys that wait for their entry to end, right now; not among `entries` */
+    uint64_t waves;     /* of the fetches begun: those for callers who had to wait (max_flights) */
+    uint64_t queued;    /* callers that wait for such a fetch to begin, right now */
+    uint64_t
+        settled_bytes; /* given back by messages shorter than their bound (settle), as of each key's last look */
+    uint64_t failed_fast; /* callers who got the last error without a fetch (failure_backoff_ms) */
 };
 
 /* Fills as much of `*out` as out->size says. */
 KF_API void kf_cache_stats(struct kf_cache *cache, struct kf_cache_stats *out);
+
+/* ---- Events ---- */
+
+enum kf_cache_event_kind {
+    KF_CACHE_MISS = 1,      /* a fetch begins */
+    KF_CACHE_COALESCED = 2, /* somebody who asked took a seat in it */
+    KF_CACHE_LANDED = 3,    /* it brought a key */
+    KF_CACHE_FAILED = 4,    /* it failed */
+    KF_CACHE_ENDED = 5,     /* the cache let go of the key it brought (not told when the cache itself goes) */
+    KF_CACHE_LOW_REUSE = 6, /* keys are hardly ever used twice, because of these keys of the context */
+};
+
+/* Why a key ended: as the counters of kf_cache_stats. */
+enum kf_cache_end {
+    KF_CACHE_END_MESSAGES = 1,
+    KF_CACHE_END_BYTES = 2,
+    KF_CACHE_END_AGE = 3,
+    KF_CACHE_END_CAPACITY = 4,
+    KF_CACHE_END_REPLACED = 5,
+    KF_CACHE_END_CLEARED = 6,
+};
+
+/* What a listener is told. Views live until it returns; what does not belong to the kind is zero. */
+struct kf_cache_event {
+    size_t size; /* sizeof(struct kf_cache_event) */
+    enum kf_cache_event_kind kind;
+    bool decrypts;                /* it is about keys for decryption */
+    bool refresh;                 /* MISS, LANDED, FAILED: fetched ahead of need */
+    uint64_t flight;              /* all but LOW_REUSE: the fetch, numbered from 0 in its cache */
+    const char *fingerprint;      /* LANDED: of the first EDK (kf_edk_fingerprint) */
+    struct kf_view key_arn;       /* LANDED: the key's name in the first EDK of AWS KMS; none: data is NULL */
+    struct kf_view request_id;    /* LANDED, FAILED: as the keyring said (kf_call_request_id_set) */
+    const struct kf_error *error; /* FAILED */
+    enum kf_cache_end end;        /* ENDED */
+    uint64_t messages, bytes;     /* ENDED: what the key was used for */
+    const struct kf_view *context_keys; /* LOW_REUSE: their values are nearly always new; never the values */
+    size_t context_key_count;
+    uint64_t misses; /* LOW_REUSE: the number of fetches looked at */
+};
+
+/*
+ * Somebody to tell, counted: caching CMMs, fetches and keys hold it, so that it may outlive them all; `drop`
+ * (may be NULL) gets `context` once nobody does.
+ *
+ * `on_event` is called from any thread, the internal one included, by several at once, under no lock of ours,
+ * so that events of different threads come in no certain order. It must not block, nor encrypt or decrypt
+ * through a cache that tells it; kf_cache_stats is allowed. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ */
+struct kf_cache_listener;
+KF_CODE kf_cache_listener_new(void (*on_event)(void *context, const struct kf_cache_event *event),
+                              void *context, void (*drop)(void *context), struct kf_error *error,
+                              struct kf_cache_listener **out);
+KF_API struct kf_cache_listener *kf_cache_listener_ref(struct kf_cache_listener *listener);
+KF_API void kf_cache_listener_unref(struct kf_cache_listener *listener); /* NULL is allowed */
+
+/* ---- Caching CMMs ---- */
 
 #define KF_MAX_MESSAGES_LIMIT (UINT64_C(1) << 32)    /* the default and the greatest max_messages */
 #define KF_MAX_BYTES_LIMIT ((UINT64_C(1) << 63) - 1) /* the default and the greatest max_bytes */
@@ -67,12 +131,36 @@ struct kf_caching_cmm_options {
     /* CMMs with equal ones share keys, and must then have equal backing CMMs; length 0: one of its own */
     struct kf_view partition_id;
     uint64_t fetch_timeout_ms; /* limit of one call to the backing CMM, at least 1 */
+
+    /* ---- For a service that bills and throttles. All are off (0) unless set. ---- */
+
+    /*
+     * When a key that is used has no more than so many thousandths of its messages, bytes or age left, the
+     * next one is fetched in the background and kept until this one is used up or expired: at most one
+     * more call for each key. At most 999; 100 is a good choice.
+     */
+    uint32_t refresh_ahead_permille;
+    /* So many fetches of one key at once at most; a burst of more takes several round trips. 0: any number. */
+    uint32_t max_flights;
+    /* Shortens max_age_ms by a random time up to this, for each key anew; less than max_age_ms. */
+    uint64_t max_age_jitter_ms;
+    /*
+     * For so long after a failed fetch whoever would begin another gets the same error at once; doubled with
+     * each further failure in a row, up to 32 times that. kf_cache_clear ends it. At most a day (86,400,000).
+     */
+    uint64_t failure_backoff_ms;
+    /*
+     * A stream that reserved a bound (plaintext_bound) gives back, once its message is whole, the bytes that
+     * it did not use. A CMM in between has to pass the bound on as it is.
+     */
+    bool settle;
+    struct kf_cache_listener *listener; /* is told what happens; NULL: nobody */
 };
 
 #define KF_CACHING_CMM_OPTIONS_INIT                                                        \
     {                                                                                      \
         sizeof(struct kf_caching_cmm_options), NULL, NULL, NULL, 0, KF_MAX_MESSAGES_LIMIT, \
-            KF_MAX_BYTES_LIMIT, {NULL, 0}, 10000                                           \
+            KF_MAX_BYTES_LIMIT, {NULL, 0}, 10000, 0, 0, 0, 0, false, NULL                  \
     }
 
 /*

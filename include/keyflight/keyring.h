@@ -49,6 +49,32 @@ KF_CODE kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *options,
 KF_CODE kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *const *children,
                              size_t child_count, struct kf_error *error, struct kf_keyring **out);
 
+/*
+ * A blocking keyring: runs `keyring`, which may block (a vendor's SDK, a hardware module), on worker threads of
+ * its own, so that callers wait for it as for any asynchronous one and nothing of the library is held up.
+ * Workers start on demand, block all signals, and end with the keyring. A call that is cancelled is left
+ * before its work ends; what that brings is wiped. The wrapped keyring's own calls may come from any worker,
+ * and so may its destructor. To encrypt there with the CMM that waits for it is a deadlock until the limit of
+ * the fetch.
+ */
+struct kf_blocking_keyring_options {
+    size_t size;
+    struct kf_keyring *keyring; /* needed; the blocking keyring takes a reference */
+    uint32_t max_workers;       /* threads at most, 1 to 1,000; more calls than that wait for their turn */
+};
+
+#define KF_BLOCKING_KEYRING_OPTIONS_INIT                    \
+    {                                                       \
+        sizeof(struct kf_blocking_keyring_options), NULL, 4 \
+    }
+
+/*
+ * Errors: KF_E_USAGE, KF_E_NO_MEMORY, KF_E_SYSTEM. Its calls answer what the wrapped keyring answers, or
+ * KF_E_NO_MEMORY, KF_E_SYSTEM (no worker can be started).
+ */
+KF_CODE kf_blocking_keyring_new(const struct kf_blocking_keyring_options *options, struct kf_error *error,
+                                struct kf_keyring **out);
+
 /* ---- Keyrings of your own ---- */
 
 /* What OnEncrypt adds: EDKs and, if the materials had none, a data key. */

@@ -15,16 +15,16 @@ static inline bool kfi_view_equal(struct kf_view a, struct kf_view b)
 int kfi_view_compare(struct kf_view a, struct kf_view b);
 
 /* Whether the bytes are UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
-bool kfi_view_is_utf8(struct kf_view view);
+KFI_SHARED bool kfi_view_is_utf8(struct kf_view view);
 
 /*
  * Makes room for `room` more bytes behind buf->length, never past `ceiling` bytes in all; memory that is left
  * behind is wiped. KF_E_LIMIT above the ceiling, KF_E_NO_MEMORY. Sentences are the caller's.
  */
-enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling);
+KFI_SHARED enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling);
 
 /* Wipes the content and sets the length to 0, keeping the memory. */
-void kfi_buf_wipe(struct kf_buf *buf);
+KFI_SHARED void kfi_buf_wipe(struct kf_buf *buf);
 
 /*
  * Reads from the front of a view. A read past the end sets `short_read` and answers zeros or an empty view

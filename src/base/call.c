@@ -110,3 +110,12 @@ struct kf_call *kf_call_child(struct kf_call *call, size_t index)
     call->child_count = index + 1;
     return children[index];
 }
+
+void kf_call_request_id_set(struct kf_call *call, struct kf_view request_id)
+{
+    struct kfi_request_id *id = call->root->request_id;
+    if (id == NULL || id->length > 0 || request_id.length == 0)
+        return;
+    id->length = request_id.length < sizeof id->bytes ? (uint8_t)request_id.length : sizeof id->bytes;
+    memcpy(id->bytes, request_id.data, id->length);
+}

@@ -7,16 +7,24 @@
 
 #include <keyflight/call.h>
 
+#include "base/memory.h"
 #include "base/thread.h"
 #include "base/waker.h"
 
 struct kfi_flight;
 
+/* By which id a service knows a request; length 0: nobody said. */
+struct kfi_request_id {
+    uint8_t bytes[63];
+    uint8_t length;
+};
+
 struct kf_call {
-    struct kf_call *root;            /* itself for the root, which alone uses the next three */
-    struct kf_waker driver;          /* who is told that polling is worth while */
-    struct kf_call_waker *waker;     /* made at the first request for it */
-    const struct kfi_flight *flight; /* the fetch that this call is, or NULL */
+    struct kf_call *root;              /* itself for the root, which alone uses the next four */
+    struct kf_waker driver;            /* who is told that polling is worth while */
+    struct kf_call_waker *waker;       /* made at the first request for it */
+    const struct kfi_flight *flight;   /* the fetch that this call is, or NULL */
+    struct kfi_request_id *request_id; /* where its driver wants the id, or NULL */
 
     void *state;
     void (*drop)(void *state);
@@ -35,7 +43,7 @@ void kfi_call_init(struct kf_call *call, const struct kfi_flight *flight);
 void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver);
 
 /* Drops state, timer and children of a node, which can be used again: its keyring or CMM has answered. */
-void kfi_call_reset(struct kf_call *call);
+KFI_SHARED void kfi_call_reset(struct kf_call *call);
 
 /* Ends a root: resets it, and no waker reaches its driver any more. */
 void kfi_call_end(struct kf_call *root);

@@ -20,6 +20,7 @@ void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *c
     kfi_refs_init(&flight->refs);
     kfi_task_init(&flight->task, run);
     kfi_call_init(&flight->call, flight);
+    flight->call.request_id = &flight->request_id;
     kfi_list_init(&flight->seated);
 }
 
@@ -107,14 +108,16 @@ static bool run(struct kfi_task *task, bool stop)
     return step(KFI_CONTAINER(task, struct kfi_flight, task), stop);
 }
 
-void kfi_flight_launch(struct kfi_flight *flight)
+static void begin(struct kfi_flight *flight)
 {
     const struct kf_waker driver = {kfi_task_wake, &flight->task};
     flight->deadline = kfi_ms_after(kfi_now_ms(), flight->timeout_ms);
     kfi_call_drive(&flight->call, &driver);
-    if (step(flight, false))
-        return;
+}
 
+/* Gives the fetch into the hands of the internal thread, or lands it with the reason why it can't be. */
+static void hand_over(struct kfi_flight *flight)
+{
     struct kf_call_waker *waker = kf_call_waker(&flight->call);
     enum kf_code code = waker != NULL ? kfi_timer_set(&flight->limit, flight->deadline, waker, &flight->error)
                                       : kfi_no_memory(&flight->error);
@@ -125,6 +128,20 @@ void kfi_flight_launch(struct kfi_flight *flight)
         flight->code = code;
         land(flight);
     }
+}
+
+void kfi_flight_launch(struct kfi_flight *flight)
+{
+    begin(flight);
+    if (!step(flight, false))
+        hand_over(flight);
+}
+
+void kfi_flight_launch_apart(struct kfi_flight *flight)
+{
+    begin(flight);
+    kfi_task_wake(&flight->task);
+    hand_over(flight);
 }
 
 void kfi_flight_land_locked(struct kfi_flight *flight, struct kfi_list *seated)

@@ -16,6 +16,7 @@
 
 #include "base/call.h"
 #include "base/list.h"
+#include "base/memory.h"
 #include "base/refs.h"
 #include "base/thread.h"
 
@@ -44,6 +45,7 @@ struct kfi_flight {
     struct kfi_timer limit;
     uint64_t timeout_ms, deadline;
     const struct kfi_flight *outer; /* the fetch inside which this one is being polled, on this thread */
+    struct kfi_request_id request_id;
 
     /* Under the owner's lock. */
     struct kfi_list seated;
@@ -64,44 +66,52 @@ struct kfi_seat {
 };
 
 /* A flight with one reference, the driver's. `timeout_ms` counts from the launch. */
-void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *class, uint64_t timeout_ms);
-void kfi_flight_unref(struct kfi_flight *flight);
+KFI_SHARED void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *class,
+                                uint64_t timeout_ms);
+KFI_SHARED void kfi_flight_unref(struct kfi_flight *flight);
 
 /*
  * A seat for the caller behind `call`, not taken yet; NULL if there is no memory. `size` is that of the
  * owner's struct that begins with it; what is behind the seat is zero.
  */
-void *kfi_seat_new(size_t size, struct kf_call *call);
+KFI_SHARED void *kfi_seat_new(size_t size, struct kf_call *call);
 /* The caller's release. The seat must have been taken and landed, or been left, or never been taken. */
-void kfi_seat_unref(struct kfi_seat *seat);
+KFI_SHARED void kfi_seat_unref(struct kfi_seat *seat);
 
 /* Takes `seat` in a flight that has not landed. */
-void kfi_seat_take_locked(struct kfi_seat *seat, struct kfi_flight *flight);
+KFI_SHARED void kfi_seat_take_locked(struct kfi_seat *seat, struct kfi_flight *flight);
 
 /*
  * Leaves a seat that the caller gives up: true if the flight had not landed, and the place is free again;
  * false if the landing came first, and the caller has been served all the same. The seat is released either
  * way by kfi_seat_unref, outside.
  */
-bool kfi_seat_leave_locked(struct kfi_seat *seat);
+KFI_SHARED bool kfi_seat_leave_locked(struct kfi_seat *seat);
 
 /*
  * Begins the fetch: polls it once, and lands it or hands it to the internal thread. Consumes the driver's
  * reference.
  */
-void kfi_flight_launch(struct kfi_flight *flight);
+KFI_SHARED void kfi_flight_launch(struct kfi_flight *flight);
+
+/*
+ * The same, but the first poll is left to the internal thread too: for those who must not be held up by it,
+ * nor be inside it when it lands.
+ */
+void kfi_flight_launch_apart(struct kfi_flight *flight);
 
 /* The landing, as far as the seats are concerned: moves them to `seated`. */
-void kfi_flight_land_locked(struct kfi_flight *flight, struct kfi_list *seated);
+KFI_SHARED void kfi_flight_land_locked(struct kfi_flight *flight, struct kfi_list *seated);
 
 /* Wakes those who were seated. Outside the lock. */
-void kfi_flight_deliver(struct kfi_list *seated);
+KFI_SHARED void kfi_flight_deliver(struct kfi_list *seated);
 
 /*
  * Whether somebody who asks through `call` on this thread is inside a fetch for which `match` holds: then
  * waiting for that fetch would be waiting for himself.
  */
-bool kfi_flight_encloses(const struct kf_call *call,
-                         bool (*match)(const struct kfi_flight *flight, const void *what), const void *what);
+KFI_SHARED bool kfi_flight_encloses(const struct kf_call *call,
+                                    bool (*match)(const struct kfi_flight *flight, const void *what),
+                                    const void *what);
 
 #endif

@@ -12,23 +12,26 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/memory.h"
+
 /* The number of forks between the first process and this one. */
-unsigned kfi_fork_generation(void);
+KFI_SHARED unsigned kfi_fork_generation(void);
 
 /* False if the handler could not be registered: then nothing that has to be safe across fork may be made. */
-bool kfi_fork_ready(void);
+KFI_SHARED bool kfi_fork_ready(void);
 
 /* In which generation a shared structure was made. */
 struct kfi_fork_guard {
     atomic_uint generation;
 };
 
-void kfi_fork_guard_init(struct kfi_fork_guard *guard);
+KFI_SHARED void kfi_fork_guard_init(struct kfi_fork_guard *guard);
 
 /*
  * To be called before each use of what `guard` stands for. If it was inherited, `reset` remakes it
  * (`context`), once, while other users wait.
  */
-void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *context), void *context);
+KFI_SHARED void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *context),
+                                     void *context);
 
 #endif

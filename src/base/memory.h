@@ -6,23 +6,29 @@
 
 #include <keyflight/types.h>
 
+/*
+ * Marks what libkeyflight-aws needs of libkeyflight: it is seen outside the shared library, under the private
+ * version node of src/keyflight.map, where it has to stand as well.
+ */
+#define KFI_SHARED __attribute__((visibility("default")))
+
 /* `length` bytes, at least 1 being allocated, or NULL. */
-void *kfi_alloc(size_t length);
+KFI_SHARED void *kfi_alloc(size_t length);
 
 /* The same, set to 0. */
-void *kfi_alloc_zeroed(size_t length);
+KFI_SHARED void *kfi_alloc_zeroed(size_t length);
 
 /* NULL is allowed. */
-void kfi_free(void *memory);
+KFI_SHARED void kfi_free(void *memory);
 
 /* Overwrites `length` bytes in a way that the compiler keeps. */
-void kfi_wipe(void *memory, size_t length);
+KFI_SHARED void kfi_wipe(void *memory, size_t length);
 
 /* Wipes `length` bytes and frees them. NULL is allowed. */
-void kfi_free_secret(void *memory, size_t length);
+KFI_SHARED void kfi_free_secret(void *memory, size_t length);
 
 /* A copy of `view` in memory of its own (length 0: one byte is allocated all the same), or NULL. */
-uint8_t *kfi_copy(struct kf_view view);
+KFI_SHARED uint8_t *kfi_copy(struct kf_view view);
 
 /* A copy of `count` views and of their bytes in one block, to be freed by kfi_free, or NULL. */
 struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count);
@@ -35,6 +41,6 @@ bool kfi_equal_secret(const void *a, const void *b, size_t length);
  * replaces the front of `*to`, which holds the defaults. False if the caller's size is too small to be one or
  * larger than ours.
  */
-bool kfi_options_read(void *to, size_t to_size, const void *from);
+KFI_SHARED bool kfi_options_read(void *to, size_t to_size, const void *from);
 
 #endif

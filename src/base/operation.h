@@ -8,6 +8,7 @@
 #include <keyflight/stream.h>
 
 #include "base/call.h"
+#include "base/memory.h"
 
 struct kfi_operation {
     unsigned generation; /* of the process it began in */
@@ -18,17 +19,17 @@ struct kfi_operation {
     struct kf_error error;
 };
 
-void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms);
+KFI_SHARED void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms);
 
 /*
  * One poll of a stream, blocking if `waker` is NULL: `step` is called, as often as it has to wait, and goes
  * on from where the counts of `io` stand. What is between kfi_operation_enter and kfi_operation_leave, which
  * it calls.
  */
-enum kf_code kfi_operation_poll(struct kfi_operation *operation,
-                                enum kf_code (*step)(void *stream, struct kf_io *io,
-                                                     const struct kf_waker *waker),
-                                void *stream, struct kf_io *io, const struct kf_waker *waker);
+KFI_SHARED enum kf_code kfi_operation_poll(struct kfi_operation *operation,
+                                           enum kf_code (*step)(void *stream, struct kf_io *io,
+                                                                const struct kf_waker *waker),
+                                           void *stream, struct kf_io *io, const struct kf_waker *waker);
 
 /* To begin a poll with: KF_OK, or why it can't go on (an error is final, a fork is the end). */
 enum kf_code kfi_operation_enter(struct kfi_operation *operation);
@@ -40,18 +41,18 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation);
 enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code code, struct kf_io *io);
 
 /* To begin one step of the wait with: from now on the call wakes `waker`. */
-void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker);
+KFI_SHARED void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker);
 
 /*
  * To end that step with, given what it answered: KF_PENDING becomes KF_E_TIMEOUT behind the deadline, and
  * with anything but KF_PENDING the wait is over, and the call ended.
  */
-enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code);
+KFI_SHARED enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code);
 
-uint64_t kfi_operation_deadline(const struct kfi_operation *operation);
+KFI_SHARED uint64_t kfi_operation_deadline(const struct kfi_operation *operation);
 
 /* Cancels the wait, if there is one. In a forked child what was begun before is left alone. */
-void kfi_operation_end(struct kfi_operation *operation);
+KFI_SHARED void kfi_operation_end(struct kfi_operation *operation);
 
 /* ---- Output that may have to wait for room ---- */
 

@@ -15,10 +15,13 @@
 static struct {
     struct kfi_fork_guard guard;
 
-    pthread_mutex_t lock; /* guards what follows, and the state and links of tasks and timers; a leaf */
-    pthread_cond_t changed;
-    struct kfi_list queue; /* tasks to run */
-    struct kfi_list idle;  /* tasks that were handed over and wait for a wake */
+    pthread_mutex_t lock;       /* guards what follows, and the state and links of tasks and timers; a leaf */
+    pthread_cond_t changed;     /* the thread sleeps by it */
+    pthread_cond_t ended;       /* a cleanup is done */
+    struct kfi_sleeper sleeper; /* zero: none is plugged in */
+    bool asleep;                /* in the sleeper, and not interrupted yet */
+    struct kfi_list queue;      /* tasks to run */
+    struct kfi_list idle;       /* tasks that were handed over and wait for a wake */
     struct kfi_timer *timers;
     bool running;  /* the thread exists */
     bool stopping; /* kf_cleanup waits for it */
@@ -27,6 +30,7 @@ static struct {
     atomic_uint cleanups; /* how often kf_cleanup was called; also read without the lock */
 } internal = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
+    .ended = PTHREAD_COND_INITIALIZER,
     .queue = {{&internal.queue.ring, &internal.queue.ring}},
     .idle = {{&internal.idle.ring, &internal.idle.ring}},
 };
@@ -41,12 +45,15 @@ static void make_condition(void)
     kfi_condition_init(&internal.changed);
 }
 
-/* In a forked child: no thread, no tasks, no timers. What was inherited is abandoned. */
+/* In a forked child: no thread, no sleeper, no tasks, no timers. What was inherited is abandoned. */
 static void reset(void *unused)
 {
     (void)unused;
     pthread_mutex_init(&internal.lock, NULL);
     make_condition();
+    pthread_cond_init(&internal.ended, NULL);
+    internal.sleeper = (struct kfi_sleeper){.sleep = NULL};
+    internal.asleep = false;
     kfi_list_init(&internal.queue);
     kfi_list_init(&internal.idle);
     internal.timers = NULL;
@@ -71,10 +78,24 @@ bool kfi_thread_is_internal(void)
     return internal_of == kfi_fork_generation() + 1;
 }
 
+/*
+ * Makes the thread look at its queue and timers again. One that is not asleep will do so by itself, so that a
+ * burst of wakes costs one interrupt.
+ */
+static void rouse_locked(void)
+{
+    if (internal.sleeper.sleep == NULL) {
+        pthread_cond_signal(&internal.changed);
+    } else if (internal.asleep) {
+        internal.asleep = false;
+        internal.sleeper.interrupt(internal.sleeper.context);
+    }
+}
+
 void kfi_thread_poke(void)
 {
     lock();
-    pthread_cond_signal(&internal.changed);
+    rouse_locked();
     unlock();
 }
 
@@ -117,13 +138,33 @@ static bool run_task_locked(void)
 
 static void sleep_locked(void)
 {
-    if (internal.timers == NULL) {
+    uint64_t now = kfi_now_ms(), when = internal.timers == NULL ? UINT64_MAX : internal.timers->when;
+    uint64_t left = when == UINT64_MAX ? UINT64_MAX : when > now ? when - now : 0;
+    if (internal.sleeper.sleep != NULL) {
+        const struct kfi_sleeper sleeper = internal.sleeper;
+        internal.asleep = true;
+        unlock();
+        sleeper.sleep(sleeper.context, left);
+        lock();
+        internal.asleep = false;
+    } else if (left == UINT64_MAX) {
         pthread_cond_wait(&internal.changed, &internal.lock);
-        return;
+    } else {
+        struct timespec until = kfi_condition_time(left);
+        pthread_cond_timedwait(&internal.changed, &internal.lock, &until);
     }
-    uint64_t now = kfi_now_ms(), when = internal.timers->when;
-    struct timespec until = kfi_condition_time(when > now ? when - now : 0);
-    pthread_cond_timedwait(&internal.changed, &internal.lock, &until);
+}
+
+/* What was plugged in ends; nobody interrupts it any more. */
+static void stop_sleeper_locked(void)
+{
+    const struct kfi_sleeper sleeper = internal.sleeper;
+    internal.sleeper = (struct kfi_sleeper){.sleep = NULL};
+    if (sleeper.sleep == NULL)
+        return;
+    unlock();
+    sleeper.stop(sleeper.context);
+    lock();
 }
 
 static void *thread_main(void *unused)
@@ -146,6 +187,7 @@ static void *thread_main(void *unused)
     /* Nobody keeps the time any more: who relies on a timer is woken and looks for himself. */
     while (fire_timer_locked(UINT64_MAX)) {
     }
+    stop_sleeper_locked();
     unlock();
     return unused;
 }
@@ -174,24 +216,38 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
     return KF_OK;
 }
 
+enum kf_code kfi_thread_plug(const struct kfi_sleeper *sleeper, struct kf_error *error)
+{
+    lock();
+    enum kf_code code = ensure_running_locked(error);
+    if (code == KF_OK) {
+        /* Before the first time the thread may sleep by the condition, afterwards in the sleeper. */
+        rouse_locked();
+        internal.sleeper = *sleeper;
+    }
+    unlock();
+    return code;
+}
+
 void kf_cleanup(void)
 {
     if (kfi_thread_is_internal())
         return;
     lock();
     atomic_fetch_add_explicit(&internal.cleanups, 1, memory_order_relaxed);
-    bool mine = internal.running && !internal.stopping;
-    if (mine) {
+    if (internal.stopping) { /* by another caller: done is when he is */
+        while (internal.stopping)
+            pthread_cond_wait(&internal.ended, &internal.lock);
+    } else if (internal.running) {
         internal.stopping = true;
-        pthread_cond_signal(&internal.changed);
+        rouse_locked();
+        unlock();
+        pthread_join(internal.id, NULL);
+        lock();
+        internal.running = false;
+        internal.stopping = false;
+        pthread_cond_broadcast(&internal.ended);
     }
-    unlock();
-    if (!mine)
-        return;
-    pthread_join(internal.id, NULL);
-    lock();
-    internal.running = false;
-    internal.stopping = false;
     unlock();
 }
 
@@ -213,7 +269,7 @@ enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
     if (code == KF_OK && task->state == KFI_TASK_RUNNING_WOKEN) {
         task->state = KFI_TASK_QUEUED;
         kfi_list_push_back(&internal.queue, &task->link);
-        pthread_cond_signal(&internal.changed);
+        rouse_locked();
     } else if (code == KF_OK) {
         task->state = KFI_TASK_IDLE;
         kfi_list_push_back(&internal.idle, &task->link);
@@ -230,7 +286,7 @@ void kfi_task_wake(void *context)
         task->state = KFI_TASK_QUEUED;
         kfi_unlink(&task->link);
         kfi_list_push_back(&internal.queue, &task->link);
-        pthread_cond_signal(&internal.changed);
+        rouse_locked();
     } else if (task->state == KFI_TASK_RUNNING) {
         task->state = KFI_TASK_RUNNING_WOKEN;
     }
@@ -249,7 +305,7 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
         timer->generation = kfi_fork_generation();
         internal.timers = kfi_timers_insert(internal.timers, timer);
         if (internal.timers == timer)
-            pthread_cond_signal(&internal.changed);
+            rouse_locked();
     }
     unlock();
     return code;

@@ -8,12 +8,39 @@
 #include <keyflight/call.h>
 
 #include "base/list.h"
+#include "base/memory.h"
 
 /* Whether the calling thread is the internal one: there nothing may block. */
 bool kfi_thread_is_internal(void);
 
-/* For tests: makes the thread look at the clock again. */
-void kfi_thread_poke(void);
+/* ---- What it sleeps in ---- */
+
+/* Something that the thread sleeps in instead of a condition, because it has to watch more than its queue. */
+struct kfi_sleeper {
+    /*
+     * Does what is due and sleeps, `ms` at most (UINT64_MAX: any time) or until interrupted. On the internal
+     * thread, under no lock of ours.
+     */
+    void (*sleep)(void *context, uint64_t ms);
+    /*
+     * Ends the sleep that is under way, or else the next one. From any thread, under the thread's lock: it
+     * only posts.
+     */
+    void (*interrupt)(void *context);
+    /* kf_cleanup: it is plugged in no more, and nothing of it runs. On the internal thread, its last call. */
+    void (*stop)(void *context);
+    void *context;
+};
+
+/*
+ * Makes the thread run, and sleep in `*sleeper` (which is copied) until kf_cleanup; nothing of it is called
+ * from here but `interrupt`. Again with the same sleeper: its `sleep` is called once more. There is one sleeper
+ * in a process, and none in a forked child. Errors: KF_E_SYSTEM, KF_E_CLEANED_UP.
+ */
+KFI_SHARED enum kf_code kfi_thread_plug(const struct kfi_sleeper *sleeper, struct kf_error *error);
+
+/* Makes the thread look again: at its queue, the clock, and whatever its sleeper watches. */
+KFI_SHARED void kfi_thread_poke(void);
 
 /* ---- Tasks ---- */
 

@@ -18,6 +18,7 @@ int kf_cli_encrypt(int argc, char **argv);
 int kf_cli_decrypt(int argc, char **argv);
 int kf_cli_inspect(int argc, char **argv);
 int kf_cli_storm(int argc, char **argv);
+int kf_cli_doctor(int argc, char **argv);
 
 /* ---- Failing (report.c) ---- */
 

@@ -17,10 +17,12 @@ enum {
 };
 
 static const struct kf_cli_option options[] = {
-    {'k', "key", "KEY", true, KF_CLI_KEY_HELP "; several are\ntried in turn"},
+    {'k', "key", "KEY", true,
+     KF_CLI_KEY_HELP ",\nkms-discovery:[PARTITION:ACCOUNT,...] for any in KMS;\nseveral are tried in turn"},
     {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
     {'f', "force", NULL, false, "replace OUT if it exists"},
     {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
+    KF_CLI_AWS_OPTIONS,
     {0},
 };
 
@@ -34,8 +36,7 @@ static const struct kf_cli_syntax syntax = {
 };
 
 struct job {
-    const char **keys;
-    size_t key_count;
+    struct kf_cli_keys keys;
     enum kf_commitment_policy policy;
     const char *in;
     const char *out;
@@ -46,10 +47,9 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
     struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
     for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+        if (kf_cli_keys_take(&job->keys, id, arguments.value))
+            continue;
         switch (id) {
-        case 'k':
-            job->keys[job->key_count++] = arguments.value;
-            break;
         case 'o':
             job->out = arguments.value;
             break;
@@ -67,7 +67,7 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
         }
     }
     job->in = arguments.operands[0];
-    if (job->key_count > 0)
+    if (job->keys.count > 0)
         return true;
     *status = kf_cli_usage(&syntax, "A key is needed: -k KEY.");
     return false;
@@ -167,7 +167,7 @@ static void print_hint(const struct job *job, enum kf_code code)
 }
 
 /* The output comes first: a file that must not be replaced is refused before anything is read. */
-static int run_job(const struct job *job)
+static int run_job(struct job *job)
 {
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     struct kf_cli_output output = KF_CLI_OUTPUT_INIT;
@@ -175,7 +175,7 @@ static int run_job(const struct job *job)
     struct kf_cmm *cmm = NULL;
     enum kf_code code = kf_cli_output_open(job->out, job->force, 0600, &failure, &output);
     if (code == KF_OK)
-        code = kf_cli_keys_open(job->keys, job->key_count, job->in, &failure, &cmm);
+        code = kf_cli_keys_open_cmm(&job->keys, KF_CLI_DECRYPTS, job->in, &failure, &cmm);
     if (code == KF_OK)
         code = kf_cli_input_open(job->in, &failure, &input);
     if (code == KF_OK)
@@ -187,22 +187,19 @@ static int run_job(const struct job *job)
         return KF_CLASS_OK;
     int status = kf_cli_report(syntax.command, &failure);
     print_hint(job, code);
+    kf_cli_keys_hint(&job->keys, code);
     return status;
 }
 
 int kf_cli_decrypt(int argc, char **argv)
 {
     struct job job = {0};
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     int status;
-    /* No option is given more often than there are arguments. */
-    job.keys = calloc((size_t)argc, sizeof *job.keys);
-    if (job.keys == NULL) {
-        struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-        kf_cli_fail_memory(&failure);
+    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK)
         status = kf_cli_report(syntax.command, &failure);
-    } else if (read_arguments(argc, argv, &job, &status)) {
+    else if (read_arguments(argc, argv, &job, &status))
         status = run_job(&job);
-    }
-    free(job.keys);
+    kf_cli_keys_end(&job.keys);
     return status;
 }

@@ -15,7 +15,7 @@ enum {
 };
 
 static const struct kf_cli_option options[] = {
-    {'k', "key", "KEY", true, KF_CLI_KEY_HELP "; any of several\ncan decrypt, the first makes the data key"},
+    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ";\nany of several can decrypt, the first makes the\ndata key"},
     {'c', "context", "NAME=VALUE", true,
      "a pair of the encryption context: stored in the\nclear and authenticated; repeatable"},
     {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
@@ -24,6 +24,7 @@ static const struct kf_cli_option options[] = {
      "algorithm suite, as 0478 or by its full name; the\ndefault is what the policy prefers"},
     {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
     {FRAME_LENGTH, "frame-length", "N", false, "plaintext bytes in a frame; the default is 4096"},
+    KF_CLI_AWS_OPTIONS,
     {0},
 };
 
@@ -36,8 +37,7 @@ static const struct kf_cli_syntax syntax = {
 };
 
 struct job {
-    const char **keys;
-    size_t key_count;
+    struct kf_cli_keys keys;
     struct kf_pair *pairs;
     size_t pair_count;
     const struct kf_suite_info *suite; /* NULL: the policy's */
@@ -61,10 +61,9 @@ static bool split_pair(const char *text, struct kf_pair *pair)
 /* Takes one option; otherwise `*status`. */
 static bool take_option(struct job *job, int id, const char *value, int *status)
 {
-    switch (id) {
-    case 'k':
-        job->keys[job->key_count++] = value;
+    if (kf_cli_keys_take(&job->keys, id, value))
         return true;
+    switch (id) {
     case 'c':
         if (split_pair(value, &job->pairs[job->pair_count++]))
             return true;
@@ -106,7 +105,7 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
             return false;
     }
     job->in = arguments.operands[0];
-    if (job->key_count > 0)
+    if (job->keys.count > 0)
         return true;
     *status = kf_cli_usage(&syntax, "A key is needed: -k KEY.");
     return false;
@@ -164,7 +163,7 @@ static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct kf
 }
 
 /* The output comes first: a file that must not be replaced is refused before anything is read. */
-static enum kf_code run_job(const struct job *job, struct kf_cli_failure *failure)
+static enum kf_code run_job(struct job *job, struct kf_cli_failure *failure)
 {
     struct kf_cli_output output = KF_CLI_OUTPUT_INIT;
     struct kf_cmm *cmm = NULL;
@@ -173,7 +172,7 @@ static enum kf_code run_job(const struct job *job, struct kf_cli_failure *failur
         code = kf_cli_fail(failure, output.name, KF_E_USAGE,
                            "A message is not text and is not written to a terminal; give -o FILE.");
     if (code == KF_OK)
-        code = kf_cli_keys_open(job->keys, job->key_count, job->in, failure, &cmm);
+        code = kf_cli_keys_open_cmm(&job->keys, KF_CLI_ENCRYPTS, job->in, failure, &cmm);
     if (code == KF_OK)
         code = encrypt(job, cmm, &output, failure);
     kf_cmm_unref(cmm);
@@ -197,9 +196,8 @@ int kf_cli_encrypt(int argc, char **argv)
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     int status;
     /* No option is given more often than there are arguments. */
-    job.keys = calloc((size_t)argc, sizeof *job.keys);
     job.pairs = calloc((size_t)argc, sizeof *job.pairs);
-    if (job.keys == NULL || job.pairs == NULL) {
+    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK || job.pairs == NULL) {
         kf_cli_fail_memory(&failure);
         status = kf_cli_report(syntax.command, &failure);
     } else if (read_arguments(argc, argv, &job, &status)) {
@@ -207,8 +205,9 @@ int kf_cli_encrypt(int argc, char **argv)
         status = code == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
         if (code == KF_E_POLICY)
             print_hint(&job);
+        kf_cli_keys_hint(&job.keys, code);
     }
-    free(job.keys);
+    kf_cli_keys_end(&job.keys);
     free(job.pairs);
     return status;
 }

@@ -1,68 +1,232 @@
 /*
- * The values of -k: see keys.h.
+ * The values of -k: see keys.h. Each kind of value is known by its prefix; what has none is a path. Never
+ * sends anything: KMS is asked when a message is made or read.
  */
 #include "keys.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "input.h"
 #include "keyfile.h"
 
-/*
- * Kinds of keys that are not files and not there yet: taken for a path, such a value would be misunderstood
- * one day.
- */
-static const char *const reserved[] = {"kms:", "kms-discovery:"};
+#define KMS "kms:"
+#define KMS_DISCOVERY "kms-discovery:"
 
-static enum kf_code check_values(const char *const *values, size_t count, const char *input,
-                                 struct kf_cli_failure *failure)
+enum kf_code kf_cli_keys_begin(struct kf_cli_keys *keys, int argc, struct kf_cli_failure *failure)
 {
-    size_t streams = kf_cli_is_stream(input);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < sizeof reserved / sizeof reserved[0]; k++) {
-            if (strncmp(values[i], reserved[k], strlen(reserved[k])) == 0)
-                return kf_cli_fail(failure, NULL, KF_E_USAGE,
-                                   "This build has no keys of the kind '%s'; a file of that name is './%s'.",
-                                   reserved[k], values[i]);
-        }
-        streams += kf_cli_is_stream(values[i]);
+    /* No option is given more often than there are arguments, and one key may come from the environment. */
+    *keys = (struct kf_cli_keys){.values = calloc((size_t)argc + 1, sizeof *keys->values)};
+    return keys->values != NULL ? KF_OK : kf_cli_fail_memory(failure);
+}
+
+void kf_cli_keys_end(struct kf_cli_keys *keys)
+{
+    kf_aws_client_unref(keys->client);
+    free(keys->values);
+    free(keys->from_environment);
+    *keys = (struct kf_cli_keys){0};
+}
+
+bool kf_cli_keys_take(struct kf_cli_keys *keys, int id, const char *value)
+{
+    if (id != 'k')
+        return kf_cli_aws_take(&keys->aws, id, value);
+    keys->values[keys->count++] = value;
+    return true;
+}
+
+enum kf_code kf_cli_keys_take_environment(struct kf_cli_keys *keys, struct kf_cli_failure *failure)
+{
+    const char *arn = getenv("KMS_KEY_ARN");
+    if (keys->count > 0 || arn == NULL || arn[0] == '\0')
+        return KF_OK;
+    if (asprintf(&keys->from_environment, KMS "%s", arn) < 0) {
+        keys->from_environment = NULL;
+        return kf_cli_fail_memory(failure);
     }
-    if (streams > 1)
-        return kf_cli_fail(failure, NULL, KF_E_USAGE,
-                           "The standard input can't be two of these: IN and each KEY.");
+    keys->values[keys->count++] = keys->from_environment;
     return KF_OK;
 }
 
-static enum kf_code join(struct kf_keyring **keyrings, size_t count, struct kf_cli_failure *failure,
-                         struct kf_cmm **out)
+static const char *after(const char *value, const char *prefix)
 {
-    failure->subject = NULL;
-    if (count == 1)
-        return kf_default_cmm_new(keyrings[0], &failure->error, out);
-    struct kf_keyring *all;
-    enum kf_code code = kf_multi_keyring_new(keyrings[0], keyrings + 1, count - 1, &failure->error, &all);
-    if (code != KF_OK)
-        return code;
-    code = kf_default_cmm_new(all, &failure->error, out);
-    kf_keyring_unref(all);
+    size_t length = strlen(prefix);
+    return strncmp(value, prefix, length) == 0 ? value + length : NULL;
+}
+
+const char *kf_cli_keys_kms(const char *value)
+{
+    return after(value, KMS);
+}
+
+static bool needs_aws(const char *value)
+{
+    return after(value, KMS) != NULL || after(value, KMS_DISCOVERY) != NULL;
+}
+
+void kf_cli_keys_hint(const struct kf_cli_keys *keys, enum kf_code code)
+{
+    if (keys->client != NULL && code == KF_E_REMOTE)
+        kf_cli_hint("'keyflight doctor' shows which AWS region, endpoint and credentials are used.");
+}
+
+/* ---- What the values say ---- */
+
+static enum kf_code check_value(const char *value, enum kf_cli_use use, struct kf_cli_failure *failure)
+{
+    const char *kms = kf_cli_keys_kms(value);
+    if (use == KF_CLI_ENCRYPTS && after(value, KMS_DISCOVERY) != NULL)
+        return kf_cli_fail(failure, value, KF_E_USAGE,
+                           "Discovery only decrypts: to encrypt, name the key as " KMS "ARN.");
+    if (use == KF_CLI_DECRYPTS && kms != NULL && (after(kms, "arn:") == NULL || strstr(kms, ":key/") == NULL))
+        return kf_cli_fail(failure, value, KF_E_USAGE,
+                           "To decrypt, a KMS key is named by its key ARN, which messages carry, not by "
+                           "an alias or a key id: " KMS "arn:aws:kms:REGION:ACCOUNT:key/ID.");
+    return KF_OK;
+}
+
+static enum kf_code check_values(const struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
+                                 struct kf_cli_failure *failure)
+{
+    size_t streams = kf_cli_is_stream(input);
+    enum kf_code code = KF_OK;
+    for (size_t i = 0; i < keys->count && code == KF_OK; i++) {
+        streams += kf_cli_is_stream(keys->values[i]);
+        code = check_value(keys->values[i], use, failure);
+    }
+    if (code == KF_OK && streams > 1)
+        return kf_cli_fail(failure, NULL, KF_E_USAGE,
+                           "The standard input can't be two of these: IN and each KEY.");
     return code;
 }
 
-enum kf_code kf_cli_keys_open(const char *const *values, size_t count, const char *input,
-                              struct kf_cli_failure *failure, struct kf_cmm **out)
+/* ---- Keyrings ---- */
+
+/*
+ * All the keys in KMS make one keyring, so that they wrap side by side; the first of them generates if it is
+ * the first of all.
+ */
+static enum kf_code open_kms(const struct kf_cli_keys *keys, struct kf_cli_failure *failure,
+                             struct kf_keyring **out)
 {
-    enum kf_code code = check_values(values, count, input, failure);
+    const char **names = calloc(keys->count, sizeof *names);
+    if (names == NULL)
+        return kf_cli_fail_memory(failure);
+    struct kf_aws_kms_keyring_options options = KF_AWS_KMS_KEYRING_OPTIONS_INIT;
+    options.client = keys->client;
+    options.generator = kf_cli_keys_kms(keys->values[0]);
+    options.key_ids = names;
+    for (size_t i = options.generator != NULL; i < keys->count; i++) {
+        const char *name = kf_cli_keys_kms(keys->values[i]);
+        if (name != NULL)
+            names[options.key_id_count++] = name;
+    }
+    failure->subject = NULL;
+    enum kf_code code = kf_aws_kms_keyring_new(&options, &failure->error, out);
+    free(names);
+    return code;
+}
+
+/* The accounts of "111122223333,444455556666", which is cut into pieces; answers how many. */
+static size_t split_accounts(char *text, const char **accounts)
+{
+    size_t count = 0;
+    for (char *next = text; next != NULL;) {
+        accounts[count++] = strsep(&next, ",");
+    }
+    return count;
+}
+
+/* `filter` is "" or "PARTITION:ACCOUNT,...". */
+static enum kf_code open_discovery(const struct kf_cli_keys *keys, const char *value, const char *filter,
+                                   struct kf_cli_failure *failure, struct kf_keyring **out)
+{
+    struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
+    options.client = keys->client;
+    char *partition = strdup(filter);
+    const char **accounts = calloc(strlen(filter) + 1, sizeof *accounts);
+    char *list = partition != NULL ? strchr(partition, ':') : NULL;
+    enum kf_code code = KF_OK;
+    failure->subject = value;
+    if (partition == NULL || accounts == NULL) {
+        code = kf_cli_fail_memory(failure);
+    } else if (list != NULL) {
+        *list = '\0';
+        options.partition = partition;
+        options.accounts = accounts;
+        options.account_count = split_accounts(list + 1, accounts);
+    } else if (filter[0] != '\0') {
+        code = kf_cli_fail(failure, value, KF_E_USAGE,
+                           "Discovery is limited by PARTITION:ACCOUNT,..., as in " KMS_DISCOVERY
+                           "aws:111122223333.");
+    }
+    if (code == KF_OK)
+        code = kf_aws_kms_discovery_keyring_new(&options, &failure->error, out);
+    free(accounts);
+    free(partition);
+    return code;
+}
+
+/* The keyrings of the values, in their order; those in KMS stand where the first of them does. */
+static enum kf_code open_each(struct kf_cli_keys *keys, struct kf_cli_failure *failure,
+                              struct kf_keyring **keyrings, size_t *count)
+{
+    enum kf_code code = KF_OK;
+    bool kms_done = false;
+    for (size_t i = 0; i < keys->count && code == KF_OK; i++) {
+        const char *value = keys->values[i], *filter = after(value, KMS_DISCOVERY);
+        bool is_kms = kf_cli_keys_kms(value) != NULL;
+        if (is_kms && kms_done)
+            continue;
+        if (needs_aws(value) && keys->client == NULL)
+            code = kf_cli_aws_client(&keys->aws, failure, &keys->client);
+        if (code != KF_OK)
+            break;
+        if (is_kms)
+            code = open_kms(keys, failure, &keyrings[*count]);
+        else if (filter != NULL)
+            code = open_discovery(keys, value, filter, failure, &keyrings[*count]);
+        else
+            code = kf_cli_keyfile_read(value, failure, &keyrings[*count]);
+        kms_done |= is_kms;
+        *count += code == KF_OK;
+    }
+    return code;
+}
+
+enum kf_code kf_cli_keys_open(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
+                              struct kf_cli_failure *failure, struct kf_keyring **out)
+{
+    enum kf_code code = check_values(keys, use, input, failure);
     if (code != KF_OK)
         return code;
-    struct kf_keyring **keyrings = calloc(count, sizeof *keyrings);
+    struct kf_keyring **keyrings = calloc(keys->count, sizeof *keyrings);
     if (keyrings == NULL)
         return kf_cli_fail_memory(failure);
-    for (size_t i = 0; i < count && code == KF_OK; i++)
-        code = kf_cli_keyfile_read(values[i], failure, &keyrings[i]);
-    if (code == KF_OK)
-        code = join(keyrings, count, failure, out);
+    size_t count = 0;
+    code = open_each(keys, failure, keyrings, &count);
+    if (code == KF_OK) {
+        failure->subject = NULL;
+        if (count == 1)
+            *out = kf_keyring_ref(keyrings[0]);
+        else
+            code = kf_multi_keyring_new(keyrings[0], keyrings + 1, count - 1, &failure->error, out);
+    }
     for (size_t i = 0; i < count; i++)
         kf_keyring_unref(keyrings[i]);
     free(keyrings);
+    return code;
+}
+
+enum kf_code kf_cli_keys_open_cmm(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
+                                  struct kf_cli_failure *failure, struct kf_cmm **out)
+{
+    struct kf_keyring *keyring;
+    enum kf_code code = kf_cli_keys_open(keys, use, input, failure, &keyring);
+    if (code != KF_OK)
+        return code;
+    code = kf_default_cmm_new(keyring, &failure->error, out);
+    kf_keyring_unref(keyring);
     return code;
 }

@@ -1,19 +1,60 @@
 /*
- * The values of -k, made into what encrypts and decrypts. Called by encrypt and decrypt.
+ * The values of -k, made into what encrypts and decrypts. Called by encrypt, decrypt, storm and doctor.
+ *
+ * A value is the path of a key file, "-" for one on the standard input, "kms:KEY" for a key in AWS KMS, or
+ * "kms-discovery:" for whatever key in AWS KMS a message names.
  */
 #ifndef KF_CLI_KEYS_H
 #define KF_CLI_KEYS_H
 
-#include "cli.h"
+#include "aws.h"
+
+/* The keys of one command. */
+struct kf_cli_keys {
+    const char **values; /* borrowed strings, in the order of the command line */
+    size_t count;
+    struct kf_cli_aws aws;
+    struct kf_aws_client *client; /* NULL as long as no key needs one */
+    char *from_environment;       /* the value made of KMS_KEY_ARN, if that was taken */
+};
+
+/* Begins with none and room for the arguments of a command; kf_cli_keys_end is owed even after an error. */
+enum kf_code kf_cli_keys_begin(struct kf_cli_keys *keys, int argc, struct kf_cli_failure *failure);
+void kf_cli_keys_end(struct kf_cli_keys *keys);
+
+/* Takes -k or an option that says how AWS is reached; whether it was one. */
+bool kf_cli_keys_take(struct kf_cli_keys *keys, int id, const char *value);
+
+/* If no -k was given, takes the key that KMS_KEY_ARN in the environment names, if it does. */
+enum kf_code kf_cli_keys_take_environment(struct kf_cli_keys *keys, struct kf_cli_failure *failure);
+
+/* What the keys are for. */
+enum kf_cli_use {
+    KF_CLI_ENCRYPTS, /* discovery can't */
+    KF_CLI_DECRYPTS  /* with key ARNs only: nothing else equals what messages carry */
+};
 
 /*
- * Makes a CMM of `count` values of -k (at least one): a path of a key file each, "-" for the standard input.
- * With several the first one generates and all of them wrap. `input` is the operand that is going to be read:
- * it can't be the standard input too.
+ * Makes one keyring of the values, at least one: the first generates and all of them wrap, those in KMS side
+ * by side; on decryption they are tried in turn. `input` is the operand that is going to be read ("": none
+ * is): it can't be the standard input too. An AWS client is made only if a value needs it. The caller owns
+ * one reference of `*out`.
  */
-enum kf_code kf_cli_keys_open(const char *const *values, size_t count, const char *input,
-                              struct kf_cli_failure *failure, struct kf_cmm **out);
+enum kf_code kf_cli_keys_open(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
+                              struct kf_cli_failure *failure, struct kf_keyring **out);
 
-#define KF_CLI_KEY_HELP "a key file made by 'keyflight keygen', or - for\none on the standard input"
+/* The same as a CMM. */
+enum kf_code kf_cli_keys_open_cmm(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
+                                  struct kf_cli_failure *failure, struct kf_cmm **out);
+
+/* What a value calls the key in KMS; NULL if it is of another kind. */
+const char *kf_cli_keys_kms(const char *value);
+
+/* After an error: says where to look, if it is KMS that refused. */
+void kf_cli_keys_hint(const struct kf_cli_keys *keys, enum kf_code code);
+
+#define KF_CLI_KEY_HELP                                  \
+    "a key file made by 'keyflight keygen', - for one\n" \
+    "on the standard input, kms:ARN for a key in AWS KMS"
 
 #endif

@@ -20,6 +20,7 @@ static const struct {
     {"decrypt", kf_cli_decrypt, "decrypt and verify one"},
     {"inspect", kf_cli_inspect, "show what a message says about itself; takes no key"},
     {"storm", kf_cli_storm, "show that the data key cache counts right when many ask at once"},
+    {"doctor", kf_cli_doctor, "show how AWS KMS would be reached, and whether it can be"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -115,5 +116,7 @@ int main(int argc, char **argv)
     /* A reader that left and a file that got too long are errors to be reported, and to clean up after. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    return close_standard_output(run(argc, argv));
+    int status = run(argc, argv);
+    kf_cleanup(); /* connections, and what callers who gave up left under way, end before the process does */
+    return close_standard_output(status);
 }

@@ -1,14 +1,14 @@
 /*
  * `keyflight storm`: many callers want a data key at once, and the report shows how many keys were made.
- * Called by main. Reads the options and judges; the work is done by storm_run.c. Never touches files or keys
- * of the user.
+ * Called by main. Reads the options and judges; the work is done by storm_run.c. Uses keys of the user only
+ * where -k or KMS_KEY_ARN names them.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include <keyflight/keyflight.h>
 
-#include "cli.h"
+#include "keys.h"
 #include "storm.h"
 
 enum {
@@ -49,6 +49,8 @@ static const struct kf_cli_option option_table[] = {
     {OPT_CANCEL, "cancel", "P", false, "P percent of the callers give up before the answer (0)"},
     {OPT_DECRYPT, "decrypt", NULL, false, "the callers decrypt one message of each context"},
     {OPT_NO_COALESCING, "no-coalescing", NULL, false, "look, miss, fetch, put: what other caches do"},
+    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ";\nwith one in KMS nothing is simulated (KMS_KEY_ARN)"},
+    KF_CLI_AWS_OPTIONS,
     {OPT_JSON, "json", NULL, false, "one JSON object a line for each scenario"},
     {0},
 };
@@ -58,9 +60,9 @@ static const struct kf_cli_syntax syntax = {
     .synopsis = "[OPTION]...",
     .about = "Lets many callers ask for data keys at once and shows how many keys were made.\n"
              "Without --parallel, --sequential or --warm three scenarios run: 10 in parallel,\n"
-             "10 one by one, and 1 warm-up before 10 in parallel. Nothing leaves this machine:\n"
-             "the key service is simulated. The exit status is 0 if all counts are as promised,\n"
-             "1 if not.",
+             "10 one by one, and 1 warm-up before 10 in parallel. The key service is simulated and\n"
+             "nothing leaves this machine, unless -k or KMS_KEY_ARN names a key in AWS KMS. The exit\n"
+             "status is 0 if all counts are as promised, 1 if not.",
     .options = option_table,
 };
 
@@ -68,6 +70,8 @@ static const struct kf_cli_syntax syntax = {
 struct request {
     struct storm_options options;
     struct storm_scenario scenario;
+    struct kf_cli_keys keys;
+    bool is_simulating; /* an option was given that only the simulated service understands */
     bool is_json;
 };
 
@@ -112,6 +116,9 @@ static int take_number(const struct kf_cli_arguments *arguments, int id, struct 
 
 static int take_option(const struct kf_cli_arguments *arguments, int id, struct request *request)
 {
+    if (kf_cli_keys_take(&request->keys, id, arguments->value))
+        return 0;
+    request->is_simulating |= id == OPT_RTT || id == OPT_FAIL_FIRST;
     switch (id) {
     case OPT_SUITE:
         request->options.suite = kf_suite_find(arguments->value);
@@ -147,10 +154,29 @@ static int check(const struct request *request)
         return kf_cli_usage(
             &syntax, "With --callers threads, --parallel is at most %d; one polling thread drives more.",
             STORM_THREADS_MAX);
+    if (options->kms && request->is_simulating)
+        return kf_cli_usage(&syntax, "Options --rtt-ms and --fail-first are for the simulated key service; "
+                                     "a key in KMS takes its place.");
+    if (options->kms && options->threads && options->cancel > 0)
+        return kf_cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; how "
+                                     "long KMS takes is not known: use --callers poll.");
     if (options->threads && options->cancel > 0 && options->rtt_ms < 2)
         return kf_cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; "
                                      "that needs an --rtt-ms of at least 2.");
     return 0;
+}
+
+/* Makes the keyring of the keys that were given, if any were. */
+static enum kf_code open_keys(struct request *request, struct kf_cli_failure *failure)
+{
+    struct kf_cli_keys *keys = &request->keys;
+    struct storm_options *options = &request->options;
+    if (options->kms)
+        options->rtt_ms = 0;
+    if (keys->count == 0)
+        return KF_OK;
+    return kf_cli_keys_open(keys, options->decrypt ? KF_CLI_DECRYPTS : KF_CLI_ENCRYPTS, "", failure,
+                            &options->keyring);
 }
 
 /* Runs a scenario and prints it; `*code` is an error of the storm itself. Whether it went as promised. */
@@ -176,7 +202,7 @@ static bool run(const struct request *request, unsigned number, const struct sto
 }
 
 /* The three scenarios of the original report, or the one that was asked for; answers the exit status. */
-static int storm(const struct request *request)
+static int storm(struct request *request)
 {
     static const struct storm_scenario report[] = {
         {.parallel = 10}, {.sequential = 10}, {.warm = 1, .parallel = 10}};
@@ -187,6 +213,8 @@ static int storm(const struct request *request)
 
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     unsigned failed = 0;
+    if (open_keys(request, &failure) != KF_OK)
+        return kf_cli_report(syntax.command, &failure);
     if (!request->is_json)
         storm_print_opening(stdout, &request->options);
     for (unsigned i = 0; i < count; i++) {
@@ -200,6 +228,27 @@ static int storm(const struct request *request)
     return failed == 0 ? 0 : 1;
 }
 
+static bool read_arguments(int argc, char **argv, struct request *request, int *status)
+{
+    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+        if (id == KF_CLI_STOP)
+            return false;
+        *status = take_option(&arguments, id, request);
+        if (*status != 0)
+            return false;
+    }
+    if (kf_cli_keys_take_environment(&request->keys, &failure) != KF_OK) {
+        *status = kf_cli_report(syntax.command, &failure);
+        return false;
+    }
+    for (size_t i = 0; i < request->keys.count; i++)
+        request->options.kms |= kf_cli_keys_kms(request->keys.values[i]) != NULL;
+    *status = check(request);
+    return *status == 0;
+}
+
 int kf_cli_storm(int argc, char **argv)
 {
     struct request request = {.options = {.suite = kf_suite_info(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY),
@@ -211,17 +260,14 @@ int kf_cli_storm(int argc, char **argv)
                                           .contexts = 1,
                                           .rtt_ms = 50,
                                           .coalescing = true}};
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    int status = 0;
-    for (int id; (id = kf_cli_next(&arguments, &status)) != KF_CLI_END;) {
-        if (id != KF_CLI_STOP)
-            status = take_option(&arguments, id, &request);
-        if (id == KF_CLI_STOP || status != 0)
-            return status;
-    }
-    status = check(&request);
-    if (status == 0)
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    int status;
+    request.options.keys = &request.keys;
+    if (kf_cli_keys_begin(&request.keys, argc, &failure) != KF_OK)
+        status = kf_cli_report(syntax.command, &failure);
+    else if (read_arguments(argc, argv, &request, &status))
         status = storm(&request);
-    kf_cleanup(); /* callers who gave up may have left a fetch under way */
+    kf_keyring_unref(request.options.keyring);
+    kf_cli_keys_end(&request.keys);
     return status;
 }

@@ -3,8 +3,8 @@
  * been.
  *
  * storm.c reads the options and judges; storm_run.c runs one scenario: its callers (storm_caller.c, driven
- * by storm_poll.c or storm_threads.c) want messages from a CMM, behind which a simulated key service
- * (storm_service.c) counts what reaches it; storm_tally.c counts what the messages show; storm_expect.c says
+ * by storm_poll.c or storm_threads.c) want messages from a CMM, behind which a key service, simulated or real
+ * (storm_service.c), counts what reaches it; storm_tally.c counts what the messages show; storm_expect.c says
  * what they should have shown; storm_report.c prints both.
  */
 #ifndef KF_CLI_STORM_H
@@ -12,14 +12,19 @@
 
 #include <stdio.h>
 
+#include <keyflight/keyring.h>
 #include <keyflight/suite.h>
-#include <keyflight/types.h>
+
+#include "keys.h"
 
 #define STORM_CALLERS_MAX 1000000 /* of one phase */
 #define STORM_THREADS_MAX 1000
 
 struct storm_options {
     const struct kf_suite_info *suite;
+    const struct kf_cli_keys *keys; /* those that were given, */
+    struct kf_keyring *keyring;     /* ... made into this; NULL: none were, a local one will do */
+    bool kms; /* some are in KMS: no service is simulated, rtt_ms and fail_first are 0 */
     uint64_t max_messages;
     uint64_t max_bytes;
     uint64_t max_age_ms;

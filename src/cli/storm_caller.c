@@ -15,7 +15,7 @@ enum kf_code storm_fingerprint(struct kf_view message, struct kf_error *error, s
     enum kf_code code = kf_header_parse(message, 0, error, &header);
     if (code != KF_OK)
         return code;
-    /* There is one keyring, so there is one EDK, and it stands for the data key. */
+    /* Every data key has an EDK of its own under the first of the keys; that one stands for it. */
     struct kf_edk edk = kf_header_edk(header, 0);
     char text[KF_FINGERPRINT_SIZE];
     code = kf_edk_fingerprint(&edk, error, text);

@@ -8,6 +8,7 @@
 
 #include "json.h"
 #include "storm.h"
+#include "text.h"
 
 #define NAME_ROOM 128
 
@@ -46,6 +47,27 @@ static void json_ms(FILE *out, const char *name, uint64_t ns)
     fprintf(out, ",\"%s\":%" PRIu64 ".%03" PRIu64, name, ns / 1000000, ns / 1000 % 1000);
 }
 
+/* The keys in KMS, each with the endpoint where it is used. */
+static void json_keys(FILE *out, const struct storm_options *options)
+{
+    const char *separator = "";
+    fputs(",\"keys\":[", out);
+    for (size_t i = 0; i < options->keys->count; i++) {
+        const char *key = kf_cli_keys_kms(options->keys->values[i]);
+        struct kf_buf endpoint = KF_BUF_INIT;
+        if (key == NULL || kf_cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
+            continue;
+        fprintf(out, "%s{\"key\":", separator);
+        kf_cli_json_string(out, kf_view_text(key));
+        fputs(",\"endpoint\":", out);
+        kf_cli_json_string(out, kf_view(endpoint.data, endpoint.length));
+        putc('}', out);
+        separator = ",";
+        kf_buf_free(&endpoint);
+    }
+    putc(']', out);
+}
+
 void storm_print_json(FILE *out, const struct storm_options *options, const struct storm_scenario *scenario,
                       const struct storm_expected *expected, const struct storm_result *result, bool ok)
 {
@@ -75,6 +97,12 @@ void storm_print_json(FILE *out, const struct storm_options *options, const stru
     json_number(out, "rtt_ms", options->rtt_ms);
     json_ms(out, "answer_ms", result->answer_ns);
     json_ms(out, "wall_ms", result->wall_ns);
+    if (options->kms)
+        json_keys(out, options);
+    if (result->errors + result->warm_errors > 0) {
+        fputs(",\"error\":", out);
+        kf_cli_json_string(out, kf_view_text(result->error.text));
+    }
     fputs("}\n", out);
 }
 
@@ -96,6 +124,24 @@ static void print_coloured(FILE *out, int colour, const char *text)
         fputs(text, out);
 }
 
+/* The keys in KMS; a key file beside them is not worth a line. */
+static void print_keys(FILE *out, const struct storm_options *options)
+{
+    fputs(";\nevery cache is cold, and data keys come from AWS KMS:\n", out);
+    for (size_t i = 0; i < options->keys->count; i++) {
+        const char *key = kf_cli_keys_kms(options->keys->values[i]);
+        struct kf_buf endpoint = KF_BUF_INIT;
+        if (key == NULL || kf_cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
+            continue;
+        fputs("    ", out);
+        kf_cli_text_print(out, kf_view_text(key));
+        fputs(" at ", out);
+        kf_cli_text_print(out, kf_view(endpoint.data, endpoint.length));
+        fprintf(out, "%s\n", i == 0 && options->keys->from_environment != NULL ? " (KMS_KEY_ARN)" : "");
+        kf_buf_free(&endpoint);
+    }
+}
+
 void storm_print_opening(FILE *out, const struct storm_options *options)
 {
     if (options->decrypt)
@@ -105,8 +151,11 @@ void storm_print_opening(FILE *out, const struct storm_options *options)
                 options->max_messages, plural(options->max_messages));
     if (!options->decrypt && options->max_bytes < INT64_MAX)
         fprintf(out, " or %" PRIu64 " bytes", options->max_bytes);
-    fprintf(out, ";\nevery cache is cold, and the simulated key service is %" PRIu64 " ms away.\n",
-            options->rtt_ms);
+    if (options->kms)
+        print_keys(out, options);
+    else
+        fprintf(out, ";\nevery cache is cold, and the simulated key service is %" PRIu64 " ms away.\n",
+                options->rtt_ms);
     if (!options->coalescing)
         fprintf(out, "Without coalescing: each caller that misses fetches a key of its own.\n");
 }

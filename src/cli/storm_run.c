@@ -24,7 +24,7 @@
 
 struct run {
     const struct storm_options *options;
-    struct kf_keyring *local;      /* the local AES key, */
+    struct kf_keyring *keys;       /* those that were given, or a local AES key, */
     struct kf_keyring *remote;     /* ... and the same behind the service */
     struct storm_service *service; /* lives as long as `remote` */
     struct kf_cache *cache;
@@ -107,7 +107,7 @@ static enum kf_code contexts_new(struct run *run, struct kf_error *error)
     return code;
 }
 
-/* The messages to decrypt are made with the local key; the service sees nothing of that. */
+/* The messages to decrypt are made with the keys themselves; the service does not count that. */
 static enum kf_code messages_new(struct run *run, struct kf_error *error)
 {
     uint8_t *plaintext = calloc(1, (size_t)run->job.bytes + 1);
@@ -118,7 +118,7 @@ static enum kf_code messages_new(struct run *run, struct kf_error *error)
         code =
             kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for %zu messages.", run->context_count);
     if (code == KF_OK)
-        code = kf_default_cmm_new(run->local, error, &cmm);
+        code = kf_default_cmm_new(run->keys, error, &cmm);
     for (size_t i = 0; i < run->context_count && code == KF_OK; i++) {
         struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
         options.encryption_context = run->job.contexts[i];
@@ -139,9 +139,12 @@ static enum kf_code messages_new(struct run *run, struct kf_error *error)
 static enum kf_code prepare(struct run *run, struct kf_error *error)
 {
     const struct storm_options *options = run->options;
-    enum kf_code code = local_keyring_new(error, &run->local);
+    enum kf_code code = KF_OK;
+    run->keys = kf_keyring_ref(options->keyring);
+    if (run->keys == NULL)
+        code = local_keyring_new(error, &run->keys);
     if (code == KF_OK)
-        code = storm_service_new(run->local, options->rtt_ms, options->fail_first, error, &run->service,
+        code = storm_service_new(run->keys, options->rtt_ms, options->fail_first, error, &run->service,
                                  &run->remote);
     if (code == KF_OK)
         code = options->coalescing ? caching_cmm_new(run, error) : naive_cmm_new(run, error);
@@ -165,7 +168,7 @@ static void finish(struct run *run)
     kf_cmm_unref(run->job.cmm);
     kf_cache_unref(run->cache);
     kf_keyring_unref(run->remote);
-    kf_keyring_unref(run->local);
+    kf_keyring_unref(run->keys);
     for (size_t i = 0; i < run->context_count; i++) {
         if (run->job.contexts != NULL)
             kf_encryption_context_unref(run->job.contexts[i]);

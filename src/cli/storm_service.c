@@ -1,6 +1,7 @@
 /*
- * The simulated key service: see storm_service.h. Called through the library by whoever polls a fetch: a
- * caller, or the internal thread. Never sleeps: the call's timer brings it back when the round trip is over.
+ * The key service of a storm: see storm_service.h. Called through the library by whoever polls a fetch: a
+ * caller, or the internal thread. Never sleeps: the call's timer brings it back when the simulated round trip
+ * is over.
  */
 #include "storm_service.h"
 
@@ -67,8 +68,7 @@ static enum kf_code travel(struct storm_service *service, struct kf_call *call, 
     if (trip == NULL)
         trip = trip_begin(service, call);
     if (trip == NULL)
-        return kf_error_set(error, KF_E_NO_MEMORY,
-                            "There is no memory for a call to the simulated key service.");
+        return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for a call to the key service.");
     uint64_t now = storm_now_ns();
     if (now < trip->due_ns) {
         enum kf_code code = kf_call_wake_in(call, (trip->due_ns - now + 999999) / 1000000);
@@ -76,17 +76,24 @@ static enum kf_code travel(struct storm_service *service, struct kf_call *call, 
             return KF_PENDING;
         return kf_error_set(error, code, "The timer of a call to the simulated key service can't be set.");
     }
-    if (!trip->over) {
-        trip->over = true;
-        pthread_mutex_lock(&service->counts_lock);
-        service->counts.in_flight--;
-        service->counts.answered++;
-        pthread_mutex_unlock(&service->counts_lock);
-    }
     if (trip->fails)
         return kf_error_set(error, KF_E_RETRY,
                             "The simulated key service is failing, as --fail-first asked.");
     return KF_OK;
+}
+
+/* Counts the call as answered, unless `code` says that it is still under way; answers `code`. */
+static enum kf_code arrive(struct storm_service *service, struct kf_call *call, enum kf_code code)
+{
+    struct trip *trip = kf_call_state(call);
+    if (code == KF_PENDING || trip == NULL || trip->over)
+        return code;
+    trip->over = true;
+    pthread_mutex_lock(&service->counts_lock);
+    service->counts.in_flight--;
+    service->counts.answered++;
+    pthread_mutex_unlock(&service->counts_lock);
+    return code;
 }
 
 static enum kf_code on_encrypt(void *self, struct kf_call *call,
@@ -95,9 +102,9 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
 {
     struct storm_service *service = self;
     enum kf_code code = travel(service, call, error);
-    if (code != KF_OK)
-        return code;
-    return kf_keyring_on_encrypt(service->inner, kf_call_child(call, 0), materials, error, out);
+    if (code == KF_OK)
+        code = kf_keyring_on_encrypt(service->inner, kf_call_child(call, 0), materials, error, out);
+    return arrive(service, call, code);
 }
 
 static enum kf_code on_decrypt(void *self, struct kf_call *call,
@@ -106,10 +113,10 @@ static enum kf_code on_decrypt(void *self, struct kf_call *call,
 {
     struct storm_service *service = self;
     enum kf_code code = travel(service, call, error);
-    if (code != KF_OK)
-        return code;
-    return kf_keyring_on_decrypt(service->inner, kf_call_child(call, 0), materials, edks, edk_count, error,
-                                 out);
+    if (code == KF_OK)
+        code = kf_keyring_on_decrypt(service->inner, kf_call_child(call, 0), materials, edks, edk_count,
+                                     error, out);
+    return arrive(service, call, code);
 }
 
 static void destroy(void *self)
@@ -127,7 +134,7 @@ enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64
     static const struct kf_keyring_vtable vtable = {sizeof vtable, on_encrypt, on_decrypt, destroy};
     struct storm_service *made = calloc(1, sizeof *made);
     if (made == NULL)
-        return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the simulated key service.");
+        return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the key service.");
     made->inner = kf_keyring_ref(inner);
     made->rtt_ns = rtt_ms * 1000000;
     made->fail_first = fail_first;

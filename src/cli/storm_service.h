@@ -1,7 +1,7 @@
 /*
- * A simulated key service: an asynchronous keyring, written against the public interface as a user would,
- * that lets each call wait for a round trip before a keyring of the library does the work. It counts what
- * reaches it.
+ * The key service of a storm: an asynchronous keyring, written against the public interface as a user would,
+ * that counts what reaches it and hands it to another keyring. In front of a local one it simulates a
+ * service: each call waits for a round trip first.
  */
 #ifndef KF_CLI_STORM_SERVICE_H
 #define KF_CLI_STORM_SERVICE_H

@@ -1,5 +1,5 @@
 /*
- * Budgets: see budget.h. Used by cache.c alone.
+ * Budgets: see budget.h. Used by the files of the cache alone.
  */
 #include "materials/budget.h"
 
@@ -34,6 +34,11 @@ void kfi_budget_refund(struct kfi_budget *budget, uint64_t length)
     budget->bytes -= length;
 }
 
+void kfi_budget_settle(struct kfi_budget *budget, uint64_t bytes)
+{
+    budget->bytes -= least(bytes, budget->bytes);
+}
+
 struct share {
     uint64_t left, all;
 };
@@ -57,4 +62,9 @@ static struct share share_left(const struct kfi_budget *budget)
 int kfi_budget_compare(const struct kfi_budget *a, const struct kfi_budget *b)
 {
     return share_compare(share_left(a), share_left(b));
+}
+
+bool kfi_budget_little(const struct kfi_budget *budget, uint32_t permille)
+{
+    return share_compare(share_left(budget), (struct share){permille, 1000}) <= 0;
 }

@@ -24,6 +24,12 @@ void kfi_budget_charge(struct kfi_budget *budget, const struct kfi_limits *limit
 /* Takes a charge back. Limits that it lowered stay lowered. */
 void kfi_budget_refund(struct kfi_budget *budget, uint64_t length);
 
+/* Takes back so many bytes of messages that were shorter than was charged for them. */
+void kfi_budget_settle(struct kfi_budget *budget, uint64_t bytes);
+
+/* Whether no more than `permille` thousandths of the messages or of the bytes are left. */
+bool kfi_budget_little(const struct kfi_budget *budget, uint32_t permille);
+
 /*
  * Compares what is left, relative to the limits: the lesser share of messages and bytes counts. <0, 0, >0 as
  * `a` has less, as much or more left than `b`.

@@ -1,5 +1,5 @@
 /*
- * The cache of materials: entries, flights and their budgets, under one lock.
+ * The cache of materials, as the caching CMM sees it.
  */
 #ifndef KFI_MATERIALS_CACHE_H
 #define KFI_MATERIALS_CACHE_H
@@ -7,6 +7,7 @@
 #include <keyflight/caching_cmm.h>
 
 #include "base/flight.h"
+#include "message/edk.h"
 
 /*
  * What requests have to agree in to share materials: the specification's identifier, and beside it what that
@@ -27,30 +28,59 @@ struct kfi_limits {
 
 /* How materials of one direction are fetched and kept. */
 struct kfi_cache_kind {
+    bool decrypts;
     void *(*value_ref)(void *value);
     void (*value_unref)(void *value);
-    void *(*request_copy)(const void *request); /* all of its own; NULL: no memory */
-    void (*request_free)(void *request);
+    /* Takes away the bytes that users of the materials gave back; NULL: they never do. Waits for nothing. */
+    uint64_t (*value_settled)(void *value);
+    void *(*request_copy)(const void *request); /* all of its own, with one reference; NULL: no memory */
+    void *(*request_ref)(void *request);        /* of a copy */
+    void (*request_unref)(void *request);
     /* One poll of the backing CMM with a copied request. */
     enum kf_code (*fetch)(void *request, struct kf_call *call, struct kf_error *error, void **value);
+    /* The EDKs that the key came with or came out of. */
+    const struct kfi_edk_list *(*edks)(const void *request, const void *value);
+};
+
+/* What a caching CMM wants of the cache. It lives as long as any call to that CMM. */
+struct kfi_cache_policy {
+    struct kfi_limits limits;
+    uint64_t fetch_timeout_ms;
+    uint64_t max_age_jitter_ms;
+    uint64_t failure_backoff_ms;
+    uint32_t refresh_ahead_permille;
+    uint32_t max_flights; /* 0: any number */
+    bool settle;
+    struct kf_cache_listener *listener; /* or NULL */
 };
 
 struct kfi_cache_question {
     const struct kfi_cache_kind *kind;
+    const struct kfi_cache_policy *policy;
     struct kfi_cache_key key;
-    struct kfi_limits limits;
     uint64_t length; /* bytes to charge, beside one message */
-    uint64_t fetch_timeout_ms;
     const void *request;
+};
+
+/* What asking came to, for statistics of the caching CMM's own. */
+enum kfi_cache_look {
+    KFI_CACHE_REFUSED, /* by an error, of a fetch before or of ours */
+    KFI_CACHE_HIT,
+    KFI_CACHE_COALESCED,
+    KFI_CACHE_QUEUED,
+    KFI_CACHE_OPENED,
+    KFI_CACHE_NEEDS_SEAT, /* within the cache only: memory has to be prepared */
+    KFI_CACHE_NEEDS_FLIGHT
 };
 
 /*
  * Asks for materials and charges one use of them: KF_OK and a reference, or KF_PENDING: the caller is seated
- * in a flight, `call` keeps the seat (in its state) and is woken; dropping the call leaves the seat. Any
- * other code is the fetch's.
+ * in a flight or waits for his turn to be, `call` keeps that (in its state) and is woken; dropping the call
+ * gives it up. Any other code is the fetch's.
  */
 enum kf_code kfi_cache_ask(struct kf_cache *cache, struct kf_call *call,
-                           const struct kfi_cache_question *question, struct kf_error *error, void **value);
+                           const struct kfi_cache_question *question, struct kf_error *error,
+                           enum kfi_cache_look *look, void **value);
 
 /* Asks again for what kfi_cache_ask left pending in `call`. */
 enum kf_code kfi_cache_poll(struct kf_call *call, struct kf_error *error, void **value);

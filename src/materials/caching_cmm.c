@@ -8,16 +8,19 @@
 #include <keyflight/caching_cmm.h>
 
 #include "base/error.h"
+#include "materials/cache_events.h"
 #include "materials/cache_id.h"
 #include "materials/materials.h"
+#include "materials/reuse.h"
 #include "suite/random.h"
 
 struct caching_cmm {
     struct kf_cache *cache;
     struct kf_cmm *backing;
-    struct kfi_limits limits;
-    uint64_t fetch_timeout_ms;
-    struct kf_view partition; /* its own copy */
+    struct kfi_cache_policy encrypting; /* with a reference to the listener */
+    struct kfi_cache_policy decrypting; /* borrows it */
+    struct kfi_reuse *reuse;            /* only with a listener */
+    struct kf_view partition;           /* its own copy */
 };
 
 /* The state of a call that goes past the cache: it stays that way from poll to poll. */
@@ -55,6 +58,7 @@ struct encryption_asked {
 
 /* A copy of a request that outlives its asker. */
 struct encryption_copy {
+    struct kfi_refs refs;
     struct kf_cmm *backing;
     struct kf_encryption_request request;
     struct kf_view *required_keys;
@@ -71,6 +75,7 @@ static void *encryption_request_copy(const void *context)
         kfi_free(copy);
         return NULL;
     }
+    kfi_refs_init(&copy->refs);
     copy->backing = kf_cmm_ref(asked->self->backing);
     copy->request = *request;
     kf_encryption_context_ref(request->encryption_context);
@@ -81,9 +86,18 @@ static void *encryption_request_copy(const void *context)
     return copy;
 }
 
-static void encryption_request_free(void *request)
+static void *encryption_request_ref(void *request)
 {
     struct encryption_copy *copy = request;
+    kfi_refs_add(&copy->refs, 1);
+    return copy;
+}
+
+static void encryption_request_unref(void *request)
+{
+    struct encryption_copy *copy = request;
+    if (!kfi_refs_drop(&copy->refs))
+        return;
     kf_encryption_context_unref(copy->request.encryption_context);
     kfi_free(copy->required_keys);
     kf_cmm_unref(copy->backing);
@@ -121,13 +135,47 @@ static void encryption_value_unref(void *value)
     kf_encryption_materials_unref(value);
 }
 
+static uint64_t encryption_value_settled(void *value)
+{
+    return kfi_encryption_materials_settled(value);
+}
+
+static const struct kfi_edk_list *encryption_edks(const void *request, const void *value)
+{
+    (void)request;
+    return &((const struct kf_encryption_materials *)value)->edks;
+}
+
 static const struct kfi_cache_kind encryption_kind = {
     .value_ref = encryption_value_ref,
     .value_unref = encryption_value_unref,
+    .value_settled = encryption_value_settled,
     .request_copy = encryption_request_copy,
-    .request_free = encryption_request_free,
+    .request_ref = encryption_request_ref,
+    .request_unref = encryption_request_unref,
     .fetch = encryption_fetch,
+    .edks = encryption_edks,
 };
+
+/* Looks whether the cache does any good, and tells the listener if it hardly does. */
+static void watch_reuse(struct caching_cmm *self, const struct kf_encryption_context *context,
+                        enum kfi_cache_look look)
+{
+    if (self->reuse == NULL || look == KFI_CACHE_REFUSED)
+        return;
+    struct kfi_reuse_finding finding;
+    if (look != KFI_CACHE_OPENED) {
+        kfi_reuse_hit(self->reuse);
+    } else if (kfi_reuse_miss(self->reuse, context, &finding)) {
+        kfi_cache_tell(self->encrypting.listener, (struct kf_cache_event){
+                                                      .kind = KF_CACHE_LOW_REUSE,
+                                                      .context_keys = finding.keys,
+                                                      .context_key_count = finding.count,
+                                                      .misses = finding.misses,
+                                                  });
+        kf_encryption_context_unref(finding.context);
+    }
+}
 
 /*
  * Whether a request goes past the cache: each key is then used once, outside the limits, and the caller's own
@@ -135,7 +183,8 @@ static const struct kfi_cache_kind encryption_kind = {
  */
 static bool encryption_bypasses(const struct caching_cmm *self, const struct kf_encryption_request *request)
 {
-    if (request->plaintext_bound == KF_LENGTH_UNKNOWN || request->plaintext_bound > self->limits.max_bytes)
+    if (request->plaintext_bound == KF_LENGTH_UNKNOWN ||
+        request->plaintext_bound > self->encrypting.limits.max_bytes)
         return true;
     if (request->suite == KF_SUITE_DEFAULT)
         return false;
@@ -165,14 +214,15 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
     const struct encryption_asked asked = {self, request};
     struct kfi_cache_question question = {
         .kind = &encryption_kind,
-        .limits = self->limits,
+        .policy = &self->encrypting,
         .length = request->plaintext_bound,
-        .fetch_timeout_ms = self->fetch_timeout_ms,
         .request = &asked,
     };
+    enum kfi_cache_look look = KFI_CACHE_REFUSED;
     code = kfi_cache_key_encryption(self->partition, request, error, &question.key);
     if (code == KF_OK)
-        code = kfi_cache_ask(self->cache, call, &question, error, &value);
+        code = kfi_cache_ask(self->cache, call, &question, error, &look, &value);
+    watch_reuse(self, request->encryption_context, look);
     *out = value;
     return code;
 }
@@ -193,6 +243,7 @@ static enum kf_code decryption_fresh(struct kf_cmm *backing, struct kf_call *cal
 }
 
 struct decryption_copy {
+    struct kfi_refs refs;
     struct kf_cmm *backing;
     struct kf_decryption_request request;
     struct kfi_edk_list edks;
@@ -203,9 +254,18 @@ struct decryption_asked {
     const struct kf_decryption_request *request;
 };
 
-static void decryption_request_free(void *request)
+static void *decryption_request_ref(void *request)
 {
     struct decryption_copy *copy = request;
+    kfi_refs_add(&copy->refs, 1);
+    return copy;
+}
+
+static void decryption_request_unref(void *request)
+{
+    struct decryption_copy *copy = request;
+    if (!kfi_refs_drop(&copy->refs))
+        return;
     kf_encryption_context_unref(copy->request.encryption_context);
     kf_encryption_context_unref(copy->request.reproduced_encryption_context);
     kfi_edk_list_free(&copy->edks);
@@ -219,13 +279,14 @@ static void *decryption_request_copy(const void *context)
     struct decryption_copy *copy = kfi_alloc_zeroed(sizeof *copy);
     if (copy == NULL)
         return NULL;
+    kfi_refs_init(&copy->refs);
     copy->backing = kf_cmm_ref(asked->self->backing);
     copy->request = *asked->request;
     kf_encryption_context_ref(copy->request.encryption_context);
     kf_encryption_context_ref(copy->request.reproduced_encryption_context);
     for (size_t i = 0; i < asked->request->edk_count; i++) {
         if (kfi_edk_list_add(&copy->edks, &asked->request->edks[i], NULL) != KF_OK) {
-            decryption_request_free(copy);
+            decryption_request_unref(copy);
             return NULL;
         }
     }
@@ -253,12 +314,21 @@ static void decryption_value_unref(void *value)
     kf_decryption_materials_unref(value);
 }
 
+static const struct kfi_edk_list *decryption_edks(const void *request, const void *value)
+{
+    (void)value;
+    return &((const struct decryption_copy *)request)->edks;
+}
+
 static const struct kfi_cache_kind decryption_kind = {
+    .decrypts = true,
     .value_ref = decryption_value_ref,
     .value_unref = decryption_value_unref,
     .request_copy = decryption_request_copy,
-    .request_free = decryption_request_free,
+    .request_ref = decryption_request_ref,
+    .request_unref = decryption_request_unref,
     .fetch = decryption_fetch,
+    .edks = decryption_edks,
 };
 
 static bool decryption_bypasses(const struct kf_decryption_request *request)
@@ -289,13 +359,13 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
     const struct decryption_asked asked = {self, request};
     struct kfi_cache_question question = {
         .kind = &decryption_kind,
-        .limits = {UINT64_MAX, UINT64_MAX, self->limits.max_age_ms}, /* reading wears no key out */
-        .fetch_timeout_ms = self->fetch_timeout_ms,
+        .policy = &self->decrypting,
         .request = &asked,
     };
+    enum kfi_cache_look look;
     code = kfi_cache_key_decryption(self->partition, request, error, &question.key);
     if (code == KF_OK)
-        code = kfi_cache_ask(self->cache, call, &question, error, &value);
+        code = kfi_cache_ask(self->cache, call, &question, error, &look, &value);
     *out = value;
     return code;
 }
@@ -305,10 +375,14 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
 static void destroy(void *context)
 {
     struct caching_cmm *self = context;
+    kfi_reuse_free(self->reuse);
+    kf_cache_listener_unref(self->encrypting.listener);
     kf_cache_unref(self->cache);
     kf_cmm_unref(self->backing);
     kfi_free(self);
 }
+
+#define FAILURE_BACKOFF_MAX_MS 86400000
 
 static enum kf_code options_check(const struct kf_caching_cmm_options *options, struct kf_error *error)
 {
@@ -325,6 +399,12 @@ static enum kf_code options_check(const struct kf_caching_cmm_options *options, 
         return kf_error_set(error, KF_E_USAGE, "max_bytes is from 0 to 2^63-1.");
     if (options->fetch_timeout_ms == 0)
         return kf_error_set(error, KF_E_USAGE, "fetch_timeout_ms is at least 1.");
+    if (options->refresh_ahead_permille > 999)
+        return kf_error_set(error, KF_E_USAGE, "refresh_ahead_permille is from 0 (off) to 999.");
+    if (options->max_age_jitter_ms >= options->max_age_ms)
+        return kf_error_set(error, KF_E_USAGE, "max_age_jitter_ms is less than max_age_ms.");
+    if (options->failure_backoff_ms > FAILURE_BACKOFF_MAX_MS)
+        return kf_error_set(error, KF_E_USAGE, "failure_backoff_ms is from 0 (off) to a day.");
     return KF_OK;
 }
 
@@ -350,8 +430,19 @@ static enum kf_code self_new(const struct kf_caching_cmm_options *options, struc
         return code;
     }
     self->partition = kf_view(copy, length);
-    self->limits = (struct kfi_limits){options->max_messages, options->max_bytes, options->max_age_ms};
-    self->fetch_timeout_ms = options->fetch_timeout_ms;
+    self->encrypting = (struct kfi_cache_policy){
+        .limits = {options->max_messages, options->max_bytes, options->max_age_ms},
+        .fetch_timeout_ms = options->fetch_timeout_ms,
+        .max_age_jitter_ms = options->max_age_jitter_ms,
+        .failure_backoff_ms = options->failure_backoff_ms,
+        .refresh_ahead_permille = options->refresh_ahead_permille,
+        .max_flights = options->max_flights,
+        .settle = options->settle,
+        .listener = kf_cache_listener_ref(options->listener),
+    };
+    self->decrypting = self->encrypting;
+    self->decrypting.limits.max_messages = UINT64_MAX; /* reading wears no key out */
+    self->decrypting.limits.max_bytes = UINT64_MAX;
     *out = self;
     return KF_OK;
 }
@@ -375,7 +466,9 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
         code = self_new(&options, error, &self);
     if (code != KF_OK)
         return code;
-    if (options.keyring != NULL)
+    if (options.listener != NULL && (self->reuse = kfi_reuse_new()) == NULL)
+        code = kfi_no_memory(error);
+    else if (options.keyring != NULL)
         code = kf_default_cmm_new(options.keyring, error, &self->backing);
     else
         self->backing = kf_cmm_ref(options.cmm);

@@ -48,6 +48,16 @@ void kf_encryption_materials_unref(struct kf_encryption_materials *materials)
     kfi_free_secret(materials, sizeof *materials);
 }
 
+void kfi_encryption_materials_settle(struct kf_encryption_materials *materials, uint64_t bytes)
+{
+    atomic_fetch_add_explicit(&materials->settled, bytes, memory_order_relaxed);
+}
+
+uint64_t kfi_encryption_materials_settled(struct kf_encryption_materials *materials)
+{
+    return atomic_exchange_explicit(&materials->settled, 0, memory_order_relaxed);
+}
+
 enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials *materials)
 {
     return materials->suite->info.id;

@@ -19,11 +19,12 @@
 
 /*
  * The default CMM fills these in; once somebody else has a reference nothing changes but the counts and
- * `cached`.
+ * `cached` and `settled`.
  */
 struct kf_encryption_materials {
     struct kfi_refs refs;
-    atomic_bool cached; /* came out of a caching CMM */
+    atomic_bool cached;    /* came out of a caching CMM */
+    atomic_ullong settled; /* bytes that finished messages reserved and did not use; the cache takes them */
     const struct kfi_suite *suite;
     struct kf_encryption_context *context;  /* the whole one */
     struct kf_encryption_context *required; /* pairs to authenticate only */
@@ -53,6 +54,14 @@ struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_su
  */
 struct kf_encryption_materials *kfi_encryption_materials_with_key(
     const struct kf_encryption_materials *materials, const struct kf_data_key *data_key);
+
+/*
+ * A message that was made with these materials is whole and was so many bytes shorter than was reserved for
+ * it. Where a cache still has the key, and settles, it takes them back.
+ */
+void kfi_encryption_materials_settle(struct kf_encryption_materials *materials, uint64_t bytes);
+/* Takes away the bytes given back since the last time. */
+uint64_t kfi_encryption_materials_settled(struct kf_encryption_materials *materials);
 
 /* What a keyring adds to materials. */
 struct kf_wrapped {

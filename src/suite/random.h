@@ -6,7 +6,9 @@
 
 #include <keyflight/types.h>
 
+#include "base/memory.h"
+
 /* Errors: KF_E_SYSTEM; `out` is then wiped. */
-enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error);
+KFI_SHARED enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error);
 
 #endif

@@ -23,7 +23,7 @@ class TestArguments(Case):
         self.assertRegex(self.ok("--version"), rb"^keyflight \d+\.\d+\.\d+\n$")
         for arguments in ["--help"], ["-h"], ["help"]:
             self.assertIn(b"inspect", self.ok(*arguments))
-        for command in "keygen", "encrypt", "decrypt", "inspect", "storm":
+        for command in "keygen", "encrypt", "decrypt", "inspect", "storm", "doctor":
             for arguments in [command, "--help"], [command, "-h"], ["help", command]:
                 done = self.run_program(*arguments)
                 self.assertEqual((done.returncode, done.stderr), (0, b""))
@@ -79,8 +79,6 @@ class TestArguments(Case):
             ["encrypt", *key, "--frame-length", "-1"],
             ["encrypt", *key, "--frame-length", "1k"],
             ["encrypt", *key, "--frame-length", ""],
-            ["encrypt", "-k", "kms:arn:aws:kms:eu-west-1:111122223333:key/x"],
-            ["decrypt", "-k", "kms-discovery:"],
             ["encrypt", "-k", "no-such-key"],
             ["encrypt", "-k", "."],
             ["encrypt", *key, "no-such-file"],
@@ -94,8 +92,6 @@ class TestArguments(Case):
     def test_hints(self):
         self.assertIn("'keyflight encrypt --help'", self.fails(USAGE, "encrypt", "--nonsense"))
         self.assertIn("'--output'", self.fails(USAGE, "encrypt", "-output", "a"))
-        for kind in "kms:", "kms-discovery:":
-            self.assertIn(f"'./{kind}x'", self.fails(USAGE, "encrypt", "-k", self.key, "-k", kind + "x"))
         key = ["-k", self.key]
         self.assertIn("forbid-encrypt-allow-decrypt", self.fails(USAGE, "encrypt", *key, "--suite", "0178"))
         forbid = "--commitment-policy=forbid-encrypt-allow-decrypt"

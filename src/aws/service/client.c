@@ -1,0 +1,316 @@
+/*
+ * The client: see client.h. Made by the application; used by keyrings and requests. It holds what requests
+ * have in common: settings, connections, credentials, and one entry for each service in each region.
+ */
+#include "aws/service/client.h"
+
+#include <stdio.h>
+
+#include "aws/service/credentials_sources.h"
+#include "aws/service/endpoint.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/memory.h"
+#include "base/refs.h"
+
+#define APPLICATION_MAX 256
+#define MAX_CONNECTIONS 10000
+
+struct kf_aws_client {
+    struct kfi_refs refs;
+    struct kfi_fork_guard guard;
+    struct kfi_aws_settings settings;
+    struct kfi_aws_limits limits;
+    struct kfi_http_pool *pool;
+    struct kfi_aws_credentials_cache *credentials;
+    char kms_endpoint[KFI_AWS_URL_MAX]; /* in the client's region, for the diagnosis; "" if there is none */
+    const char *kms_endpoint_source;
+
+    pthread_mutex_t lock; /* guards the list of services, which only grows; a leaf */
+    struct kfi_aws_service *services;
+};
+
+/* ---- Making one ---- */
+
+/* In a forked child the list may have been caught in the middle of a change. */
+static void reset(void *context)
+{
+    struct kf_aws_client *client = context;
+    pthread_mutex_init(&client->lock, NULL);
+    client->services = NULL;
+}
+
+static enum kf_code check_options(const struct kf_aws_client_options *options, struct kf_error *error)
+{
+    if (options->max_connections < 1 || options->max_connections > MAX_CONNECTIONS)
+        return kf_error_set(error, KF_E_USAGE, "Option max_connections has to be 1 to %d.", MAX_CONNECTIONS);
+    if (options->max_attempts > KFI_AWS_ATTEMPTS_MAX)
+        return kf_error_set(error, KF_E_USAGE, "Option max_attempts has to be 1 to %d, or 0.",
+                            KFI_AWS_ATTEMPTS_MAX);
+    if (options->connect_timeout_ms == 0 || options->attempt_timeout_ms == 0 ||
+        options->request_timeout_ms == 0)
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "Options connect_timeout_ms, attempt_timeout_ms and request_timeout_ms have to be "
+            "at least 1.");
+    if (options->use_fips > KF_AWS_ON || options->use_dual_stack > KF_AWS_ON)
+        return kf_error_set(error, KF_E_USAGE,
+                            "Options use_fips and use_dual_stack have to be KF_AWS_UNSET, _OFF or _ON.");
+    if (options->application == NULL)
+        return KF_OK;
+    size_t length = strlen(options->application);
+    for (size_t i = 0; i < length; i++) {
+        if (options->application[i] < ' ' || options->application[i] > '~')
+            length = 0;
+    }
+    if (length == 0 || length > APPLICATION_MAX)
+        return kf_error_set(error, KF_E_USAGE,
+                            "Option application has to be 1 to %d characters of printable ASCII.",
+                            APPLICATION_MAX);
+    return KF_OK;
+}
+
+static enum kf_code make_pool(struct kf_aws_client *client, const struct kf_aws_client_options *options,
+                              struct kf_error *error)
+{
+    char user_agent[APPLICATION_MAX + 64];
+    snprintf(user_agent, sizeof user_agent, "keyflight/" KF_VERSION "%s%s",
+             options->application != NULL ? " " : "",
+             options->application != NULL ? options->application : "");
+    const struct kfi_http_pool_options pool = {
+        .max_connections = options->max_connections,
+        .ca_bundle = client->settings.ca_bundle.value,
+        .user_agent = user_agent,
+    };
+    return kfi_http_pool_new(&pool, error, &client->pool);
+}
+
+static enum kf_code make_credentials(struct kf_aws_client *client,
+                                     const struct kf_aws_client_options *options, struct kf_error *error)
+{
+    struct kf_aws_credentials_provider *provider = kf_aws_credentials_provider_ref(options->credentials);
+    enum kf_code code = KF_OK;
+    if (provider == NULL)
+        code = kfi_aws_credentials_chain_new(&client->settings, client->pool, error, &provider);
+    if (code == KF_OK)
+        code =
+            kfi_aws_credentials_cache_new(provider, options->request_timeout_ms, error, &client->credentials);
+    kf_aws_credentials_provider_unref(provider);
+    return code;
+}
+
+static enum kf_code find_kms_endpoint(struct kf_aws_client *client, struct kf_error *error)
+{
+    const char *region = client->settings.region.value;
+    client->kms_endpoint_source = client->settings.region.source;
+    return region == NULL ? KF_OK
+                          : kfi_aws_endpoint(&client->settings, "kms", region, error, client->kms_endpoint,
+                                             &client->kms_endpoint_source);
+}
+
+enum kf_code kf_aws_client_new(const struct kf_aws_client_options *options, struct kf_error *error,
+                               struct kf_aws_client **out)
+{
+    struct kf_aws_client_options own = KF_AWS_CLIENT_OPTIONS_INIT;
+    *out = NULL;
+    if (options != NULL && !kfi_options_read(&own, sizeof own, options))
+        return kf_error_set(error, KF_E_USAGE,
+                            "The options of the client have a size that is not that of their struct: begin "
+                            "with KF_AWS_CLIENT_OPTIONS_INIT.");
+    enum kf_code code = check_options(&own, error);
+    if (code != KF_OK)
+        return code;
+    if (!kfi_fork_ready())
+        return kf_error_set(error, KF_E_SYSTEM,
+                            "The handler that keeps forked processes safe can't be registered.");
+    struct kf_aws_client *client = kfi_alloc_zeroed(sizeof *client);
+    if (client == NULL)
+        return kfi_no_memory(error);
+    kfi_refs_init(&client->refs);
+    kfi_fork_guard_init(&client->guard);
+    reset(client);
+    code = kfi_aws_settings_read(&own, error, &client->settings);
+    client->limits = (struct kfi_aws_limits){
+        .max_attempts = client->settings.attempts,
+        .connect_timeout_ms = own.connect_timeout_ms,
+        .attempt_timeout_ms = own.attempt_timeout_ms,
+        .request_timeout_ms = own.request_timeout_ms,
+    };
+    if (code == KF_OK)
+        code = make_pool(client, &own, error);
+    if (code == KF_OK)
+        code = make_credentials(client, &own, error);
+    if (code == KF_OK)
+        code = find_kms_endpoint(client, error);
+    if (code == KF_OK)
+        *out = client;
+    else
+        kf_aws_client_unref(client);
+    return code;
+}
+
+struct kf_aws_client *kf_aws_client_ref(struct kf_aws_client *client)
+{
+    if (client != NULL)
+        kfi_refs_add(&client->refs, 1);
+    return client;
+}
+
+static void service_free(struct kfi_aws_service *service)
+{
+    kfi_aws_retry_quota_destroy(&service->quota);
+    kfi_free(service->name);
+    kfi_free(service->region);
+    kfi_free(service->url);
+    kfi_free(service);
+}
+
+void kf_aws_client_unref(struct kf_aws_client *client)
+{
+    if (client == NULL || !kfi_refs_drop(&client->refs))
+        return;
+    kfi_fork_guard_check(&client->guard, reset, client);
+    while (client->services != NULL) {
+        struct kfi_aws_service *service = client->services;
+        client->services = service->next;
+        service_free(service);
+    }
+    kfi_aws_credentials_cache_unref(client->credentials);
+    kfi_http_pool_unref(client->pool);
+    kfi_aws_settings_free(&client->settings);
+    pthread_mutex_destroy(&client->lock);
+    kfi_free(client);
+}
+
+/* ---- Services ---- */
+
+static char *copy_text(const char *text)
+{
+    return (char *)kfi_copy(kf_view(text, strlen(text) + 1));
+}
+
+static enum kf_code service_new(struct kf_aws_client *client, const char *name, const char *region,
+                                struct kf_error *error, struct kfi_aws_service **out)
+{
+    char url[KFI_AWS_URL_MAX];
+    *out = NULL;
+    enum kf_code code = kfi_aws_endpoint(&client->settings, name, region, error, url, NULL);
+    if (code != KF_OK)
+        return code;
+    struct kfi_aws_service *service = kfi_alloc_zeroed(sizeof *service);
+    if (service == NULL)
+        return kfi_no_memory(error);
+    kfi_aws_retry_quota_init(&service->quota);
+    service->client = client;
+    service->name = copy_text(name);
+    service->region = copy_text(region);
+    service->url = copy_text(url);
+    if (service->name == NULL || service->region == NULL || service->url == NULL) {
+        service_free(service);
+        return kfi_no_memory(error);
+    }
+    *out = service;
+    return KF_OK;
+}
+
+/* The one there is; else `made` (may be NULL) becomes it. */
+static struct kfi_aws_service *service_find(struct kf_aws_client *client, const char *name,
+                                            const char *region, struct kfi_aws_service *made)
+{
+    pthread_mutex_lock(&client->lock);
+    struct kfi_aws_service *service = client->services;
+    while (service != NULL && (strcmp(service->name, name) != 0 || strcmp(service->region, region) != 0))
+        service = service->next;
+    if (service == NULL && made != NULL) {
+        made->next = client->services;
+        client->services = service = made;
+    }
+    pthread_mutex_unlock(&client->lock);
+    return service;
+}
+
+enum kf_code kfi_aws_client_service(struct kf_aws_client *client, const char *name, const char *region,
+                                    struct kf_error *error, struct kfi_aws_service **out)
+{
+    kfi_fork_guard_check(&client->guard, reset, client);
+    *out = service_find(client, name, region, NULL);
+    if (*out != NULL)
+        return KF_OK;
+    struct kfi_aws_service *made;
+    enum kf_code code = service_new(client, name, region, error, &made);
+    if (code != KF_OK)
+        return code;
+    *out = service_find(client, name, region, made);
+    if (*out != made)
+        service_free(made); /* somebody else was faster */
+    return KF_OK;
+}
+
+/* ---- What others get from it ---- */
+
+const char *kfi_aws_client_region(const struct kf_aws_client *client)
+{
+    return client->settings.region.value;
+}
+
+enum kf_code kfi_aws_client_no_region(const struct kf_aws_client *client, struct kf_error *error)
+{
+    return kf_error_set(error, KF_E_USAGE, "No AWS region is set. Tried: %s.",
+                        client->settings.region.source);
+}
+
+struct kfi_http_pool *kfi_aws_client_pool(const struct kf_aws_client *client)
+{
+    return client->pool;
+}
+
+struct kfi_aws_credentials_cache *kfi_aws_client_credentials(const struct kf_aws_client *client)
+{
+    return client->credentials;
+}
+
+const struct kfi_aws_limits *kfi_aws_client_limits(const struct kf_aws_client *client)
+{
+    return &client->limits;
+}
+
+/* ---- The diagnosis ---- */
+
+static struct kf_aws_setting shown(const struct kfi_aws_setting *setting)
+{
+    return (struct kf_aws_setting){setting->value, setting->source};
+}
+
+void kf_aws_client_settings(const struct kf_aws_client *client, struct kf_aws_settings *out)
+{
+    const struct kfi_aws_settings *settings = &client->settings;
+    const struct kf_aws_settings all = {
+        .size = out->size,
+        .profile = shown(&settings->profile),
+        .region = shown(&settings->region),
+        .kms_endpoint = {client->kms_endpoint[0] != '\0' ? client->kms_endpoint : NULL,
+                         client->kms_endpoint_source},
+        .ca_bundle = shown(&settings->ca_bundle),
+        .max_attempts = shown(&settings->max_attempts),
+    };
+    memcpy(out, &all, out->size < sizeof all ? out->size : sizeof all);
+}
+
+enum kf_code kf_aws_client_kms_endpoint(const struct kf_aws_client *client, const char *region,
+                                        struct kf_error *error, struct kf_buf *out)
+{
+    char url[KFI_AWS_URL_MAX];
+    kfi_buf_wipe(out);
+    region = region != NULL ? region : client->settings.region.value;
+    enum kf_code code = region == NULL ? kfi_aws_client_no_region(client, error)
+                                       : kfi_aws_endpoint(&client->settings, "kms", region, error, url, NULL);
+    if (code != KF_OK)
+        return code;
+    size_t length = strlen(url);
+    if (kfi_buf_reserve(out, length, SIZE_MAX) != KF_OK)
+        return kfi_no_memory(error);
+    memcpy(out->data, url, length);
+    out->length = length;
+    return KF_OK;
+}

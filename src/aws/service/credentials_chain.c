@@ -1,0 +1,95 @@
+/*
+ * The chain of sources: see credentials_sources.h. A provider like any other: fetched by the cache of
+ * credentials.
+ */
+#include <stdio.h>
+
+#include "aws/service/credentials_sources.h"
+#include "base/call.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+static const struct source {
+    const char *name;
+    enum kf_code (*fetch)(const struct kfi_aws_chain *chain, struct kf_call *call, struct kf_error *error,
+                          struct kf_aws_credentials_result *out);
+} sources[] = {
+    {"environment", kfi_aws_environment_fetch},
+    {"profile", kfi_aws_profile_fetch},
+    {"container", kfi_aws_container_fetch},
+    {"instance metadata", kfi_aws_instance_fetch},
+};
+#define SOURCE_COUNT (sizeof sources / sizeof sources[0])
+
+/* How far a fetch has come, and what was tried in vain. */
+struct progress {
+    size_t index, length;
+    char tried[sizeof(((struct kf_error *)NULL)->text)];
+};
+
+static void note(struct progress *progress, const struct kfi_aws_chain *chain, const struct source *source,
+                 const char *why)
+{
+    bool is_profile = source->fetch == kfi_aws_profile_fetch;
+    size_t room = sizeof progress->tried - progress->length;
+    int written = snprintf(progress->tried + progress->length, room, " %s%s%.64s: %s;", source->name,
+                           is_profile ? " " : "", is_profile ? chain->profile : "", why);
+    if (written > 0)
+        progress->length += (size_t)written < room ? (size_t)written : room - 1;
+}
+
+static enum kf_code nowhere(const struct progress *progress, struct kf_error *error)
+{
+    return kf_error_set(error, KF_E_USAGE, "There are no AWS credentials. Tried:%.*s.",
+                        (int)progress->length - 1, progress->tried);
+}
+
+static enum kf_code fetch(void *self, struct kf_call *call, struct kf_error *error,
+                          struct kf_aws_credentials_result *out)
+{
+    const struct kfi_aws_chain *chain = self;
+    struct progress *progress = kf_call_state(call);
+    struct kf_call *child = kf_call_child(call, 0);
+    if (progress == NULL && (progress = kfi_alloc_zeroed(sizeof *progress)) != NULL)
+        kf_call_state_set(call, progress, kfi_free);
+    if (progress == NULL || child == NULL)
+        return kfi_no_memory(error);
+    for (; progress->index < SOURCE_COUNT; progress->index++) {
+        const struct source *source = &sources[progress->index];
+        enum kf_code code = source->fetch(chain, child, error, out);
+        if (code != KF_OK || kfi_aws_credentials_result_is_set(out))
+            return code;
+        note(progress, chain, source, error->text);
+        kfi_error_clear(error);
+        kfi_call_reset(child);
+    }
+    return nowhere(progress, error);
+}
+
+static void destroy(void *self)
+{
+    struct kfi_aws_chain *chain = self;
+    kfi_http_pool_unref(chain->pool);
+    kfi_free(chain->profile);
+    kfi_free(chain);
+}
+
+enum kf_code kfi_aws_credentials_chain_new(const struct kfi_aws_settings *settings,
+                                           struct kfi_http_pool *pool, struct kf_error *error,
+                                           struct kf_aws_credentials_provider **out)
+{
+    static const struct kf_aws_credentials_vtable vtable = {sizeof vtable, fetch, destroy};
+    const char *profile = settings->profile.value;
+    *out = NULL;
+    struct kfi_aws_chain *chain = kfi_alloc_zeroed(sizeof *chain);
+    if (chain == NULL)
+        return kfi_no_memory(error);
+    chain->profile = (char *)kfi_copy(kf_view(profile, strlen(profile) + 1));
+    chain->profile_is_explicit = settings->profile_is_explicit;
+    chain->pool = kfi_http_pool_ref(pool);
+    enum kf_code code = chain->profile == NULL ? kfi_no_memory(error)
+                                               : kf_aws_credentials_provider_new(&vtable, chain, error, out);
+    if (code != KF_OK)
+        destroy(chain);
+    return code;
+}

@@ -1,0 +1,216 @@
+/*
+ * Credentials from the container endpoint (ECS, EKS pod identity, Greengrass): the environment names a URL,
+ * and maybe a token that goes with it. Called by the chain.
+ *
+ * The URL may come from where an attacker reaches, and the token is for a trusted place only: so plain http
+ * goes to this host and to the two known addresses, and to nobody else.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "aws/service/credentials_sources.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#define WHO "The container endpoint"
+#define RELATIVE "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+#define FULL "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+#define TOKEN "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+#define TOKEN_FILE "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+#define TASK_ENDPOINT "http://169.254.170.2"
+#define TOKEN_MAX 16384
+#define TIMEOUT_MS 2000
+#define TRIES 3
+
+/* The state of a fetch. */
+struct container {
+    struct kfi_aws_metadata metadata;
+    char url[KFI_AWS_CONTAINER_URL_MAX];
+    char authorization[TOKEN_MAX + 32]; /* a header line, or "" */
+};
+
+static void container_drop(void *state)
+{
+    struct container *container = state;
+    kfi_aws_metadata_end(&container->metadata);
+    kfi_free_secret(container, sizeof *container);
+}
+
+/* ---- Where to ask ---- */
+
+static bool is_trusted_host(const char *host)
+{
+    struct in_addr four;
+    struct in6_addr six, trusted;
+    if (strcasecmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return (ntohl(four.s_addr) >> 24) == 127 || strcmp(host, "169.254.170.2") == 0 ||
+               strcmp(host, "169.254.170.23") == 0;
+    return inet_pton(AF_INET6, host, &six) == 1 &&
+           (IN6_IS_ADDR_LOOPBACK(&six) ||
+            (inet_pton(AF_INET6, "fd00:ec2::23", &trusted) == 1 && memcmp(&six, &trusted, sizeof six) == 0));
+}
+
+/* Cuts the host out of what follows "http://": false if it is too long, or in an open bracket. */
+static bool cut_host(const char *from, char *host, size_t room)
+{
+    bool is_bracketed = from[0] == '[';
+    from += is_bracketed ? 1 : 0;
+    size_t length = strcspn(from, is_bracketed ? "]" : "/:?#");
+    if (length >= room || (is_bracketed && (from[length] == '\0' || strchr("/:", from[length + 1]) == NULL)))
+        return false;
+    memcpy(host, from, length);
+    host[length] = '\0';
+    return true;
+}
+
+static bool is_url_text(const char *url)
+{
+    for (; *url != '\0'; url++) {
+        if (*url <= ' ' || *url > '~' || *url == '\\' || *url == '@' || *url == '#')
+            return false;
+    }
+    return true;
+}
+
+static enum kf_code find_full(const char *given, struct kf_error *error, char url[KFI_AWS_CONTAINER_URL_MAX])
+{
+    char host[256];
+    size_t length = strlen(given);
+    bool is_plain = strncasecmp(given, "http://", 7) == 0;
+    if ((!is_plain && strncasecmp(given, "https://", 8) != 0) || !is_url_text(given) ||
+        length >= KFI_AWS_CONTAINER_URL_MAX || !cut_host(given + (is_plain ? 7 : 8), host, sizeof host) ||
+        host[0] == '\0')
+        return kf_error_set(error, KF_E_USAGE, FULL " is no URL of http or https that can be asked.");
+    if (is_plain && !is_trusted_host(host))
+        return kf_error_set(error, KF_E_USAGE,
+                            FULL " names a host that must not be asked by plain http: it has to be https, a "
+                                 "loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23].");
+    memcpy(url, given, length + 1);
+    return KF_OK;
+}
+
+enum kf_code kfi_aws_container_url(struct kf_error *error, char url[KFI_AWS_CONTAINER_URL_MAX])
+{
+    const char *relative = kfi_aws_environment(RELATIVE), *full = kfi_aws_environment(FULL);
+    url[0] = '\0';
+    if (relative == NULL)
+        return full == NULL ? KF_OK : find_full(full, error, url);
+    if (relative[0] != '/' || !is_url_text(relative) ||
+        strlen(relative) + sizeof TASK_ENDPOINT > KFI_AWS_CONTAINER_URL_MAX)
+        return kf_error_set(error, KF_E_USAGE, RELATIVE " is no path that can be asked for.");
+    snprintf(url, KFI_AWS_CONTAINER_URL_MAX, TASK_ENDPOINT "%s", relative);
+    return KF_OK;
+}
+
+/* ---- The token ---- */
+
+/* `length` bytes of a token that were put behind the name of the header. */
+static enum kf_code check_token(const char *token, size_t length, const char *from, struct kf_error *error)
+{
+    if (length == 0 || length > TOKEN_MAX)
+        return kf_error_set(error, KF_E_USAGE, "The token that %s gives has to have 1 to %d bytes.", from,
+                            TOKEN_MAX);
+    for (size_t i = 0; i < length; i++) {
+        if (token[i] < ' ' || token[i] > '~')
+            return kf_error_set(error, KF_E_USAGE,
+                                "The token that %s gives can't be sent: there is a line break in it, or "
+                                "something else that is not printable ASCII.",
+                                from);
+    }
+    return KF_OK;
+}
+
+static enum kf_code read_token_file(const char *path, char *token, size_t room, size_t *length,
+                                    struct kf_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = 1;
+    *length = 0;
+    while (fd >= 0 && got > 0 && *length < room) {
+        got = read(fd, token + *length, room - *length);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            *length += (size_t)got;
+    }
+    int failure = errno;
+    if (fd >= 0)
+        close(fd);
+    if (fd < 0 || got < 0)
+        return kf_error_set(error, KF_E_SYSTEM, "The file %.200s (" TOKEN_FILE ") can't be read: %s.", path,
+                            strerror(failure));
+    return KF_OK;
+}
+
+/* The file is read at each fetch: who rotates the token writes it anew. */
+static enum kf_code find_token(struct container *container, struct kf_error *error)
+{
+    static const char name[] = "Authorization: ";
+    const char *path = kfi_aws_environment(TOKEN_FILE), *given = kfi_aws_environment(TOKEN);
+    char *token = container->authorization + sizeof name - 1;
+    const size_t room = TOKEN_MAX + 1;
+    size_t length;
+    enum kf_code code = KF_OK;
+    if (path != NULL) {
+        code = read_token_file(path, token, room, &length, error);
+    } else if (given != NULL) {
+        length = strlen(given) < room ? strlen(given) : room;
+        memcpy(token, given, length);
+    } else {
+        return KF_OK;
+    }
+    if (code == KF_OK)
+        code = check_token(token, length, path != NULL ? TOKEN_FILE : TOKEN, error);
+    token[code == KF_OK ? length : 0] = '\0';
+    memcpy(container->authorization, name, sizeof name - 1);
+    return code;
+}
+
+/* ---- The fetch ---- */
+
+enum kf_code kfi_aws_container_fetch(const struct kfi_aws_chain *chain, struct kf_call *call,
+                                     struct kf_error *error, struct kf_aws_credentials_result *out)
+{
+    struct container *container = kf_call_state(call);
+    enum kf_code code = KF_OK;
+    if (container == NULL) {
+        container = kfi_alloc_zeroed(sizeof *container);
+        if (container == NULL)
+            return kfi_no_memory(error);
+        kf_call_state_set(call, container, container_drop);
+        code = kfi_aws_container_url(error, container->url);
+        if (code == KF_OK && container->url[0] == '\0')
+            return kf_error_set(error, KF_OK, RELATIVE " and _FULL_URI are not set");
+        if (code == KF_OK)
+            code = find_token(container, error);
+    }
+    if (code != KF_OK)
+        return code;
+
+    const char *headers[] = {"Accept: application/json", container->authorization};
+    const struct kfi_aws_metadata_question question = {
+        .method = "GET",
+        .url = container->url,
+        .headers = headers,
+        .header_count = container->authorization[0] != '\0' ? 2 : 1,
+        .timeout_ms = TIMEOUT_MS,
+        .tries = TRIES,
+    };
+    const struct kfi_http_reply *reply = NULL;
+    code = kfi_aws_metadata_poll(&container->metadata, chain->pool, &question, call, error, &reply);
+    if (code == KF_PENDING)
+        return code;
+    if (code != KF_OK)
+        return kf_error_set(error, code, WHO " did not answer: %s", error->text);
+    code = kfi_aws_metadata_check(reply, WHO, error);
+    if (code != KF_OK)
+        return code;
+    return kfi_aws_metadata_credentials(kf_view(reply->body.data, reply->body.length), WHO,
+                                        "the container endpoint", error, out);
+}

@@ -1,0 +1,30 @@
+/*
+ * Regions, partitions and the endpoints of services in them.
+ */
+#ifndef KFI_AWS_SERVICE_ENDPOINT_H
+#define KFI_AWS_SERVICE_ENDPOINT_H
+
+#include "aws/service/settings.h"
+
+#define KFI_AWS_REGION_MAX 64
+#define KFI_AWS_URL_MAX 512
+
+/* Whether `region` can be a part of a host name: letters, digits and inner hyphens, 1 to 63 of them. */
+bool kfi_aws_region_is_valid(struct kf_view region);
+
+/* Whether `url` can be an endpoint: http or https, a host, and neither user, query nor fragment. */
+bool kfi_aws_endpoint_is_valid(const char *url);
+
+/* "aws", "aws-cn", …: the partition that `region` is in; a region of no known pattern is in "aws". */
+const char *kfi_aws_region_partition(const char *region);
+
+/*
+ * The URL of `service` ("kms") in `region`: the configured one, or the region's own, with FIPS and dual stack
+ * as set. `*source` (may be NULL) is a phrase in static storage or in `settings`. Errors: KF_E_USAGE (an
+ * invalid region).
+ */
+enum kf_code kfi_aws_endpoint(const struct kfi_aws_settings *settings, const char *service,
+                              const char *region, struct kf_error *error, char url[KFI_AWS_URL_MAX],
+                              const char **source);
+
+#endif

@@ -1,0 +1,241 @@
+/*
+ * keyflight doctor: how AWS KMS would be reached, where each setting comes from, and what is wrong with it.
+ * Called by main. Goes on after a problem, to find the others. Never shows a secret; sends nothing to KMS
+ * without --call.
+ */
+#include <stdio.h>
+
+#include "doctor.h"
+#include "keys.h"
+
+#define CREDENTIALS_TIMEOUT_MS 15000
+#define REGION_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
+
+enum {
+    CALL = 256,
+    JSON
+};
+
+static const struct kf_cli_option options[] = {
+    {'k', "key", "kms:KEY", false,
+     "the key in AWS KMS to look at; the default is\nKMS_KEY_ARN in the environment"},
+    {CALL, "call", NULL, false, "encrypt and decrypt a few bytes with it"},
+    KF_CLI_AWS_OPTIONS,
+    {JSON, "json", NULL, false, "print one JSON object"},
+    {0},
+};
+
+static const struct kf_cli_syntax syntax = {
+    .command = "doctor",
+    .synopsis = "[-k kms:KEY] [--call] [OPTION]...",
+    .about = "Shows which credentials, profile, region, endpoint, CA bundle and key would be used with\n"
+             "AWS KMS, where each comes from, and what is wrong. Asks KMS nothing without --call, but\n"
+             "asks for credentials where these come from. The exit status is that of the first problem,\n"
+             "0 if there is none.",
+    .operands = 0,
+    .options = options,
+};
+
+struct job {
+    struct kf_cli_keys keys;
+    bool call;
+    bool json;
+};
+
+static bool read_arguments(int argc, char **argv, struct job *job, int *status)
+{
+    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+        if (id == KF_CLI_STOP)
+            return false;
+        if (id == CALL)
+            job->call = true;
+        else if (id == JSON)
+            job->json = true;
+        else
+            kf_cli_keys_take(&job->keys, id, arguments.value);
+    }
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    *status = 0;
+    if (job->keys.count > 0 && kf_cli_keys_kms(job->keys.values[0]) == NULL)
+        *status =
+            kf_cli_usage(&syntax, "It looks at a key in AWS KMS, kms:KEY, not at '%s'.", job->keys.values[0]);
+    else if (kf_cli_keys_take_environment(&job->keys, &failure) != KF_OK)
+        *status = kf_cli_report(syntax.command, &failure);
+    else if (job->call && job->keys.count == 0)
+        *status = kf_cli_usage(&syntax, "Option --call needs a key: -k kms:KEY, or KMS_KEY_ARN.");
+    return *status == 0;
+}
+
+/* ---- Finding ---- */
+
+static void add_problem(struct kf_cli_diagnosis *diagnosis, const char *about, const struct kf_error *error)
+{
+    diagnosis->problems[diagnosis->problem_count++] = (struct kf_cli_problem){about, *error};
+}
+
+/* A key that is given by its ARN is used in the region that stands there, whatever else is set. */
+static void find_region(struct job *job, const char *key, struct kf_cli_diagnosis *diagnosis)
+{
+    struct kf_view region = kf_cli_aws_arn_region(key);
+    if (region.length >= sizeof diagnosis->arn_region)
+        return;
+    memcpy(diagnosis->arn_region, region.data, region.length);
+    /* One that can't be is left to the check of the key, whose sentence speaks of the ARN. */
+    if (region.length > 0 && diagnosis->arn_region[strspn(diagnosis->arn_region, REGION_LETTERS)] == '\0')
+        job->keys.aws.region = diagnosis->arn_region;
+}
+
+static enum kf_code find_settings(struct job *job, struct kf_cli_diagnosis *diagnosis)
+{
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    const char *key = job->keys.count > 0 ? kf_cli_keys_kms(job->keys.values[0]) : NULL;
+    diagnosis->key = (struct kf_aws_setting){key, "option key, KMS_KEY_ARN"};
+    if (key != NULL) {
+        find_region(job, key, diagnosis);
+        diagnosis->key.source =
+            job->keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option key";
+    }
+    enum kf_code code = kf_cli_aws_client(&job->keys.aws, &failure, &job->keys.client);
+    if (code != KF_OK) {
+        add_problem(diagnosis, "settings", &failure.error);
+        return code;
+    }
+    struct kf_aws_settings settings = {.size = sizeof settings};
+    kf_aws_client_settings(job->keys.client, &settings);
+    diagnosis->has_settings = true;
+    diagnosis->profile = settings.profile;
+    diagnosis->region = settings.region;
+    if (settings.kms_endpoint.value != NULL)
+        diagnosis->endpoint = settings.kms_endpoint;
+    diagnosis->ca_bundle = settings.ca_bundle;
+    diagnosis->max_attempts = settings.max_attempts;
+    if (job->keys.aws.region == diagnosis->arn_region)
+        diagnosis->region.source = "the ARN of the key";
+    return KF_OK;
+}
+
+/* `*lookup` is the caller's to free; what is found lives in it. */
+static enum kf_code find_credentials(struct job *job, struct kf_cli_diagnosis *diagnosis,
+                                     struct kf_aws_credentials_lookup **lookup)
+{
+    struct kf_error error = KF_ERROR_INIT;
+    enum kf_code code =
+        kf_aws_credentials_lookup_new(job->keys.client, CREDENTIALS_TIMEOUT_MS, &error, lookup);
+    if (code == KF_OK) {
+        code = kf_aws_credentials_lookup_poll(*lookup, NULL);
+        error = *kf_aws_credentials_lookup_error(*lookup);
+    }
+    if (code != KF_OK) {
+        add_problem(diagnosis, "credentials", &error);
+        return code;
+    }
+    diagnosis->access_key_id = kf_aws_credentials_lookup_access_key_id(*lookup);
+    diagnosis->credentials_source = kf_aws_credentials_lookup_source(*lookup);
+    diagnosis->expires_at = kf_aws_credentials_lookup_expires_at(*lookup);
+    return KF_OK;
+}
+
+/* Makes sure that there can be a key of this name; `*out` is NULL if there can't, or if none was given. */
+static void find_key(struct job *job, struct kf_cli_diagnosis *diagnosis, struct kf_keyring **out)
+{
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    if (diagnosis->key.value != NULL &&
+        kf_cli_keys_open(&job->keys, KF_CLI_ENCRYPTS, "", &failure, out) != KF_OK)
+        add_problem(diagnosis, "key", &failure.error);
+}
+
+/* ---- Calling ---- */
+
+static enum kf_code encrypt(struct kf_keyring *keyring, struct kf_error *error, struct kf_buf *message)
+{
+    struct kf_cmm *cmm;
+    enum kf_code code = kf_default_cmm_new(keyring, error, &cmm);
+    if (code != KF_OK)
+        return code;
+    code = kf_encrypt(cmm, NULL, kf_view_text("How are you?"), error, message);
+    kf_cmm_unref(cmm);
+    return code;
+}
+
+/* With whatever key the message names: an alias that made it can't read it. */
+static enum kf_code decrypt(struct kf_aws_client *client, const struct kf_buf *message,
+                            struct kf_error *error)
+{
+    struct kf_aws_kms_discovery_keyring_options discovery = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
+    struct kf_keyring *keyring = NULL;
+    struct kf_cmm *cmm = NULL;
+    struct kf_buf plaintext = KF_BUF_INIT;
+    discovery.client = client;
+    enum kf_code code = kf_aws_kms_discovery_keyring_new(&discovery, error, &keyring);
+    if (code == KF_OK)
+        code = kf_default_cmm_new(keyring, error, &cmm);
+    if (code == KF_OK)
+        code = kf_decrypt(cmm, NULL, kf_view(message->data, message->length), error, NULL, &plaintext);
+    kf_buf_free(&plaintext);
+    kf_cmm_unref(cmm);
+    kf_keyring_unref(keyring);
+    return code;
+}
+
+static void call(struct job *job, struct kf_keyring *keyring, struct kf_cli_diagnosis *diagnosis)
+{
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_buf message = KF_BUF_INIT;
+    diagnosis->called = true;
+    diagnosis->generated = encrypt(keyring, &error, &message) == KF_OK;
+    if (!diagnosis->generated)
+        add_problem(diagnosis, "GenerateDataKey", &error);
+    else if (decrypt(job->keys.client, &message, &error) == KF_OK)
+        diagnosis->decrypted = true;
+    else
+        add_problem(diagnosis, "Decrypt", &error);
+    kf_buf_free(&message);
+}
+
+/* ---- The command ---- */
+
+/* Reports the problems; answers the exit status. */
+static int report(const struct kf_cli_diagnosis *diagnosis)
+{
+    int status = KF_CLASS_OK;
+    fflush(stdout);
+    for (size_t i = 0; i < diagnosis->problem_count; i++) {
+        struct kf_cli_failure failure = {diagnosis->problems[i].about, diagnosis->problems[i].error};
+        int class = kf_cli_report(syntax.command, &failure);
+        status = i == 0 ? class : status;
+    }
+    return status;
+}
+
+static int examine(struct job *job)
+{
+    struct kf_cli_diagnosis diagnosis = {0};
+    struct kf_aws_credentials_lookup *lookup = NULL;
+    struct kf_keyring *keyring = NULL;
+    if (find_settings(job, &diagnosis) == KF_OK) {
+        find_key(job, &diagnosis, &keyring);
+        if (find_credentials(job, &diagnosis, &lookup) == KF_OK && keyring != NULL && job->call)
+            call(job, keyring, &diagnosis);
+    }
+    if (job->json)
+        kf_cli_diagnosis_print_json(&diagnosis);
+    else
+        kf_cli_diagnosis_print(&diagnosis);
+    kf_keyring_unref(keyring);
+    kf_aws_credentials_lookup_free(lookup);
+    return report(&diagnosis);
+}
+
+int kf_cli_doctor(int argc, char **argv)
+{
+    struct job job = {0};
+    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    int status;
+    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK)
+        status = kf_cli_report(syntax.command, &failure);
+    else if (read_arguments(argc, argv, &job, &status))
+        status = examine(&job);
+    kf_cli_keys_end(&job.keys);
+    return status;
+}

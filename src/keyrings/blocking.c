@@ -1,0 +1,413 @@
+/*
+ * The blocking keyring: a keyring that must block, run on worker threads. Called through the keyring
+ * interface; nobody else knows it.
+ *
+ * Each call becomes a job with references and copies of all that the work needs, since a cancelled call leaves
+ * before its work ends. Two hold a job: the call (as its state), and the line or the worker. Nobody ever waits
+ * for work, so that jobs can be given up and the keyring destroyed on any thread; whoever leaves last, the keyring
+ * or a worker, frees what they share.
+ */
+#include <keyflight/keyring.h>
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/call.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/list.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "base/wait.h"
+#include "materials/materials.h"
+#include "suite/thread.h"
+
+#define WORKERS_MAX 1000
+
+struct pool {
+    struct kf_keyring *keyring; /* the one that blocks */
+    size_t max_workers;
+    struct kfi_fork_guard guard;
+    pthread_mutex_t lock; /* guards what follows, and jobs' links and `done`; a leaf */
+    pthread_cond_t changed;
+    struct kfi_list line; /* jobs that no worker has taken yet */
+    size_t waiting;       /* their number */
+    size_t workers;
+    size_t busy;    /* workers that have a job */
+    bool closing;   /* the keyring is destroyed: the workers end */
+    bool abandoned; /* ... and was so before busy ones had ended: the last of them frees this */
+};
+
+struct job {
+    struct kfi_refs refs;
+    struct kfi_link link; /* in the line */
+    struct pool *pool;
+    bool done; /* under the lock; from then on the results belong to the call */
+    atomic_bool cancelled;
+    struct kf_call_waker *waker; /* the caller's */
+    struct kf_call_waker *stop;  /* the worker's, while the wrapped keyring is pending */
+    struct kf_call call;         /* the root of the work */
+    struct kfi_request_id request_id;
+
+    /* What is asked: one of the two, the EDKs for decryption. */
+    struct kf_encryption_materials *encryption;
+    struct kf_decryption_materials *decryption;
+    struct kfi_edk_list edks;
+
+    /* What came out. */
+    enum kf_code code;
+    struct kf_error error;
+    struct kf_wrapped wrapped;
+    struct kf_data_key data_key;
+};
+
+/* ---- Jobs ---- */
+
+static void job_unref(struct job *job)
+{
+    if (!kfi_refs_drop(&job->refs))
+        return;
+    kfi_call_end(&job->call);
+    kf_call_waker_unref(job->stop);
+    kf_call_waker_unref(job->waker);
+    kf_encryption_materials_unref(job->encryption);
+    kf_decryption_materials_unref(job->decryption);
+    kfi_edk_list_free(&job->edks);
+    kfi_wrapped_free(&job->wrapped);
+    kfi_free_secret(job, sizeof *job);
+}
+
+/* A job for `call` that asks nothing yet, with the call's reference. */
+static struct job *job_new(struct pool *pool, struct kf_call *call)
+{
+    struct job *job = kfi_alloc_zeroed(sizeof *job);
+    if (job == NULL)
+        return NULL;
+    kfi_refs_init(&job->refs);
+    job->pool = pool;
+    kfi_call_init(&job->call, NULL);
+    job->call.request_id = &job->request_id;
+    job->waker = kf_call_waker(call);
+    job->stop = kf_call_waker(&job->call);
+    if (job->waker != NULL && job->stop != NULL)
+        return job;
+    job_unref(job);
+    return NULL;
+}
+
+static enum kf_code job_ask(struct job *job)
+{
+    struct kf_keyring *keyring = job->pool->keyring;
+    if (atomic_load_explicit(&job->cancelled, memory_order_relaxed))
+        return kf_error_set(&job->error, KF_E_TIMEOUT, "Nobody waits for this work any more.");
+    if (job->encryption != NULL)
+        return kf_keyring_on_encrypt(keyring, &job->call, job->encryption, &job->error, &job->wrapped);
+    return kf_keyring_on_decrypt(keyring, &job->call, job->decryption, job->edks.items, job->edks.count,
+                                 &job->error, &job->data_key);
+}
+
+/* One poll of the wrapped keyring. It answers at once, or after blocking, or it may be an asynchronous one. */
+static enum kf_code job_poll(void *context, const struct kf_waker *waker)
+{
+    struct job *job = context;
+    kfi_call_drive(&job->call, waker);
+    enum kf_code code = job_ask(job);
+    if (code != KF_PENDING)
+        kfi_call_end(&job->call); /* the waker is on the sleeper's stack */
+    return code;
+}
+
+static uint64_t job_deadline(const void *context)
+{
+    (void)context;
+    return UINT64_MAX; /* the caller has one, and cancels */
+}
+
+static void job_run(struct job *job)
+{
+    static const struct kfi_pollable work = {job_poll, job_deadline};
+    job->code = kfi_wait(&work, job, &job->error);
+}
+
+/* ---- Workers ---- */
+
+/* In a forked child: no workers, no jobs. What was inherited of them is abandoned. */
+static void reset(void *context)
+{
+    struct pool *pool = context;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->changed, NULL);
+    kfi_list_init(&pool->line);
+    pool->waiting = 0;
+    pool->workers = 0;
+    pool->busy = 0;
+    pool->closing = false;
+    pool->abandoned = false;
+}
+
+static void lock(struct pool *pool)
+{
+    kfi_fork_guard_check(&pool->guard, reset, pool);
+    pthread_mutex_lock(&pool->lock);
+}
+
+static void unlock(struct pool *pool)
+{
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void pool_free(struct pool *pool)
+{
+    kf_keyring_unref(pool->keyring);
+    pthread_cond_destroy(&pool->changed);
+    pthread_mutex_destroy(&pool->lock);
+    kfi_free(pool);
+}
+
+static struct job *take_locked(struct pool *pool)
+{
+    struct kfi_link *link = kfi_list_pop(&pool->line);
+    if (link == NULL)
+        return NULL;
+    pool->waiting--;
+    return KFI_CONTAINER(link, struct job, link);
+}
+
+static void *worker_main(void *context)
+{
+    struct pool *pool = context;
+    lock(pool);
+    for (;;) {
+        struct job *job = take_locked(pool);
+        if (job == NULL && pool->closing)
+            break;
+        if (job == NULL) {
+            pthread_cond_wait(&pool->changed, &pool->lock);
+            continue;
+        }
+        pool->busy++;
+        unlock(pool);
+        job_run(job);
+        lock(pool);
+        job->done = true;
+        pool->busy--;
+        unlock(pool);
+        kf_call_waker_wake(job->waker);
+        job_unref(job);
+        lock(pool);
+    }
+    unlock(pool);
+    kfi_crypto_thread_end();
+    lock(pool);
+    const bool last = --pool->workers == 0 && pool->abandoned;
+    pthread_cond_broadcast(&pool->changed);
+    unlock(pool);
+    if (last)
+        pool_free(pool);
+    return NULL;
+}
+
+/* Starts a worker that is counted already. */
+static int worker_start(struct pool *pool)
+{
+    /* Signals are the application's: the thread inherits a mask that blocks them all. */
+    sigset_t all, before;
+    pthread_attr_t detached;
+    pthread_t thread;
+    sigfillset(&all);
+    int failure = pthread_attr_init(&detached);
+    if (failure != 0)
+        return failure;
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&thread, &detached, worker_main, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&detached);
+    return failure;
+}
+
+/* Takes a job that the line still has out of it; its reference goes to the caller. */
+static bool withdraw_locked(struct job *job)
+{
+    if (!kfi_linked(&job->link))
+        return false;
+    kfi_unlink(&job->link);
+    job->pool->waiting--;
+    return true;
+}
+
+/* Puts a job into the line, where a worker finds it. */
+static enum kf_code submit(struct job *job, struct kf_error *error)
+{
+    struct pool *pool = job->pool;
+    lock(pool);
+    kfi_refs_add(&job->refs, 1);
+    kfi_list_push_back(&pool->line, &job->link);
+    pool->waiting++;
+    const bool start = pool->waiting > pool->workers - pool->busy && pool->workers < pool->max_workers;
+    if (start)
+        pool->workers++;
+    else
+        pthread_cond_signal(&pool->changed);
+    unlock(pool);
+    if (!start)
+        return KF_OK;
+
+    const int failure = worker_start(pool);
+    if (failure == 0)
+        return KF_OK;
+    lock(pool);
+    /* Workers that there are will come to the job; with none it has to be taken back. */
+    const bool withdrawn = --pool->workers == 0 && withdraw_locked(job);
+    pthread_cond_signal(&pool->changed);
+    unlock(pool);
+    if (!withdrawn)
+        return KF_OK;
+    job_unref(job);
+    return kf_error_set(error, KF_E_SYSTEM, "No worker of a blocking keyring can be started: %s.",
+                        strerror(failure));
+}
+
+/* The drop of a call's state: gives the job up, or lets go of what is left of it. */
+static void job_drop(void *state)
+{
+    struct job *job = state;
+    lock(job->pool);
+    const bool withdrawn = withdraw_locked(job), abandoned = !withdrawn && !job->done;
+    unlock(job->pool);
+    if (withdrawn)
+        job_unref(job);
+    if (abandoned) {
+        atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
+        kf_call_waker_wake(job->stop);
+    }
+    job_unref(job);
+}
+
+/* ---- The keyring ---- */
+
+/* Submits a new job, whose reference becomes the call's state. */
+static enum kf_code begin(struct kf_call *call, struct job *job, struct kf_error *error)
+{
+    enum kf_code code = submit(job, error);
+    if (code == KF_OK)
+        kf_call_state_set(call, job, job_drop);
+    else
+        job_unref(job);
+    return code;
+}
+
+/* What became of a job: KF_PENDING until it is done. */
+static enum kf_code outcome(struct kf_call *call, struct job *job, struct kf_error *error)
+{
+    lock(job->pool);
+    const bool done = job->done;
+    unlock(job->pool);
+    if (!done)
+        return KF_PENDING;
+    kf_call_request_id_set(call, kf_view(job->request_id.bytes, job->request_id.length));
+    if (job->code < KF_OK)
+        return kf_error_set(error, job->code, "%s", job->error.text);
+    return job->code;
+}
+
+static enum kf_code on_encrypt(void *self, struct kf_call *call,
+                               const struct kf_encryption_materials *materials, struct kf_error *error,
+                               struct kf_wrapped *out)
+{
+    struct job *job = kf_call_state(call);
+    if (job == NULL) {
+        job = job_new(self, call);
+        if (job == NULL)
+            return kfi_no_memory(error);
+        job->encryption = kf_encryption_materials_ref((struct kf_encryption_materials *)(uintptr_t)materials);
+        kfi_wrapped_init(&job->wrapped, materials);
+        enum kf_code code = begin(call, job, error);
+        if (code != KF_OK)
+            return code;
+    }
+    enum kf_code code = outcome(call, job, error);
+    const struct kf_data_key *made = &job->wrapped.data_key;
+    if (code == KF_OK && made->length > 0)
+        code = kf_wrapped_data_key_set(out, kf_view(made->bytes, made->length), error);
+    if (code == KF_OK)
+        code = kfi_edk_list_move(&out->edks, &job->wrapped.edks, error);
+    return code;
+}
+
+static enum kf_code on_decrypt(void *self, struct kf_call *call,
+                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+{
+    struct job *job = kf_call_state(call);
+    if (job == NULL) {
+        job = job_new(self, call);
+        if (job == NULL)
+            return kfi_no_memory(error);
+        job->decryption = kf_decryption_materials_ref((struct kf_decryption_materials *)(uintptr_t)materials);
+        enum kf_code code = KF_OK;
+        for (size_t i = 0; i < edk_count && code == KF_OK; i++)
+            code = kfi_edk_list_add(&job->edks, &edks[i], error);
+        if (code != KF_OK) {
+            job_unref(job);
+            return code;
+        }
+        code = begin(call, job, error);
+        if (code != KF_OK)
+            return code;
+    }
+    enum kf_code code = outcome(call, job, error);
+    if (code == KF_OK)
+        *out = job->data_key;
+    return code;
+}
+
+/*
+ * Calls hold their keyring, so that the line is empty; workers may still be busy with what was given up, and are
+ * left to themselves. The idle ones are on their way out: that is waited for, except on the internal thread, so
+ * that who is done with everything can end the process without a thread of ours in it.
+ */
+static void destroy(void *self)
+{
+    struct pool *pool = self;
+    lock(pool);
+    pool->closing = true;
+    pthread_cond_broadcast(&pool->changed);
+    while (pool->workers > pool->busy && !kfi_thread_is_internal())
+        pthread_cond_wait(&pool->changed, &pool->lock);
+    const bool last = pool->workers == 0;
+    pool->abandoned = !last;
+    unlock(pool);
+    if (last)
+        pool_free(pool);
+}
+
+enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *given, struct kf_error *error,
+                                     struct kf_keyring **out)
+{
+    static const struct kf_keyring_vtable vtable = {
+        .size = sizeof vtable, .on_encrypt = on_encrypt, .on_decrypt = on_decrypt, .destroy = destroy};
+    struct kf_blocking_keyring_options options = KF_BLOCKING_KEYRING_OPTIONS_INIT;
+    *out = NULL;
+    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
+        return kf_error_set(error, KF_E_USAGE, "The options of a blocking keyring have no valid size.");
+    if (options.keyring == NULL)
+        return kf_error_set(error, KF_E_USAGE, "A blocking keyring needs a keyring to run (option keyring).");
+    if (options.max_workers == 0 || options.max_workers > WORKERS_MAX)
+        return kf_error_set(error, KF_E_USAGE, "max_workers is from 1 to %d.", WORKERS_MAX);
+    if (!kfi_fork_ready())
+        return kf_error_set(error, KF_E_SYSTEM,
+                            "The handler that keeps forked processes safe can't be registered.");
+    struct pool *pool = kfi_alloc_zeroed(sizeof *pool);
+    if (pool == NULL)
+        return kfi_no_memory(error);
+    pool->max_workers = options.max_workers;
+    kfi_fork_guard_init(&pool->guard);
+    reset(pool);
+    enum kf_code code = kf_keyring_new(&vtable, pool, error, out);
+    if (code == KF_OK)
+        pool->keyring = kf_keyring_ref(options.keyring);
+    else
+        pool_free(pool);
+    return code;
+}

@@ -1,0 +1,54 @@
+/*
+ * An allocator that looks at what is given back: no secret may still be in it. It counts what is held, and
+ * fails when told to.
+ */
+#ifndef TESTS_AWS_SECRETS_H
+#define TESTS_AWS_SECRETS_H
+
+#include "support/support.h"
+
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SECRET "tHiSiStHeSeCrEt" /* begins every secret of these tests */
+
+static atomic_uint secrets_left;
+static atomic_uint secrets_held;   /* allocations not yet released */
+static atomic_int secrets_fail_in; /* which allocation from now on fails, counted from 1; below: none */
+
+static inline void *secrets_allocate(void *context, size_t length)
+{
+    (void)context;
+    if (atomic_fetch_sub(&secrets_fail_in, 1) == 1)
+        return NULL;
+    atomic_fetch_add(&secrets_held, 1);
+    return calloc(1, length); /* so that nothing is in it that was never ours */
+}
+
+static inline void secrets_release(void *context, void *memory)
+{
+    (void)context;
+    if (memmem(memory, malloc_usable_size(memory), SECRET, sizeof SECRET - 1) != NULL)
+        atomic_fetch_add(&secrets_left, 1);
+    atomic_fetch_sub(&secrets_held, 1);
+    free(memory);
+}
+
+/* To begin main with. */
+static inline void secrets_watch(void)
+{
+    static const struct kf_allocator allocator = {
+        .size = sizeof allocator, .allocate = secrets_allocate, .release = secrets_release};
+    if (kf_allocator_set(&allocator) != KF_OK)
+        abort();
+}
+
+/* The last test. */
+static inline void no_secret_was_left_in_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(secrets_left, 0);
+}
+
+#endif
