@@ -206,6 +206,23 @@ static void each_service_is_made_once(void **state)
     assert_null(none);
 }
 
+static void regions_out_of_messages_do_not_fill_the_memory(void **state)
+{
+    (void)state;
+    make_client();
+    struct kfi_aws_service *first = service("kms", "region-0"), *none;
+    char region[32];
+    size_t count = 1;
+    do {
+        snprintf(region, sizeof region, "region-%zu", count);
+    } while (service("kms", region) != NULL && ++count < 10000);
+    assert_int_equal(count, 256);
+    assert_int_equal(kfi_aws_client_service(client, "kms", region, &error, &none), KF_E_LIMIT);
+    assert_null(none);
+    assert_non_null(strstr(error.text, "regions"));
+    assert_ptr_equal(service("kms", "region-0"), first);
+}
+
 #define THREADS 8
 
 static pthread_barrier_t barrier;
@@ -494,6 +511,7 @@ int main(void)
         client_test(the_endpoint_of_a_region),
         client_test(limits_are_what_was_set),
         client_test(each_service_is_made_once),
+        client_test(regions_out_of_messages_do_not_fill_the_memory),
         client_test(threads_find_the_same_service),
         client_test(a_child_makes_its_own_services),
         client_test(a_lookup_says_what_and_whence),

@@ -146,7 +146,7 @@ static bool concerns_the_edk(enum kf_code code)
 {
     enum kf_class class = kf_code_class(code);
     return class == KF_CLASS_REMOTE || class == KF_CLASS_KEYS || class == KF_CLASS_RETRY ||
-           code == KF_E_USAGE;
+           code == KF_E_USAGE || code == KF_E_LIMIT;
 }
 
 /* Adds up: asking again helps if it helps with one EDK; that keys are missing is the sum only of that. */

@@ -16,6 +16,8 @@
 
 #define APPLICATION_MAX 256
 #define MAX_CONNECTIONS 10000
+/* More than there are. Discovery takes regions out of messages: whoever sends them must not fill the memory. */
+#define SERVICE_COUNT_MAX 256
 
 struct kf_aws_client {
     struct kfi_refs refs;
@@ -29,6 +31,7 @@ struct kf_aws_client {
 
     pthread_mutex_t lock; /* guards the list of services, which only grows; a leaf */
     struct kfi_aws_service *services;
+    size_t service_count;
 };
 
 /* ---- Making one ---- */
@@ -39,6 +42,7 @@ static void reset(void *context)
     struct kf_aws_client *client = context;
     pthread_mutex_init(&client->lock, NULL);
     client->services = NULL;
+    client->service_count = 0;
 }
 
 static enum kf_code check_options(const struct kf_aws_client_options *options, struct kf_error *error)
@@ -214,7 +218,7 @@ static enum kf_code service_new(struct kf_aws_client *client, const char *name, 
     return KF_OK;
 }
 
-/* The one there is; else `made` (may be NULL) becomes it. */
+/* The one there is; else `made` (may be NULL) becomes it, or NULL if there are as many as there may be. */
 static struct kfi_aws_service *service_find(struct kf_aws_client *client, const char *name,
                                             const char *region, struct kfi_aws_service *made)
 {
@@ -222,9 +226,10 @@ static struct kfi_aws_service *service_find(struct kf_aws_client *client, const 
     struct kfi_aws_service *service = client->services;
     while (service != NULL && (strcmp(service->name, name) != 0 || strcmp(service->region, region) != 0))
         service = service->next;
-    if (service == NULL && made != NULL) {
+    if (service == NULL && made != NULL && client->service_count < SERVICE_COUNT_MAX) {
         made->next = client->services;
         client->services = service = made;
+        client->service_count++;
     }
     pthread_mutex_unlock(&client->lock);
     return service;
@@ -243,7 +248,12 @@ enum kf_code kfi_aws_client_service(struct kf_aws_client *client, const char *na
         return code;
     *out = service_find(client, name, region, made);
     if (*out != made)
-        service_free(made); /* somebody else was faster */
+        service_free(made); /* somebody else was faster, or there is no room */
+    if (*out == NULL)
+        return kf_error_set(error, KF_E_LIMIT,
+                            "A client serves at most %d regions, and this one has as many: name those that "
+                            "a discovery keyring may use in its option regions.",
+                            SERVICE_COUNT_MAX);
     return KF_OK;
 }
 

@@ -23,7 +23,7 @@ struct kfi_aws_service {
 /*
  * The service `name` ("kms") in `region`. The client has to be held while it is used. A forked child makes
  * its own; one that was found before the fork stays whole. Errors: KF_E_USAGE (an invalid region),
- * KF_E_NO_MEMORY.
+ * KF_E_LIMIT (too many regions), KF_E_NO_MEMORY.
  */
 enum kf_code kfi_aws_client_service(struct kf_aws_client *client, const char *name, const char *region,
                                     struct kf_error *error, struct kfi_aws_service **out);
