@@ -25,8 +25,8 @@ At "control", always in plain HTTP, each with a JSON object as body and the coun
     GET /_stats     the counters
     POST /_wait     answers once every counter named has reached its value, or come down to it with "at_most": true
 
-A fault is {"kind": ..., "operation": ..., "count": ..., "value": ...}; without an operation it is for any ("metadata" is
-that of the metadata services), without a count for ever. Kinds, and what their value is:
+A fault is {"kind": ..., "operation": ..., "count": ..., "value": ...}; without an operation it is for any ("metadata"
+is that of the metadata services), without a count for ever. Kinds, and what their value is:
     error      {"status": 400, "code": "ThrottlingException", "message": ..., "headers": {...}} in place of the reply
     stall      no reply, ever
     drop       the connection is closed without one

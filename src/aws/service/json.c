@@ -358,12 +358,12 @@ void kfi_json_write_base64(struct kfi_json_writer *writer, struct kf_view bytes)
             bits |= (uint32_t)bytes.data[i + 1] << 8;
         if (left > 2)
             bits |= bytes.data[i + 2];
-        const char group[] = {
-            alphabet[bits >> 18],
-            alphabet[bits >> 12 & 63],
-            left > 1 ? alphabet[bits >> 6 & 63] : '=',
-            left > 2 ? alphabet[bits & 63] : '=',
-        };
+        char group[] = {alphabet[bits >> 18], alphabet[bits >> 12 & 63], alphabet[bits >> 6 & 63],
+                        alphabet[bits & 63]};
+        if (left < 3)
+            group[3] = '=';
+        if (left < 2)
+            group[2] = '=';
         write_bytes(writer, group, sizeof group);
     }
     kfi_json_write_raw(writer, "\"");

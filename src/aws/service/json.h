@@ -45,7 +45,7 @@ bool kfi_base64_decode(const char *text, size_t length, uint8_t *to, size_t room
 
 /* ---- Writing ---- */
 
-#define KFI_JSON_BODY_MAX (1024 * 1024)
+#define KFI_JSON_BODY_MAX ((size_t)1024 * 1024)
 
 /* The first error stays, and what is written behind it is dropped: look once, at the end. */
 struct kfi_json_writer {

@@ -59,7 +59,7 @@ static enum kf_code make(struct kfi_aws_service *service, const char *target, st
     *out = NULL;
     enum kf_code code = writer->code;
     if (code == KF_E_LIMIT)
-        code = kf_error_set(error, KF_E_LIMIT, "The request to KMS would be longer than %d bytes.",
+        code = kf_error_set(error, KF_E_LIMIT, "The request to KMS would be longer than %zu bytes.",
                             KFI_JSON_BODY_MAX);
     struct kfi_kms_request *request = code == KF_OK ? kfi_alloc_zeroed(sizeof *request) : NULL;
     if (code == KF_E_NO_MEMORY || (code == KF_OK && request == NULL))

@@ -116,8 +116,13 @@ static void printable(char *to, size_t room, const void *text, size_t length)
 {
     const uint8_t *bytes = text;
     size_t i = 0;
-    for (; i < length && i + 1 < room; i++)
-        to[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? (char)bytes[i] : (bytes[i] < ' ' ? ' ' : '?');
+    for (; i < length && i + 1 < room; i++) {
+        to[i] = (char)bytes[i];
+        if (bytes[i] < ' ')
+            to[i] = ' ';
+        else if (bytes[i] > '~')
+            to[i] = '?';
+    }
     to[i] = '\0';
 }
 
