@@ -14,9 +14,9 @@
  *                   context, a key that is disabled or gone, or that the caller may not use
  *   KF_E_RETRY, KF_E_TIMEOUT
  *                   asking KMS about at least one of them may work later
- *   KF_E_REMOTE, KF_E_USAGE
+ *   KF_E_REMOTE, KF_E_USAGE, KF_E_LIMIT
  *                   else, if one failed for other reasons: credentials, signature, a reply that names another
- *                   key or has a data key of another length, …
+ *                   key or has a data key of another length, more than 256 regions in one client, …
  *   KF_E_MALFORMED  an EDK is of provider "aws-kms" but carries no ARN of a KMS key; nothing is tried then
  * Lack of memory and troubles of the system end it at once.
  */

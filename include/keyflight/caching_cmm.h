@@ -65,7 +65,7 @@ KF_API void kf_cache_stats(struct kf_cache *cache, struct kf_cache_stats *out);
 
 enum kf_cache_event_kind {
     KF_CACHE_MISS = 1,      /* a fetch begins */
-    KF_CACHE_COALESCED = 2, /* somebody who asked took a seat in it */
+    KF_CACHE_COALESCED = 2, /* somebody who asked took a seat in it at once, having waited for no turn */
     KF_CACHE_LANDED = 3,    /* it brought a key */
     KF_CACHE_FAILED = 4,    /* it failed */
     KF_CACHE_ENDED = 5,     /* the cache let go of the key it brought (not told when the cache itself goes) */
@@ -102,7 +102,7 @@ struct kf_cache_event {
 
 /*
  * Somebody to tell, counted: caching CMMs, fetches and keys hold it, so that it may outlive them all; `drop`
- * (may be NULL) gets `context` once nobody does.
+ * (may be NULL) gets `context` once nobody does, on whatever thread that is.
  *
  * `on_event` is called from any thread, the internal one included, by several at once, under no lock of ours,
  * so that events of different threads come in no certain order. It must not block, nor encrypt or decrypt

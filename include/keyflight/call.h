@@ -54,9 +54,10 @@ KF_API void *kf_call_state(const struct kf_call *call);
 KF_API struct kf_call *kf_call_child(struct kf_call *call, size_t index);
 
 /*
- * Says under which id the service knows the request that made or opened the data key; a cache tells it with
- * its events (kf_cache_listener_new). Copied, at most 63 bytes of it; the first one stays. Nothing happens
- * where the call is no fetch of a cache.
+ * Says under which id the service knows the request that made or opened the data key, or that failed (length
+ * 0: it gave none); a cache tells it with its events (kf_cache_listener_new). Copied, at most 63 bytes of it.
+ * The last one stays, so that a keyring that wrapped what another had made says it only if it fails. Nothing
+ * happens where the call is no fetch of a cache.
  */
 KF_API void kf_call_request_id_set(struct kf_call *call, struct kf_view request_id);
 

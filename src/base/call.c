@@ -111,11 +111,18 @@ struct kf_call *kf_call_child(struct kf_call *call, size_t index)
     return children[index];
 }
 
+struct kf_view kfi_request_id_of(const struct kfi_request_id *id, enum kf_code code)
+{
+    return kf_view(id->bytes, code == KF_OK && id->failed ? 0 : id->length);
+}
+
 void kf_call_request_id_set(struct kf_call *call, struct kf_view request_id)
 {
     struct kfi_request_id *id = call->root->request_id;
-    if (id == NULL || id->length > 0 || request_id.length == 0)
+    if (id == NULL)
         return;
+    id->failed = false;
     id->length = request_id.length < sizeof id->bytes ? (uint8_t)request_id.length : sizeof id->bytes;
-    memcpy(id->bytes, request_id.data, id->length);
+    if (id->length > 0)
+        memcpy(id->bytes, request_id.data, id->length);
 }

@@ -17,7 +17,11 @@ struct kfi_flight;
 struct kfi_request_id {
     uint8_t bytes[63];
     uint8_t length;
+    bool failed; /* whoever said it has failed since */
 };
+
+/* The id that belongs to what came out at last: a success of others is not that of a request that failed. */
+struct kf_view kfi_request_id_of(const struct kfi_request_id *id, enum kf_code code);
 
 struct kf_call {
     struct kf_call *root;              /* itself for the root, which alone uses the next four */

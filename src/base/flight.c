@@ -126,6 +126,7 @@ static void hand_over(struct kfi_flight *flight)
         code = kfi_task_hand_over(&flight->task, &flight->error);
     if (code != KF_OK) {
         flight->code = code;
+        flight->refused = true;
         land(flight);
     }
 }

@@ -53,6 +53,7 @@ struct kfi_flight {
 
     /* Written before the landing, constant afterwards. */
     enum kf_code code;
+    bool refused; /* the internal thread did not take it, nor would it take another one */
     void *result; /* if code is KF_OK */
     struct kf_error error;
 };

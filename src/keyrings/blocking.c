@@ -173,6 +173,16 @@ static struct job *take_locked(struct pool *pool)
     return KFI_CONTAINER(link, struct job, link);
 }
 
+/* Gives what came out of a job to its call, if there still is one. The lock is left meanwhile. */
+static void finish_locked(struct pool *pool, struct job *job)
+{
+    job->done = true;
+    unlock(pool);
+    kf_call_waker_wake(job->waker);
+    job_unref(job);
+    lock(pool);
+}
+
 static void *worker_main(void *context)
 {
     struct pool *pool = context;
@@ -189,12 +199,8 @@ static void *worker_main(void *context)
         unlock(pool);
         job_run(job);
         lock(pool);
-        job->done = true;
         pool->busy--;
-        unlock(pool);
-        kf_call_waker_wake(job->waker);
-        job_unref(job);
-        lock(pool);
+        finish_locked(pool, job);
     }
     unlock(pool);
     kfi_crypto_thread_end();
@@ -236,8 +242,25 @@ static bool withdraw_locked(struct job *job)
     return true;
 }
 
+/*
+ * A worker that was counted could not be started. Those that there are, or that others are starting, will come to
+ * the line; without any, whoever is in it gets an error.
+ */
+static void worker_failed(struct pool *pool, int failure)
+{
+    lock(pool);
+    pool->workers--;
+    for (struct job *job; pool->workers == 0 && (job = take_locked(pool)) != NULL;) {
+        job->code = kf_error_set(&job->error, KF_E_SYSTEM,
+                                 "No worker of a blocking keyring can be started: %s.", strerror(failure));
+        finish_locked(pool, job);
+    }
+    pthread_cond_signal(&pool->changed);
+    unlock(pool);
+}
+
 /* Puts a job into the line, where a worker finds it. */
-static enum kf_code submit(struct job *job, struct kf_error *error)
+static void submit(struct job *job)
 {
     struct pool *pool = job->pool;
     lock(pool);
@@ -250,22 +273,10 @@ static enum kf_code submit(struct job *job, struct kf_error *error)
     else
         pthread_cond_signal(&pool->changed);
     unlock(pool);
-    if (!start)
-        return KF_OK;
 
-    const int failure = worker_start(pool);
-    if (failure == 0)
-        return KF_OK;
-    lock(pool);
-    /* Workers that there are will come to the job; with none it has to be taken back. */
-    const bool withdrawn = --pool->workers == 0 && withdraw_locked(job);
-    pthread_cond_signal(&pool->changed);
-    unlock(pool);
-    if (!withdrawn)
-        return KF_OK;
-    job_unref(job);
-    return kf_error_set(error, KF_E_SYSTEM, "No worker of a blocking keyring can be started: %s.",
-                        strerror(failure));
+    const int failure = start ? worker_start(pool) : 0;
+    if (failure != 0)
+        worker_failed(pool, failure);
 }
 
 /* The drop of a call's state: gives the job up, or lets go of what is left of it. */
@@ -287,14 +298,10 @@ static void job_drop(void *state)
 /* ---- The keyring ---- */
 
 /* Submits a new job, whose reference becomes the call's state. */
-static enum kf_code begin(struct kf_call *call, struct job *job, struct kf_error *error)
+static void begin(struct kf_call *call, struct job *job)
 {
-    enum kf_code code = submit(job, error);
-    if (code == KF_OK)
-        kf_call_state_set(call, job, job_drop);
-    else
-        job_unref(job);
-    return code;
+    submit(job);
+    kf_call_state_set(call, job, job_drop);
 }
 
 /* What became of a job: KF_PENDING until it is done. */
@@ -305,7 +312,9 @@ static enum kf_code outcome(struct kf_call *call, struct job *job, struct kf_err
     unlock(job->pool);
     if (!done)
         return KF_PENDING;
-    kf_call_request_id_set(call, kf_view(job->request_id.bytes, job->request_id.length));
+    const struct kf_view request_id = kfi_request_id_of(&job->request_id, job->code);
+    if (request_id.length > 0) /* what others said stays if this keyring says none */
+        kf_call_request_id_set(call, request_id);
     if (job->code < KF_OK)
         return kf_error_set(error, job->code, "%s", job->error.text);
     return job->code;
@@ -322,9 +331,7 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
             return kfi_no_memory(error);
         job->encryption = kf_encryption_materials_ref((struct kf_encryption_materials *)(uintptr_t)materials);
         kfi_wrapped_init(&job->wrapped, materials);
-        enum kf_code code = begin(call, job, error);
-        if (code != KF_OK)
-            return code;
+        begin(call, job);
     }
     enum kf_code code = outcome(call, job, error);
     const struct kf_data_key *made = &job->wrapped.data_key;
@@ -352,9 +359,7 @@ static enum kf_code on_decrypt(void *self, struct kf_call *call,
             job_unref(job);
             return code;
         }
-        code = begin(call, job, error);
-        if (code != KF_OK)
-            return code;
+        begin(call, job);
     }
     enum kf_code code = outcome(call, job, error);
     if (code == KF_OK)

@@ -182,6 +182,7 @@ static enum kfi_cache_look miss_locked(struct kf_cache *cache, const struct kfi_
     if (prepared->seat == NULL)
         return KFI_CACHE_NEEDS_SEAT;
     if (waits) {
+        prepared->seat->place = place;
         kfi_refs_add(&prepared->seat->seat.refs, 1);
         kfi_list_push_back(&place->waiting, &prepared->seat->seat.link);
         cache->stats.queued++;

@@ -22,7 +22,7 @@ struct kf_cache_event kfi_fetch_event(const struct fetch *fetch, enum kf_cache_e
         .decrypts = fetch->kind->decrypts,
         .refresh = fetch->refresh,
         .flight = fetch->order,
-        .request_id = kf_view(fetch->flight.request_id.bytes, fetch->flight.request_id.length),
+        .request_id = kfi_request_id_of(&fetch->flight.request_id, fetch->flight.code),
     };
 }
 
@@ -248,7 +248,9 @@ void kfi_seat_drop(void *state)
 
     kfi_cache_lock(cache);
     struct fetch *fetch = (struct fetch *)seat->seat.flight;
+    struct place *place = NULL; /* where others may have room now */
     if (fetch == NULL && seat->code == KF_PENDING) {
+        place = seat->place;
         leave_line_locked(cache, seat);
         (void)kfi_refs_drop(&seat->seat.refs); /* never the last one: it is ours */
     } else if (fetch != NULL && kfi_seat_leave_locked(&seat->seat)) {
@@ -256,8 +258,10 @@ void kfi_seat_drop(void *state)
         fetch->seated--;
         cache->stats.waiting--;
         room_again_locked(fetch);
-        serve_locked(cache, fetch->place, NULL, &answered, &garbage);
+        place = fetch->place;
     }
+    if (place != NULL)
+        serve_locked(cache, place, NULL, &answered, &garbage);
     kfi_cache_unlock(cache);
 
     kfi_flight_deliver(&answered);
@@ -360,8 +364,7 @@ static struct fetch *fetch_after(const struct fetch *fetch)
  */
 static bool fails_all(const struct fetch *fetch)
 {
-    const enum kf_code code = fetch->flight.code;
-    return code == KF_E_CLEANED_UP || kf_code_class(code) == KF_CLASS_SYSTEM ||
+    return fetch->flight.refused || fetch->flight.code == KF_E_CLEANED_UP ||
            kfi_failure_holds(fetch->place, &fetch->policy);
 }
 

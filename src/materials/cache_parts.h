@@ -117,7 +117,8 @@ struct seat {
     const struct kfi_cache_policy *policy;
     uint64_t length;
     const struct kfi_cache_kind *kind;
-    void *value; /* a reference, until it is handed out */
+    struct place *place; /* while he waits for his turn */
+    void *value;         /* a reference, until it is handed out */
     enum kf_code code;
 };
 

@@ -20,6 +20,8 @@ enum kf_code kfi_plug_answer(const char *what, struct kf_call *call, enum kf_cod
     if (code == KF_PENDING)
         return code;
     kfi_call_reset(call);
+    if (code < KF_OK && call->root->request_id != NULL)
+        call->root->request_id->failed = true;
     if (!is_answer(code))
         return kf_error_set(error, KF_E_BUG, "A %s answered %d, which is no code that it may answer.", what,
                             (int)code);

@@ -393,6 +393,8 @@ static void a_cache_tells_the_id_of_the_request(void **state)
     struct kf_caching_cmm_options caching = KF_CACHING_CMM_OPTIONS_INIT;
     struct kf_error error = KF_ERROR_INIT;
     const struct kf_edk edks[] = {edk_of("aws-kms", KEY, "wrapped-1"), edk_of("aws-kms", KEY, "wrapped-2")};
+    const struct kf_edk edks_of_two[] = {edk_of("aws-kms", KEY, "wrapped-1"),
+                                         edk_of("aws-kms", KEY_2, "wrapped-2")};
     bell_init(&told.bell);
     stage_open(&stage);
     stage_keys(&stage, KEY, KEY_2, NULL);
@@ -418,6 +420,16 @@ static void a_cache_tells_the_id_of_the_request(void **state)
     kms_service_reply(400, REFUSED("InvalidCiphertextException"));
     assert_int_equal(unwrap(&stage, edks, 1), KF_E_KEYS);
     check_told(&told, KF_CACHE_FAILED, "", "request-6");
+
+    /* Of several keys it is the one that decides: whose refusal fails it, and who opens it at last. */
+    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_service_reply(400, REFUSED("DisabledException"));
+    assert_int_equal(wrap(&stage), KF_E_REMOTE);
+    check_told(&told, KF_CACHE_FAILED, "", "request-8");
+    kms_service_reply(400, REFUSED("AccessDeniedException"));
+    kms_service_reply(200, DECRYPTED(KEY_2, DATA_KEY));
+    assert_ok(unwrap(&stage, edks_of_two, 2), &stage.asker.error);
+    check_told(&told, KF_CACHE_LANDED, KEY, "request-10");
 
     stage_close(&stage);
     kf_cache_unref(caching.cache);

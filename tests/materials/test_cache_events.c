@@ -227,9 +227,8 @@ static enum kf_code kms_encrypt(void *self, struct kf_call *call,
     enum kf_code code = kf_wrapped_data_key_set(out, kf_view(key, sizeof key), error);
     for (size_t i = 0; i < 3 && code == KF_OK; i++)
         code = kf_wrapped_edk_add(out, &edks[i], error);
-    kf_call_request_id_set(call, kf_view(NULL, 0));
+    kf_call_request_id_set(call, kf_view_text("an earlier one"));
     kf_call_request_id_set(kf_call_child(call, 0), kf_view_text("3f2504e0-4f89-41d3-9a0c-0305e82c3301"));
-    kf_call_request_id_set(call, kf_view_text("a later one"));
     return code;
 }
 
@@ -288,6 +287,42 @@ static void landings_and_failures_name_key_and_request(void **state)
     kf_cmm_unref(cmm);
     kf_cache_unref(options.cache);
     assert_int_equal(notes.dropped, 1);
+}
+
+/* One keyring's service refuses, and another keyring opens the key: that request has nothing to do with it. */
+static void a_key_has_not_the_id_of_what_was_refused_before(void **state)
+{
+    (void)state;
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, kms_encrypt, kms_decrypt, NULL};
+    struct kf_caching_cmm_options options = caching_options(10, KF_MAX_BYTES_LIMIT);
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_keyring *kms, *local = support_keyring();
+    struct kf_cmm *cmm;
+    assert_ok(kf_cache_new(10, &error, &options.cache), &error);
+    assert_ok(kf_keyring_new(&vtable, NULL, &error, &kms), &error);
+    assert_ok(kf_multi_keyring_new(kms, &local, 1, &error, &options.keyring), &error);
+    options.listener = listener_new();
+    assert_ok(kf_caching_cmm_new(&options, &error, &cmm), &error);
+    kf_cache_listener_unref(options.listener);
+    kf_keyring_unref(options.keyring);
+    kf_keyring_unref(local);
+    kf_keyring_unref(kms);
+
+    struct kf_edk edks[4];
+    assert_int_equal(asker_ask(&askers[0], cmm, 1), KF_OK);
+    for (size_t i = 0; i < 4; i++)
+        edks[i] = kf_encryption_materials_edk(askers[0].encryption_materials, i);
+    const struct kf_decryption_request reading = decryption_request(edks, 4);
+    assert_int_equal(asker_decrypt(&askers[1], cmm, &reading), KF_OK);
+    assert_true(askers_share_key(&askers[0], &askers[1]));
+    size_t at = 0;
+    next(&at, KF_CACHE_MISS, 0);
+    assert_string_equal(next(&at, KF_CACHE_LANDED, 0)->request_id, "3f2504e0-4f89-41d3-9a0c-0305e82c3301");
+    next(&at, KF_CACHE_MISS, 1);
+    assert_int_equal(next(&at, KF_CACHE_LANDED, 1)->event.request_id.length, 0);
+    askers_leave(askers, 2);
+    kf_cmm_unref(cmm);
+    kf_cache_unref(options.cache);
 }
 
 /* ---- Low reuse ---- */
@@ -423,6 +458,7 @@ int main(void)
         cmocka_unit_test(fetches_ahead_and_waves_are_told),
         cmocka_unit_test(the_listener_outlives_whoever_may_tell_it),
         cmocka_unit_test(landings_and_failures_name_key_and_request),
+        cmocka_unit_test(a_key_has_not_the_id_of_what_was_refused_before),
         cmocka_unit_test(low_reuse_names_the_keys_whose_values_are_always_new),
         cmocka_unit_test(keys_that_are_used_again_are_no_low_reuse),
         cmocka_unit_test(misses_for_other_reasons_are_no_low_reuse),

@@ -218,6 +218,29 @@ static void what_lands_with_room_serves_the_line_and_is_charged_for_it(void **st
     scene_close(&scene);
 }
 
+static void who_leaves_the_front_of_the_line_lets_those_behind_go_on(void **state)
+{
+    (void)state;
+    const struct kf_caching_cmm_options options = waves(10, 1000, 1);
+    struct scene scene;
+    open_scene(&scene, 10, &options);
+    assert_int_equal(asker_ask(&askers[0], scene.cmm, 600), KF_PENDING);
+    assert_int_equal(asker_ask(&askers[1], scene.cmm, 350), KF_PENDING);
+    assert_int_equal(asker_ask(&askers[2], scene.cmm, 900), KF_PENDING); /* waits */
+    assert_int_equal(asker_ask(&askers[3], scene.cmm, 90), KF_PENDING);  /* waits: does not fit beside 950 */
+    asker_leave(&askers[1]);
+    assert_int_equal(scene_stats(&scene).queued, 2); /* 90 would fit, and is not before its turn */
+    asker_leave(&askers[2]);
+    assert_int_equal(scene_stats(&scene).queued, 0);
+    land_all(&scene, KF_OK);
+    assert_int_equal(asker_wait(&askers[0]), KF_OK);
+    assert_int_equal(asker_wait(&askers[3]), KF_OK);
+    assert_true(askers_share_key(&askers[0], &askers[3]));
+    assert_int_equal(told_begun(scene.told), 1);
+    askers_leave(askers, 4);
+    scene_close(&scene);
+}
+
 static void a_key_that_lands_empty_serves_the_line(void **state)
 {
     (void)state;
@@ -252,18 +275,21 @@ static void failures_stay_with_the_seated_and_the_line_moves_on(void **state)
     const struct kf_caching_cmm_options options = waves(5, KF_MAX_BYTES_LIMIT, 1);
     struct scene scene;
     open_scene(&scene, 10, &options);
-    ask_all(&scene, 15);
+    ask_all(&scene, 20);
     land_all(&scene, KF_E_RETRY);
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(asker_wait(&askers[i]), KF_E_RETRY);
     land_all(&scene, KF_E_REMOTE);
+    land_all(&scene, KF_E_SYSTEM); /* of the service's: the next one may have more luck */
     land_all(&scene, KF_OK);
     for (size_t i = 5; i < 10; i++)
         assert_int_equal(asker_wait(&askers[i]), KF_E_REMOTE);
     for (size_t i = 10; i < 15; i++)
+        assert_int_equal(asker_wait(&askers[i]), KF_E_SYSTEM);
+    for (size_t i = 15; i < 20; i++)
         assert_int_equal(asker_wait(&askers[i]), KF_OK);
-    assert_int_equal(told_begun(scene.told), 3);
-    askers_leave(askers, 15);
+    assert_int_equal(told_begun(scene.told), 4);
+    askers_leave(askers, 20);
     scene_close(&scene);
 }
 
@@ -393,6 +419,7 @@ int main(void)
         cmocka_unit_test(leaving_the_line_or_a_seat_loses_nobody),
         cmocka_unit_test(everybody_may_leave_the_line),
         cmocka_unit_test(what_lands_with_room_serves_the_line_and_is_charged_for_it),
+        cmocka_unit_test(who_leaves_the_front_of_the_line_lets_those_behind_go_on),
         cmocka_unit_test(a_key_that_lands_empty_serves_the_line),
         cmocka_unit_test(failures_stay_with_the_seated_and_the_line_moves_on),
         cmocka_unit_test(each_wave_has_the_whole_time_of_a_fetch),

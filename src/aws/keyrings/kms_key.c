@@ -88,7 +88,9 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
         code = kfi_kms_request_poll(request, child, error, &answer);
     if (code == KF_OK)
         code = take(answer, materials, error, out);
-    if (code != KF_PENDING && request != NULL)
+    /* Whose key it is counts, or who failed; not who wrapped it as well. */
+    const bool generates = materials->data_key.length == 0;
+    if (request != NULL && (code < KF_OK || (code == KF_OK && generates)))
         kf_call_request_id_set(call, kf_view_text(kfi_kms_request_id(request)));
     if (code >= KF_OK)
         return code;

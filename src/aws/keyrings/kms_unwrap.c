@@ -240,9 +240,9 @@ enum kf_code kfi_kms_unwrap(const struct kfi_kms_unwrapper *unwrapper, struct kf
     }
     if (code != KF_OK)
         return code;
-    kf_call_request_id_set(call, kf_view_text(unwrapping->request_id));
     if (unwrapping->tried == 0)
         return unwrapper->none_meant(unwrapper->self, edk_count, error);
+    kf_call_request_id_set(call, kf_view_text(unwrapping->request_id));
     if (unwrapping->tried == 1)
         return kf_error_set(error, unwrapping->failed.code, "AWS KMS did not open the encrypted data key.%s",
                             unwrapping->failed.text);

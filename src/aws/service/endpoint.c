@@ -13,16 +13,16 @@
  * begins like none of these is in the first, where new regions appear.
  */
 static const struct partition {
-    const char *name, *prefix, *suffix, *dual_stack_suffix;
+    const char *prefix, *suffix, *dual_stack_suffix;
 } partitions[] = {
-    {"aws", "", "amazonaws.com", "api.aws"},
-    {"aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
-    {"aws-us-gov", "us-gov-", "amazonaws.com", "api.aws"},
-    {"aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov"},
-    {"aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud"},
-    {"aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},
-    {"aws-iso-f", "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},
-    {"aws-eusc", "eusc-", "amazonaws.eu", "api.amazonwebservices.eu"},
+    {"", "amazonaws.com", "api.aws"},                            /* aws */
+    {"cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"}, /* aws-cn */
+    {"us-gov-", "amazonaws.com", "api.aws"},                     /* aws-us-gov */
+    {"us-iso-", "c2s.ic.gov", "api.aws.ic.gov"},                 /* aws-iso */
+    {"us-isob-", "sc2s.sgov.gov", "api.aws.scloud"},             /* aws-iso-b */
+    {"eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},    /* aws-iso-e */
+    {"us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},        /* aws-iso-f */
+    {"eusc-", "amazonaws.eu", "api.amazonwebservices.eu"},       /* aws-eusc */
 };
 
 static const struct partition *partition_of(const char *region)
@@ -49,11 +49,6 @@ bool kfi_aws_region_is_valid(struct kf_view region)
             return false;
     }
     return true;
-}
-
-const char *kfi_aws_region_partition(const char *region)
-{
-    return partition_of(region)->name;
 }
 
 bool kfi_aws_endpoint_is_valid(const char *url)

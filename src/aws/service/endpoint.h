@@ -15,9 +15,6 @@ bool kfi_aws_region_is_valid(struct kf_view region);
 /* Whether `url` can be an endpoint: http or https, a host, and neither user, query nor fragment. */
 bool kfi_aws_endpoint_is_valid(const char *url);
 
-/* "aws", "aws-cn", …: the partition that `region` is in; a region of no known pattern is in "aws". */
-const char *kfi_aws_region_partition(const char *region);
-
 /*
  * The URL of `service` ("kms") in `region`: the configured one, or the region's own, with FIPS and dual stack
  * as set. `*source` (may be NULL) is a phrase in static storage or in `settings`. Errors: KF_E_USAGE (an
