@@ -1,20 +1,16 @@
 /*
- * An AWS service on loopback that answers as it is told, one connection at a time, and keeps what it was asked.
+ * An AWS service on loopback that answers as it is told, each time on a new connection, and keeps what it was asked.
  */
 #ifndef TESTS_AWS_JSON_SERVER_H
 #define TESTS_AWS_JSON_SERVER_H
 
+#include "support/http_server.h"
 #include "support/support.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <string.h>
 
-#define JSON_SERVER_KEPT 8         /* requests, and answers that wait */
-#define JSON_SERVER_ROOM (1 << 18) /* of one request */
+#define JSON_SERVER_KEPT 8 /* requests, and answers that wait */
 
 struct json_answer {
     int status;          /* 0: the connection is closed without an answer */
@@ -23,94 +19,58 @@ struct json_answer {
 };
 
 static struct {
-    int listener;
+    struct http_server *server;
     char url[64];
-    pthread_t thread;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     struct json_answer answers[JSON_SERVER_KEPT];
     unsigned told, given, asked;
     bool held, stopping;
-    char requests[JSON_SERVER_KEPT][JSON_SERVER_ROOM];
+    struct http_asked requests[JSON_SERVER_KEPT];
+    char headers[JSON_SERVER_KEPT][512]; /* of their answers */
 } json_server = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-/* Reads one request, head and body. */
-static inline bool json_server_read(int connection, char *text)
-{
-    size_t length = 0, wanted = SIZE_MAX;
-    while (length < wanted) {
-        const ssize_t got = recv(connection, text + length, JSON_SERVER_ROOM - 1 - length, 0);
-        if (got <= 0)
-            return false;
-        length += (size_t)got;
-        text[length] = '\0';
-        const char *end = strstr(text, "\r\n\r\n"), *line = strcasestr(text, "\r\ncontent-length:");
-        if (end != NULL)
-            wanted = (size_t)(end - text) + 4 + (line != NULL ? strtoul(line + 17, NULL, 10) : 0);
-    }
-    return true;
-}
-
-/* Keeps the request and waits until it may be answered; false: not at all. */
-static inline bool json_server_next(const char *request, struct json_answer *answer)
+/* Keeps the request and waits until it may be answered. */
+static inline void json_server_answer(const struct http_asked *asked, struct http_answer *out)
 {
     pthread_mutex_lock(&json_server.lock);
-    snprintf(json_server.requests[json_server.asked++ % JSON_SERVER_KEPT], JSON_SERVER_ROOM, "%s", request);
+    const unsigned index = json_server.asked++ % JSON_SERVER_KEPT;
+    json_server.requests[index] = *asked;
     pthread_cond_broadcast(&json_server.changed);
     while (json_server.held && !json_server.stopping)
         pthread_cond_wait(&json_server.changed, &json_server.lock);
-    *answer = json_server.answers[json_server.given % JSON_SERVER_KEPT];
+    const struct json_answer answer = json_server.answers[json_server.given % JSON_SERVER_KEPT];
     if (json_server.given + 1 < json_server.told)
         json_server.given++;
     pthread_mutex_unlock(&json_server.lock);
-    return answer->status != 0;
-}
-
-static inline void *json_server_run(void *unused)
-{
-    static char request[JSON_SERVER_ROOM], head[1024];
-    (void)unused;
-    for (int connection; (connection = accept(json_server.listener, NULL, NULL)) >= 0; close(connection)) {
-        struct json_answer answer;
-        if (!json_server_read(connection, request) || !json_server_next(request, &answer))
-            continue;
-        const char *body = answer.body != NULL ? answer.body : "";
-        const int length = snprintf(
-            head, sizeof head, "HTTP/1.1 %d Told\r\nconnection: close\r\ncontent-length: %zu\r\n%s\r\n",
-            answer.status, strlen(body), answer.headers != NULL ? answer.headers : "");
-        if (send(connection, head, (size_t)length, MSG_NOSIGNAL) == length)
-            (void)!send(connection, body, strlen(body), MSG_NOSIGNAL);
-        shutdown(connection, SHUT_WR);
-        while (recv(connection, head, sizeof head, 0) > 0) /* until the other side has closed */
-            ;
-    }
-    return NULL;
+    snprintf(json_server.headers[index], sizeof json_server.headers[index], "connection: close\r\n%s",
+             answer.headers != NULL ? answer.headers : "");
+    *out = (struct http_answer){
+        .how = answer.status == 0 ? HTTP_DROP : HTTP_WHOLE,
+        .close = true,
+        .status = answer.status,
+        .headers = json_server.headers[index],
+        .body = answer.body,
+        .body_length = answer.body != NULL ? strlen(answer.body) : 0,
+    };
 }
 
 static inline void json_server_start(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
     json_server.told = json_server.given = json_server.asked = 0;
     json_server.held = json_server.stopping = false;
-    json_server.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(json_server.listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(json_server.listener, 16), 0);
-    assert_int_equal(getsockname(json_server.listener, (struct sockaddr *)&address, &length), 0);
-    snprintf(json_server.url, sizeof json_server.url, "http://127.0.0.1:%u", ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&json_server.thread, NULL, json_server_run, NULL), 0);
+    json_server.server = http_server_new(NULL, json_server_answer);
+    snprintf(json_server.url, sizeof json_server.url, "http://127.0.0.1:%d",
+             http_server_port(json_server.server));
 }
 
-/* Nobody may be connected any more. */
 static inline void json_server_stop(void)
 {
     pthread_mutex_lock(&json_server.lock);
     json_server.stopping = true;
     pthread_cond_broadcast(&json_server.changed);
     pthread_mutex_unlock(&json_server.lock);
-    shutdown(json_server.listener, SHUT_RDWR);
-    pthread_join(json_server.thread, NULL);
-    close(json_server.listener);
+    http_server_free(json_server.server);
 }
 
 /* Forgets the answers that were told before, and what was asked. */
@@ -155,15 +115,15 @@ static inline unsigned json_server_asked(void)
     return asked;
 }
 
-/* Request `index`, one that has been answered. */
+/* The head of request `index`, one that has been answered. */
 static inline const char *json_server_request(unsigned index)
 {
-    return json_server.requests[index % JSON_SERVER_KEPT];
+    return json_server.requests[index % JSON_SERVER_KEPT].head;
 }
 
 static inline const char *json_server_body(unsigned index)
 {
-    return strstr(json_server_request(index), "\r\n\r\n") + 4;
+    return json_server.requests[index % JSON_SERVER_KEPT].body;
 }
 
 /* Whether request `index` has the header line. */

@@ -1,102 +1,65 @@
 /*
- * A metadata service on loopback: a thread that answers each request as a script says, and keeps what was
- * asked.
+ * A metadata service on loopback that answers each request as a script says, and keeps what was asked.
  */
 #ifndef TESTS_AWS_METADATA_SERVER_H
 #define TESTS_AWS_METADATA_SERVER_H
 
+#include "support/http_server.h"
 #include "support/support.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <string.h>
 
 #define METADATA_REQUESTS 16
 
 /* One answer: to a request that begins so (NULL: to any). Each is given once, in order. */
 struct metadata_answer {
     const char *begins;
-    int status; /* 0: the connection is closed without an answer */
+    int status; /* 0: the connection is closed without an answer; below: it stays silent */
     const char *body;
 };
 
 static struct {
-    int listener;
-    unsigned port;
-    pthread_t thread;
+    struct http_server *server;
+    int port;
     pthread_mutex_t lock; /* guards the rest */
     struct metadata_answer script[METADATA_REQUESTS];
     size_t length, answered;
-    char requests[METADATA_REQUESTS][20000];
+    struct http_asked requests[METADATA_REQUESTS];
 } metadata = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Reads the head of a request; requests here have no body. */
-static inline bool metadata_read(int connection, char *text, size_t room)
+static inline void metadata_serve(const struct http_asked *asked, struct http_answer *out)
 {
-    size_t length = 0;
-    text[0] = '\0';
-    while (length + 1 < room && strstr(text, "\r\n\r\n") == NULL) {
-        ssize_t got = recv(connection, text + length, room - 1 - length, 0);
-        if (got <= 0)
-            return false;
-        length += (size_t)got;
-        text[length] = '\0';
-    }
-    return true;
-}
-
-static inline void metadata_serve(int connection)
-{
-    static char request[20000], response[70000];
-    if (!metadata_read(connection, request, sizeof request))
-        return;
     pthread_mutex_lock(&metadata.lock);
     struct metadata_answer answer = {NULL, 418, "not in the script"};
     if (metadata.answered < metadata.length) {
         answer = metadata.script[metadata.answered];
-        memcpy(metadata.requests[metadata.answered], request, sizeof request);
+        metadata.requests[metadata.answered] = *asked;
     }
     metadata.answered++;
     pthread_mutex_unlock(&metadata.lock);
-    if (answer.begins != NULL && strncmp(request, answer.begins, strlen(answer.begins)) != 0)
+    if (answer.begins != NULL && strncmp(asked->head, answer.begins, strlen(answer.begins)) != 0)
         answer = (struct metadata_answer){NULL, 417, "other than the script expects"};
-    if (answer.status == 0)
-        return;
-    int length = snprintf(response, sizeof response,
-                          "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-                          answer.status, strlen(answer.body), answer.body);
-    (void)send(connection, response, (size_t)length, MSG_NOSIGNAL);
-}
-
-static inline void *metadata_main(void *unused)
-{
-    for (;;) {
-        int connection = accept(metadata.listener, NULL, NULL);
-        if (connection < 0)
-            return unused;
-        metadata_serve(connection);
-        close(connection);
-    }
+    *out = (struct http_answer){
+        .how = answer.status == 0 ? HTTP_DROP : HTTP_WHOLE,
+        .hold = answer.status < 0,
+        .close = true,
+        .status = answer.status,
+        .headers = "connection: close\r\n",
+        .body = answer.body,
+        .body_length = strlen(answer.body),
+    };
 }
 
 static inline void metadata_start(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    metadata.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(metadata.listener, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(listen(metadata.listener, 16), 0);
-    assert_int_equal(getsockname(metadata.listener, (struct sockaddr *)&address, &length), 0);
-    metadata.port = ntohs(address.sin_port);
-    assert_int_equal(pthread_create(&metadata.thread, NULL, metadata_main, NULL), 0);
+    metadata.server = http_server_new(NULL, metadata_serve);
+    metadata.port = http_server_port(metadata.server);
 }
 
 static inline void metadata_stop(void)
 {
-    shutdown(metadata.listener, SHUT_RDWR); /* which ends the accept */
-    pthread_join(metadata.thread, NULL);
-    close(metadata.listener);
+    http_server_free(metadata.server);
 }
 
 /* From now on these are the answers. */
@@ -122,10 +85,10 @@ static inline size_t metadata_answered(void)
 /* Whether request `index` had this header line. */
 static inline bool metadata_had(size_t index, const char *line)
 {
-    char whole[20000];
+    char whole[HTTP_ROOM];
     snprintf(whole, sizeof whole, "\r\n%s\r\n", line);
     pthread_mutex_lock(&metadata.lock);
-    bool had = strcasestr(metadata.requests[index], whole) != NULL;
+    bool had = strcasestr(metadata.requests[index].head, whole) != NULL;
     pthread_mutex_unlock(&metadata.lock);
     return had;
 }

@@ -4,6 +4,7 @@
 #include "support/http_server.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -78,6 +79,12 @@ static bool read_request(struct connection *connection, struct http_asked *asked
     return true;
 }
 
+static void speak_tls(struct connection *connection, SSL_CTX *tls)
+{
+    connection->ssl = SSL_new(tls);
+    SSL_set_fd(connection->ssl, connection->fd);
+}
+
 /* False: the connection ends. */
 static bool reply(struct connection *connection, const struct http_answer *answer)
 {
@@ -111,7 +118,12 @@ static bool serve(struct connection *connection, const struct http_asked *asked)
     server->held -= answer.hold;
     server->busy--;
     pthread_mutex_unlock(&server->lock);
-    return reply(connection, &answer);
+    if (!reply(connection, &answer))
+        return false;
+    if (answer.tunnel == NULL)
+        return true;
+    speak_tls(connection, answer.tunnel);
+    return SSL_accept(connection->ssl) == 1;
 }
 
 static void *connection_main(void *context)
@@ -132,12 +144,12 @@ static void *server_main(void *context)
 {
     struct http_server *server = context;
     for (int fd; (fd = accept(server->listener, NULL, NULL)) >= 0;) {
+        const int on = 1; /* else the body waits for the head to be acknowledged */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         struct connection *connection = calloc(1, sizeof(*connection));
         *connection = (struct connection){.server = server, .fd = fd};
-        if (server->tls != NULL) {
-            connection->ssl = SSL_new(server->tls);
-            SSL_set_fd(connection->ssl, fd);
-        }
+        if (server->tls != NULL)
+            speak_tls(connection, server->tls);
         pthread_mutex_lock(&server->lock);
         server->connections++;
         connection->next = server->all;

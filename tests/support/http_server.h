@@ -32,7 +32,8 @@ struct http_answer {
     const char *headers; /* lines, each ended by CR LF, or NULL */
     const char *body;    /* NULL: none */
     size_t body_length;
-    size_t claimed; /* the content-length that is said instead, if not 0 */
+    size_t claimed;  /* the content-length that is said instead, if not 0 */
+    SSL_CTX *tunnel; /* behind the reply the connection goes on by TLS, as if to who was asked for; or NULL */
 };
 
 struct http_server;

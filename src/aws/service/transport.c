@@ -19,7 +19,8 @@ static struct {
 
     /*
      * Guards what follows, and what exchanges say of themselves to other threads (ended, cancelled). Held
-     * while the internal thread's lock is taken, never the other way round.
+     * while the internal thread's lock is taken to plug the multi handle in, never the other way round: no
+     * cleanup comes between.
      */
     pthread_mutex_t lock;
     struct kfi_list arrivals;  /* exchanges that the internal thread has not seen */
@@ -149,6 +150,18 @@ static void take_in(CURLM *multi)
     }
 }
 
+/* libcurl is done with an exchange: it ends, or begins once more. */
+static void settle(CURLM *multi, struct kfi_http_exchange *exchange, CURLcode result)
+{
+    if (kfi_http_again(exchange, result)) {
+        curl_multi_remove_handle(multi, exchange->easy);
+        if (curl_multi_add_handle(multi, exchange->easy) == CURLM_OK)
+            return;
+    }
+    kfi_http_conclude(exchange, result);
+    end_and_go_on(multi, exchange);
+}
+
 /* Does all that can be done without waiting. */
 static void advance(CURLM *multi)
 {
@@ -159,10 +172,8 @@ static void advance(CURLM *multi)
         if (message->msg != CURLMSG_DONE)
             continue;
         char *exchange;
-        CURLcode result = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
-        kfi_http_conclude((struct kfi_http_exchange *)(void *)exchange, result);
-        end_and_go_on(multi, (struct kfi_http_exchange *)(void *)exchange);
+        settle(multi, (struct kfi_http_exchange *)(void *)exchange, message->data.result);
     }
 }
 
@@ -274,10 +285,11 @@ void kfi_http_exchange_free(struct kfi_http_exchange *exchange)
     if (exchange == NULL || exchange->generation != kfi_fork_generation())
         return;
     lock();
-    if (!exchange->ended) {
+    bool cancelled = !exchange->ended;
+    if (cancelled)
         kfi_list_push_back(&queue.cancelled, &exchange->cancel);
-        kfi_thread_poke();
-    }
     unlock();
+    if (cancelled)
+        kfi_thread_poke();
     kfi_http_exchange_drop(exchange);
 }

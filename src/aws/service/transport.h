@@ -70,7 +70,8 @@ enum kf_code kfi_http_exchange_start(struct kfi_http_pool *pool, const struct kf
 /*
  * KF_PENDING, or KF_OK for a whole reply of any status (which lives as long as the exchange), or why there is
  * none: KF_E_TIMEOUT (a time limit), KF_E_RETRY (not reached, connection lost, reply torn), KF_E_REMOTE (TLS
- * does not verify, reply too large), KF_E_CLEANED_UP, KF_E_SYSTEM, KF_E_NO_MEMORY.
+ * does not verify, reply too large), KF_E_FORKED (it began in the parent process), KF_E_CLEANED_UP, KF_E_SYSTEM,
+ * KF_E_NO_MEMORY.
  */
 enum kf_code kfi_http_exchange_poll(struct kfi_http_exchange *exchange, struct kf_error *error,
                                     const struct kfi_http_reply **reply);

@@ -3,9 +3,11 @@
  *
  * Secrets: bodies, both ways, pass through libcurl's own buffers. The callbacks get pointers into them after
  * libcurl used the bytes for the last time, and wipe them in place; a body is never given as POSTFIELDS, which
- * libcurl copies behind the header lines. OpenSSL wipes what it decrypted by SSL_OP_CLEANSE_PLAINTEXT. What stays in
- * freed memory are libcurl's copies of the secret access key and of the signing key that it derives, and of
- * the header lines (a session token among them); our copies of those lines are wiped.
+ * libcurl copies behind the header lines. OpenSSL wipes what it decrypted by SSL_OP_CLEANSE_PLAINTEXT. A reply
+ * that is refused, torn or cancelled leaves nothing either: what has come of it has passed through take_body.
+ * What stays in freed memory are libcurl's copies of the secret access key and of the signing key that it
+ * derives, of the header lines (a session token among them; our copies of those lines are wiped), and of what
+ * it took of a body but could not send, because the connection died or the exchange was cancelled.
  */
 #include "aws/service/transport_curl.h"
 
@@ -117,7 +119,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     struct kfi_http_exchange *exchange = context;
     struct kf_buf *body = &exchange->reply.body;
     size_t length = size * count, taken = length;
-    enum kf_code code = kfi_buf_reserve(body, length, exchange->reply_max);
+    enum kf_code code = exchange->too_large ? KF_E_LIMIT : kfi_buf_reserve(body, length, exchange->reply_max);
     if (code == KF_OK) {
         memcpy(body->data + body->length, bytes, length);
         body->length += length;
@@ -187,10 +189,9 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
         time_t seconds = curl_getdate(date, NULL);
         reply->date = seconds > 0 ? (int64_t)seconds : 0;
     }
-    if (length[0] != '\0' && strtoull(length, NULL, 10) > exchange->reply_max) {
+    /* It ends by its first bytes, in take_body: here what has come of the body could not be wiped. */
+    if (length[0] != '\0' && strtoull(length, NULL, 10) > exchange->reply_max)
         exchange->too_large = true;
-        return CURL_WRITEFUNC_ERROR;
-    }
     return line.length;
 }
 
@@ -419,6 +420,16 @@ bool kfi_http_stamp(struct kfi_http_exchange *exchange)
         return true;
     exchange->code = kfi_no_memory(&exchange->error);
     return false;
+}
+
+bool kfi_http_again(struct kfi_http_exchange *exchange, CURLcode result)
+{
+    long connected = 1;
+    curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &connected);
+    if (result != CURLE_SEND_ERROR || connected != 0)
+        return false;
+    exchange->body_sent = 0;
+    return curl_easy_setopt(exchange->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
 }
 
 static enum kf_code explain(struct kfi_http_exchange *exchange, CURLcode result)

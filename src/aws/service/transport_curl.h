@@ -59,6 +59,12 @@ enum kf_code kfi_http_exchange_make(struct kfi_http_pool *pool, const struct kfi
 /* Its turn: what depends on the time. False, with code and error set, if there is no memory. */
 bool kfi_http_stamp(struct kfi_http_exchange *exchange);
 
+/*
+ * Whether it has to begin once more, on a fresh connection: a kept one turned out to be dead while the body was
+ * being sent. (If it does so before or after, libcurl begins again by itself.)
+ */
+bool kfi_http_again(struct kfi_http_exchange *exchange, CURLcode result);
+
 /* libcurl is done with it: sets code, error and reply. */
 void kfi_http_conclude(struct kfi_http_exchange *exchange, CURLcode result);
 

@@ -1,0 +1,197 @@
+/*
+ * Transport: no copy of what was sent or received stays in this process's memory.
+ */
+#include "aws/transport_stage.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/memory.h"
+
+/*
+ * What is searched for is kept masked, so that it does not find itself. The server is another process.
+ * The length is that of base64 text, which it is as well.
+ */
+static const unsigned char masked_secret[32] = "Q8dRk2Zp0wLx7TnVb5YcHs1MgJf4EuA6";
+static const unsigned char mask = 0x03;
+
+/* Sanitizers keep shadows of all memory, which can't be searched. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool shadowed = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+static const bool shadowed = true;
+#else
+static const bool shadowed = false;
+#endif
+#else
+static const bool shadowed = false;
+#endif
+
+/* A body: the secret far enough behind its front, which the allocator writes over once it is freed. */
+enum {
+    SECRET_AT = 500,
+    SECRET_BODY = SECRET_AT + sizeof(masked_secret)
+};
+
+static void unmask(unsigned char *out)
+{
+    memset(out, '.', SECRET_AT);
+    out += SECRET_AT;
+    for (size_t i = 0; i < sizeof(masked_secret); i++)
+        ((volatile unsigned char *)out)[i] = masked_secret[i] ^ mask;
+}
+
+static size_t found_in(const unsigned char *from, const unsigned char *to)
+{
+    const unsigned char first = masked_secret[0] ^ mask;
+    size_t found = 0;
+    while ((size_t)(to - from) >= sizeof(masked_secret) &&
+           (from = memchr(from, first, (size_t)(to - from) - sizeof(masked_secret) + 1)) != NULL) {
+        size_t same = 1;
+        while (same < sizeof(masked_secret) && (from[same] ^ mask) == masked_secret[same])
+            same++;
+        found += same >= 16; /* the half is too much too */
+        from++;
+    }
+    return found;
+}
+
+/* How often the secret lies in the heap and other anonymous memory (of threads, their stacks too). */
+static size_t search_memory(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
+    char line[512];
+    size_t found = 0;
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        uintptr_t from, to;
+        char access[8], path[256] = "";
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s %*s %*s %*s %255s", &from, &to, access, path) >= 3 &&
+            access[0] == 'r' && access[1] == 'w' && (path[0] == '\0' || strcmp(path, "[heap]") == 0))
+            found += found_in((const unsigned char *)from, (const unsigned char *)to);
+    }
+    (void)fclose(maps);
+    return found;
+}
+
+static unsigned char server_secret[SECRET_BODY];
+
+static void answer_secret(const struct http_asked *asked, struct http_answer *answer)
+{
+    unmask(server_secret);
+    bool got = asked->body_length == SECRET_BODY && memcmp(asked->body, server_secret, SECRET_BODY) == 0;
+    answer->body = got ? "ok" : (const char *)server_secret;
+    answer->body_length = got ? 2 : SECRET_BODY;
+    if (strncmp(asked->head, "POST /torn ", strlen("POST /torn ")) == 0) {
+        answer->claimed = 2 * SECRET_BODY;
+        answer->close = true;
+    }
+}
+
+/* Starts a server in a process of its own; answers its port, and its end of a pipe that ends it when closed. */
+static pid_t serve_apart(SSL_CTX *tls, int *port, int *leash)
+{
+    int up[2], down[2];
+    assert_int_equal(pipe(up), 0);
+    assert_int_equal(pipe(down), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char nothing;
+        (void)close(down[1]);
+        struct http_server *server = http_server_new(tls, answer_secret);
+        int number = http_server_port(server);
+        _exit(write(up[1], &number, sizeof(number)) != sizeof(number) || read(down[0], &nothing, 1) != 0);
+    }
+    (void)close(up[1]);
+    (void)close(down[0]);
+    assert_int_equal(read(up[0], port, sizeof(*port)), sizeof(*port));
+    (void)close(up[0]);
+    *leash = down[1];
+    return child;
+}
+
+static void search_after_exchanges(const char *url, struct kfi_http_pool *pool)
+{
+    const struct kfi_http_signature signature = {"eu-west-1", "kms", "AKIDEXAMPLE", "its-secret", NULL, 0};
+    struct kfi_http_request request = request_to(url);
+    request.signature = &signature;
+    struct ask ask;
+    for (int i = 0; i < 3; i++) { /* on a fresh connection, and on the kept one */
+        ask_start(&ask, pool, &request);
+        assert_ok(ask_wait(&ask), &ask.error);
+        assert_int_equal(ask.reply->body.length, SECRET_BODY);
+        assert_true(search_memory() > 0); /* the reply itself: the search finds what is there */
+        ask_end(&ask);
+        support_settle();
+        assert_int_equal(search_memory(), 0);
+
+        unsigned char *body = malloc(SECRET_BODY);
+        unmask(body);
+        request.body = (struct kf_view){body, SECRET_BODY};
+        ask_start(&ask, pool, &request);
+        kfi_wipe(body, SECRET_BODY);
+        assert_ok(ask_wait(&ask), &ask.error);
+        assert_int_equal(ask.reply->body.length, 2);
+        ask_end(&ask);
+        support_settle();
+        assert_int_equal(search_memory(), 0);
+        free(body);
+        request.body = (struct kf_view){(const uint8_t *)"{}", 2};
+    }
+}
+
+/* A reply that breaks off, and one that is refused for what its header says of its length. */
+static void search_after_failures(const char *url, struct kfi_http_pool *pool)
+{
+    char torn[80];
+    struct kf_error error;
+    (void)snprintf(torn, sizeof(torn), "%storn", url);
+    struct kfi_http_request request = request_to(torn);
+    assert_int_equal(ask_once(pool, &request, &error), KF_E_RETRY);
+    support_settle();
+    assert_int_equal(search_memory(), 0);
+    request.url = url;
+    request.reply_max = 10;
+    assert_int_equal(ask_once(pool, &request, &error), KF_E_REMOTE);
+    support_settle();
+    assert_int_equal(search_memory(), 0);
+}
+
+static void no_copy_of_a_body_stays_in_memory(void **state)
+{
+    (void)state;
+    if (shadowed)
+        skip();
+    char url[64], file[64];
+    (void)snprintf(file, sizeof(file), "transport-%d.pem", (int)getpid());
+    for (int i = 0; i < 2; i++) {
+        SSL_CTX *tls = i == 1 ? http_server_tls(file, 0) : NULL;
+        int port, leash, status;
+        pid_t child = serve_apart(tls, &port, &leash);
+        url_of(url, port, tls != NULL);
+        struct kfi_http_pool *pool = pool_new(2, tls != NULL ? file : NULL);
+        search_after_exchanges(url, pool);
+        search_after_failures(url, pool);
+        kfi_http_pool_unref(pool);
+        kf_cleanup();
+        assert_int_equal(search_memory(), 0);
+        (void)close(leash);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        SSL_CTX_free(tls);
+        if (tls != NULL)
+            (void)unlink(file);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_copy_of_a_body_stays_in_memory),
+    };
+    (void)signal(SIGPIPE, SIG_IGN); /* the server's, by OpenSSL */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,51 @@
+/*
+ * Transport by TLS: who is trusted, and how old it may be.
+ */
+#include "aws/transport_stage.h"
+
+#include <signal.h>
+
+static void tls_is_verified_and_not_old(void **state)
+{
+    (void)state;
+    struct kf_error error;
+    char url[64], file[64], other_file[64];
+    (void)snprintf(file, sizeof(file), "transport-%d.pem", (int)getpid());
+    (void)snprintf(other_file, sizeof(other_file), "transport-%d-other.pem", (int)getpid());
+    SSL_CTX *other = http_server_tls(other_file, 0);
+    static const int versions[] = {0, TLS1_2_VERSION, TLS1_1_VERSION};
+    for (size_t i = 0; i < 3; i++) {
+        SSL_CTX *tls = http_server_tls(file, versions[i]);
+        struct http_server *server = http_server_new(tls, answer_next);
+        next_answer = (struct http_answer){.body = "x", .body_length = 1};
+        url_of(url, http_server_port(server), true);
+        struct kfi_http_request request = request_to(url);
+        struct kfi_http_pool *right = pool_new(2, file), *wrong = pool_new(2, other_file);
+        if (versions[i] == TLS1_1_VERSION) {
+            assert_int_equal(ask_once(right, &request, &error), KF_E_RETRY);
+        } else {
+            assert_ok(ask_once(right, &request, &error), &error);
+            assert_ok(ask_once(right, &request, &error), &error);
+            assert_int_equal(http_server_connections(server), 1);
+            assert_int_equal(ask_once(wrong, &request, &error), KF_E_REMOTE);
+            assert_non_null(strstr(error.text, "AWS_CA_BUNDLE"));
+        }
+        kfi_http_pool_unref(right);
+        kfi_http_pool_unref(wrong);
+        kf_cleanup();
+        http_server_free(server);
+        SSL_CTX_free(tls);
+    }
+    SSL_CTX_free(other);
+    (void)unlink(file);
+    (void)unlink(other_file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tls_is_verified_and_not_old),
+    };
+    (void)signal(SIGPIPE, SIG_IGN); /* the server's, by OpenSSL */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
