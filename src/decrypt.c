@@ -38,10 +38,13 @@ struct kf_decryptor {
     struct kf_cmm *cmm;
     struct kf_encryption_context *reproduced;
     enum kf_commitment_policy commitment_policy;
+    bool unsigned_only;
     struct kfi_header_limits limits;
     uint64_t max_frame_length;
+    uint64_t plaintext_left; /* of max_plaintext_length */
 
     struct kfi_header_scan scan;
+    bool suite_allowed; /* what the header says of its suite was held against policy and mode */
     struct kf_buf
         gathered; /* what has come of the header, of a frame or of the footer, while it is not all there */
 
@@ -81,8 +84,12 @@ enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_option
     decryptor->cmm = kf_cmm_ref(cmm);
     decryptor->reproduced = kf_encryption_context_ref(options.reproduced_encryption_context);
     decryptor->commitment_policy = options.commitment_policy;
-    decryptor->limits = (struct kfi_header_limits){options.max_edks, options.max_header_length};
+    decryptor->unsigned_only = options.unsigned_only;
+    decryptor->limits.max_edks = options.max_edks;
+    decryptor->limits.max_length =
+        options.max_header_length < UINT32_MAX ? options.max_header_length : SIZE_MAX;
     decryptor->max_frame_length = options.max_frame_length;
+    decryptor->plaintext_left = options.max_plaintext_length;
     *out = decryptor;
     return KF_OK;
 }
@@ -159,6 +166,34 @@ static enum kf_code signed_over(struct kf_decryptor *decryptor, struct kf_view b
 
 /* ---- HEADER ---- */
 
+/*
+ * Whether a message of this suite is to be decrypted at all. (S: client-apis/decrypt.md#behavior,
+ * framework/commitment-policy.md)
+ */
+static enum kf_code check_suite(const struct kf_decryptor *decryptor, const struct kfi_suite *suite,
+                                struct kf_error *error)
+{
+    if (decryptor->unsigned_only && suite->info.sign)
+        return kf_error_set(error, KF_E_POLICY,
+                            "The message is of suite %04x, which signs; only messages without a signature "
+                            "are allowed (option unsigned_only).",
+                            (unsigned)suite->info.id);
+    return kfi_policy_check_decrypt(decryptor->commitment_policy, suite, error);
+}
+
+/* Goes on with the scan. The suite is looked at as soon as it is there, before what else a header may bring. */
+static enum kf_code scan_header(struct kf_decryptor *decryptor, struct kf_view front, size_t *needed)
+{
+    struct kf_error *error = &decryptor->operation.error;
+    struct kfi_header_scan *scan = &decryptor->scan;
+    enum kf_code code = kfi_header_scan(scan, front, &decryptor->limits, error, needed);
+    if (code < KF_OK || scan->suite == NULL || decryptor->suite_allowed)
+        return code;
+    const enum kf_code allowed = check_suite(decryptor, scan->suite, error);
+    decryptor->suite_allowed = allowed == KF_OK;
+    return allowed == KF_OK ? code : allowed;
+}
+
 static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
 {
     struct kf_error *error = &decryptor->operation.error;
@@ -166,8 +201,7 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
     size_t needed;
     enum kf_code code;
     /* The scan says how many bytes are needed at least, until it says how many the header has. */
-    while ((code = kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed)) ==
-           KF_WANT_INPUT) {
+    while ((code = scan_header(decryptor, bytes, &needed)) == KF_WANT_INPUT) {
         if (bytes.length == 0 && io->in_end && io->in_used == io->in_length)
             return kf_error_set(error, KF_E_TRUNCATED, "The input is empty: there is no message to decrypt.");
         code = gather(decryptor, io, needed, "its header", &bytes);
@@ -175,8 +209,7 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
             continue;
         /* Not all of it is there. What is may already show that this is no message. */
         bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
-        const enum kf_code early =
-            kfi_header_scan(&decryptor->scan, bytes, &decryptor->limits, error, &needed);
+        const enum kf_code early = scan_header(decryptor, bytes, &needed);
         return early < KF_OK ? early : code;
     }
     if (code != KF_OK)
@@ -198,7 +231,7 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
         .max_edks = (uint16_t)decryptor->limits.max_edks,
     };
     decryptor->stage = KEYS;
-    return kfi_policy_check_decrypt(decryptor->commitment_policy, parsed->suite, error);
+    return KF_OK;
 }
 
 /* ---- KEYS ---- */
@@ -296,7 +329,7 @@ static enum kf_code place(struct kf_decryptor *decryptor, struct kf_io *io, enum
     return KF_OK;
 }
 
-/* Opens a whole frame. `io_before` is where the output stood, to go back to if it is forged. */
+/* Opens a whole frame. */
 static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io,
                                const struct kfi_frame_front *front, struct kf_view bytes)
 {
@@ -343,17 +376,31 @@ static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io
     }
 }
 
+/* Before anything of the frame is gathered. */
+static enum kf_code check_length(struct kf_decryptor *decryptor, const struct kfi_frame_front *front)
+{
+    struct kf_error *error = &decryptor->operation.error;
+    if (front->length > decryptor->max_frame_length)
+        return kf_error_set(error, KF_E_LIMIT, "Frame %u has %llu bytes; max_frame_length allows %llu.",
+                            (unsigned)front->sequence, (unsigned long long)front->length,
+                            (unsigned long long)decryptor->max_frame_length);
+    if (front->length > decryptor->plaintext_left)
+        return kf_error_set(error, KF_E_LIMIT,
+                            "Frame %u has %llu bytes, of which max_plaintext_length leaves %llu: the message "
+                            "holds more plaintext than allowed.",
+                            (unsigned)front->sequence, (unsigned long long)front->length,
+                            (unsigned long long)decryptor->plaintext_left);
+    return KF_OK;
+}
+
 static enum kf_code frame(struct kf_decryptor *decryptor, struct kf_io *io)
 {
     struct kfi_frame_front front;
     enum kf_code code = frame_front(decryptor, io, &front);
+    if (code == KF_OK)
+        code = check_length(decryptor, &front);
     if (code != KF_OK)
         return code;
-    if (front.length > decryptor->max_frame_length)
-        return kf_error_set(&decryptor->operation.error, KF_E_LIMIT,
-                            "Frame %u has %llu bytes; max_frame_length allows %llu.",
-                            (unsigned)front.sequence, (unsigned long long)front.length,
-                            (unsigned long long)decryptor->max_frame_length);
     struct kf_view bytes;
     const uint64_t whole = kfi_frame_front_length(front.kind) + front.length + KFI_TAG_LENGTH;
     code = whole > SIZE_MAX ? kfi_no_memory(&decryptor->operation.error)
@@ -364,6 +411,7 @@ static enum kf_code frame(struct kf_decryptor *decryptor, struct kf_io *io)
         return code;
     consume(decryptor, io, bytes.length);
     decryptor->sequence++;
+    decryptor->plaintext_left -= front.length;
     if (front.kind != KFI_REGULAR_FRAME)
         decryptor->stage = FOOTER;
     return KF_OK;

@@ -16,16 +16,22 @@ struct kf_decrypt_options {
     size_t size;
     const struct kf_encryption_context *reproduced_encryption_context; /* NULL: empty */
     enum kf_commitment_policy commitment_policy;
-    uint16_t max_edks;          /* refuse messages with more encrypted data keys; 0: no limit */
-    uint32_t max_header_length; /* refuse longer headers, in bytes */
-    uint64_t max_frame_length;  /* refuse longer frames, and longer bodies that are not framed, in bytes */
-    uint64_t timeout_ms;        /* limit for the wait for materials; 0: none */
+    uint16_t max_edks;             /* refuse messages with more encrypted data keys; 0: no limit */
+    uint32_t max_header_length;    /* refuse longer headers, in bytes; UINT32_MAX: no limit */
+    uint64_t max_frame_length;     /* refuse longer frames, and longer bodies that are not framed, in bytes */
+    uint64_t timeout_ms;           /* limit for the wait for materials; 0: none */
+    uint64_t max_plaintext_length; /* refuse messages that hold more, in bytes, before the frame that would */
+    /*
+     * Refuse messages of suites that sign, as soon as the suite is read: whatever a stream then gives out is
+     * final, and no signature behind it can take it back. (S: client-apis/decrypt.md#behavior)
+     */
+    bool unsigned_only;
 };
 
 #define KF_DECRYPT_OPTIONS_INIT                                                                     \
     {                                                                                               \
         sizeof(struct kf_decrypt_options), NULL, KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 0, UINT32_MAX, \
-            UINT64_MAX, 0                                                                           \
+            UINT64_MAX, 0, UINT64_MAX, false                                                        \
     }
 
 /*

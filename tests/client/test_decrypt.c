@@ -1,7 +1,7 @@
 /*
  * What decrypt.c reads: the limits, when plaintext and header come out and when they don't, and what is left
- * behind. Messages that others make are test_foreign.c's, changed ones test_tamper.c's, streams in pieces
- * test_stream.c's.
+ * behind. Messages that others make are test_foreign.c's, forged ones test_forged.c's, changed ones
+ * test_tamper*.c's, streams in pieces test_stream.c's.
  */
 #include <string.h>
 
@@ -43,6 +43,65 @@ static void limits_are_exact(void **state)
     kf_buf_free(&message);
 
     kf_cmm_unref(cmm);
+}
+
+/* More plaintext than allowed is refused before the frame that would bring it is taken. */
+static void plaintext_is_limited(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    for (size_t i = 0; i < CLIENT_SUITES; i++) {
+        struct kf_buf message = two_frames(cmm, client_suites[i]);
+        struct kf_decrypt_options options = client_decrypt_options();
+        options.max_plaintext_length = 150;
+        assert_decrypts(cmm, &options, buf_view(message), client_plaintext(150));
+        for (uint64_t most = 0; most < 150; most += most == 0 ? 99 : most == 99 ? 1 : 49) {
+            options.max_plaintext_length = most;
+            assert_refused(cmm, &options, buf_view(message), KF_E_LIMIT);
+            struct streamed streamed;
+            stream_decrypt(cmm, &options, buf_view(message), (struct feed){1, 1, 10, 10, 0}, &streamed);
+            assert_int_equal(streamed.code, KF_E_LIMIT);
+            assert_same_bytes(streamed_view(&streamed), client_plaintext(most < 100 ? 0 : 100));
+            streamed_free(&streamed);
+        }
+        kf_buf_free(&message);
+    }
+    kf_cmm_unref(cmm);
+}
+
+/* In the mode for messages without signatures others end with the byte that names their suite. */
+static void suites_that_sign_can_be_refused(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm;
+    struct told *told = told_new(&cmm);
+    told_answer_always(told, true);
+    struct kf_decrypt_options options = client_decrypt_options();
+    options.unsigned_only = true;
+    for (size_t i = 0; i < CLIENT_SUITES; i++) {
+        struct kf_buf message = two_frames(cmm, client_suites[i]);
+        const unsigned begun = told_begun(told);
+        if (!kf_suite_info(client_suites[i])->sign) {
+            assert_decrypts(cmm, &options, buf_view(message), client_plaintext(150));
+            kf_buf_free(&message);
+            continue;
+        }
+        assert_refused(cmm, &options, buf_view(message), KF_E_POLICY);
+        struct kf_decryptor *decryptor;
+        struct kf_error error = KF_ERROR_INIT;
+        assert_ok(kf_decryptor_new(cmm, &options, &error, &decryptor), &error);
+        struct kf_io io = {.in = message.data, .in_length = message.data[0] == 1 ? 3 : 2};
+        assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_WANT_INPUT);
+        io.in += io.in_length;
+        io.in_length = 1;
+        assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_E_POLICY);
+        assert_non_null(strstr(kf_decryptor_error(decryptor)->text, "unsigned_only"));
+        kf_decryptor_free(decryptor);
+        assert_int_equal(told_begun(told), begun);
+        kf_buf_free(&message);
+    }
+    kf_cmm_unref(cmm);
+    told_free(told);
 }
 
 /* The limits on a header hold before anybody is asked for a key, those on EDKs before the EDKs are there. */
@@ -437,6 +496,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(plaintext_is_limited),
+        cmocka_unit_test(suites_that_sign_can_be_refused),
         cmocka_unit_test(hostile_headers_reach_no_cmm),
         cmocka_unit_test(what_is_no_message_is_refused),
         cmocka_unit_test(what_is_no_message_is_refused_early),

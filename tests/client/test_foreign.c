@@ -1,224 +1,240 @@
 /*
- * Messages made by hand, in shapes that others write and the library never does, and in some that nobody may.
+ * Messages made by hand, in shapes that others write and the library never does: what the format allows is read.
+ * What it forbids is test_forged.c's.
  */
+#include <openssl/ec.h>
+#include <openssl/ecdsa.h>
+#include <openssl/obj_mac.h>
 #include <string.h>
 
-#include "support/client.h"
-#include "support/parts.h"
+#include "support/forge.h"
 
-/* ---- Messages by hand: suite 0478, no context, one EDK of key "one" ---- */
+static struct kf_cmm *cmm;
+static struct kf_decrypt_options any_suite;
+static struct forge forge;
 
-struct by_hand {
-    uint8_t bytes[4096];
-    struct kfi_writer writer;
-    struct parts_keys keys;
-    uint8_t message_id[32];
-};
-
-static struct kf_view key_of(const struct by_hand *message)
-{
-    return kf_view(message->keys.key, message->keys.length);
-}
-
-static struct kf_view by_hand_view(const struct by_hand *message)
-{
-    assert_false(message->writer.overflow);
-    return kf_view(message->bytes, sizeof message->bytes - message->writer.room);
-}
-
-/* The EDK that the raw AES keyring "one" unwraps to `data_key`. */
-static void write_edk(struct kfi_writer *writer, struct kf_view data_key)
-{
-    uint8_t wrapping_key[32], sealed[32], tag[16],
-        info[3 + 8 + 12] = "one\0\0\0\x80\0\0\0\x0c"
-                           "edk iv, 12 b";
-    memset(wrapping_key, 1, sizeof wrapping_key);
-    parts_seal(kf_view(wrapping_key, 32), kf_view(info + 11, 12), kf_view(NULL, 0), data_key, sealed, tag);
-    kfi_write_field(writer, kf_view_text("tests"));
-    kfi_write_field(writer, kf_view(info, sizeof info));
-    kfi_write_u16(writer, 48);
-    kfi_write_bytes(writer, kf_view(sealed, 32));
-    kfi_write_bytes(writer, kf_view(tag, 16));
-}
-
-/* A header; frame_length 0: not framed. The writer knows the right commit key and may lie about it. */
-static void begin_committed(struct by_hand *message, uint32_t frame_length, uint8_t lie)
-{
-    uint8_t data_key[32], tag[16];
-    static const uint8_t zeros[12];
-    memset(data_key, 0x77, sizeof data_key);
-    memset(message->message_id, 0x1d, sizeof message->message_id);
-    parts_derive(0x0478, kf_view(data_key, 32), kf_view(message->message_id, 32), &message->keys);
-
-    message->writer = (struct kfi_writer){message->bytes, sizeof message->bytes, false};
-    struct kfi_writer *writer = &message->writer;
-    kfi_write_u8(writer, 2);
-    kfi_write_u16(writer, 0x0478);
-    kfi_write_bytes(writer, kf_view(message->message_id, 32));
-    kfi_write_u16(writer, 0);
-    kfi_write_u16(writer, 1);
-    write_edk(writer, kf_view(data_key, 32));
-    kfi_write_u8(writer, frame_length == 0 ? 1 : 2);
-    kfi_write_u32(writer, frame_length);
-    message->keys.commit_key[31] ^= lie;
-    kfi_write_bytes(writer, kf_view(message->keys.commit_key, 32));
-    parts_seal(key_of(message), kf_view(zeros, 12), by_hand_view(message), kf_view(NULL, 0), NULL, tag);
-    kfi_write_bytes(writer, kf_view(tag, 16));
-}
-
-static void begin(struct by_hand *message, uint32_t frame_length)
-{
-    begin_committed(message, frame_length, 0);
-}
-
-/* Content and tag, under `iv`. */
-static void write_sealed(struct by_hand *message, const char *name, uint32_t sequence, const uint8_t iv[12],
-                         struct kf_view plaintext)
-{
-    uint8_t aad[96], tag[16], sealed[1024];
-    assert_true(plaintext.length <= sizeof sealed);
-    parts_seal(key_of(message), kf_view(iv, 12),
-               parts_body_aad(kf_view(message->message_id, 32), name, sequence, plaintext.length, aad),
-               plaintext, sealed, tag);
-    kfi_write_bytes(&message->writer, kf_view(sealed, plaintext.length));
-    kfi_write_bytes(&message->writer, kf_view(tag, 16));
-}
-
-static void write_regular(struct by_hand *message, uint32_t sequence, const uint8_t iv[12],
-                          struct kf_view plaintext)
-{
-    kfi_write_u32(&message->writer, sequence);
-    kfi_write_bytes(&message->writer, kf_view(iv, 12));
-    write_sealed(message, "Frame", sequence, iv, plaintext);
-}
-
-static void write_final(struct by_hand *message, uint32_t sequence, const uint8_t iv[12],
-                        struct kf_view plaintext)
-{
-    kfi_write_u32(&message->writer, 0xFFFFFFFF);
-    kfi_write_u32(&message->writer, sequence);
-    kfi_write_bytes(&message->writer, kf_view(iv, 12));
-    kfi_write_u32(&message->writer, (uint32_t)plaintext.length);
-    write_sealed(message, "Final Frame", sequence, iv, plaintext);
-}
-
-static void write_single_block(struct by_hand *message, const uint8_t iv[12], struct kf_view plaintext)
-{
-    kfi_write_bytes(&message->writer, kf_view(iv, 12));
-    kfi_write_u64(&message->writer, plaintext.length);
-    write_sealed(message, "Single Block", 1, iv, plaintext);
-}
-
-static const uint8_t iv_1[12] = {[11] = 1}, iv_2[12] = {[11] = 2}, iv_3[12] = {[11] = 3};
-/* Not the padded sequence number: official messages have such IVs. */
-static const uint8_t iv_odd[12] = {255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1};
-
-static void shapes_that_others_write_are_read(void **state)
+static int set_up(void **state)
 {
     (void)state;
-    static struct by_hand message;
-    struct kf_cmm *cmm = client_cmm_of_two();
+    cmm = client_cmm_of_two();
+    any_suite = client_decrypt_options();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kf_cmm_unref(cmm);
+    return 0;
+}
+
+/* Signs what was forged if its suite does; then it is read, in one call and byte by byte. */
+#define assert_read(plaintext) check_read((plaintext), __LINE__)
+static void check_read(struct kf_view plaintext, int line)
+{
+    if (forge.signer != NULL)
+        forge_sign(&forge);
+    const struct kf_view message = forge_view(&forge);
+    client_assert_decrypts(cmm, &any_suite, message, plaintext, __FILE__, line);
+    struct streamed streamed;
+    stream_decrypt(cmm, &any_suite, message, (struct feed){1, 1, 64, 64, 0}, &streamed);
+    support_assert_ok(streamed.code, &streamed.error, __FILE__, line);
+    assert_same_bytes(streamed_view(&streamed), plaintext);
+    streamed_free(&streamed);
+    forge_end(&forge);
+}
+
+static void begin(size_t suite, uint32_t frame_length)
+{
+    forge_begin(&forge, client_suites[suite]);
+    forge.frame_length = frame_length;
+    forge.content_type = frame_length == 0 ? 1 : 2;
+    forge_header(&forge);
+}
+
+/* ---- Bodies ---- */
+
+static void final_frames_are_empty_short_or_full(void **state)
+{
+    (void)state;
     const struct kf_view text = client_plaintext(200);
-
-    begin(&message, 100); /* an exact multiple, closed by an empty frame */
-    write_regular(&message, 1, iv_1, kf_view(text.data, 100));
-    write_regular(&message, 2, iv_2, kf_view(text.data + 100, 100));
-    write_final(&message, 3, iv_3, kf_view(NULL, 0));
-    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
-
-    begin(&message, 200); /* and by a full one */
-    write_final(&message, 1, iv_1, text);
-    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
-
-    begin(&message, 100); /* IVs that are not the sequence number */
-    write_regular(&message, 1, iv_3, kf_view(text.data, 100));
-    write_final(&message, 2, iv_odd, kf_view(text.data + 100, 50));
-    assert_decrypts(cmm, NULL, by_hand_view(&message), kf_view(text.data, 150));
-
-    begin(&message, 0); /* not framed, and empty so */
-    write_single_block(&message, iv_odd, text);
-    assert_decrypts(cmm, NULL, by_hand_view(&message), text);
-    begin(&message, 0);
-    write_single_block(&message, iv_1, kf_view(NULL, 0));
-    assert_decrypts(cmm, NULL, by_hand_view(&message), kf_view(NULL, 0));
-    kf_cmm_unref(cmm);
+    for (size_t suite = 0; suite < CLIENT_SUITES; suite++) {
+        begin(suite, 100);
+        forge_regular(&forge, 1, kf_view(text.data, 100));
+        forge_regular(&forge, 2, kf_view(text.data + 100, 100));
+        forge_final(&forge, 3, kf_view(NULL, 0));
+        assert_read(text);
+        begin(suite, 100);
+        forge_regular(&forge, 1, kf_view(text.data, 100));
+        forge_final(&forge, 2, kf_view(text.data + 100, 100));
+        assert_read(text);
+        begin(suite, 100);
+        forge_regular(&forge, 1, kf_view(text.data, 100));
+        forge_final(&forge, 2, kf_view(text.data + 100, 1));
+        assert_read(kf_view(text.data, 101));
+        begin(suite, 100);
+        forge_final(&forge, 1, kf_view(NULL, 0));
+        assert_read(kf_view(NULL, 0));
+    }
 }
 
-static void frames_out_of_order_are_refused(void **state)
+static void frames_have_1_byte_or_up_to_the_most(void **state)
 {
     (void)state;
-    static struct by_hand message;
-    struct kf_cmm *cmm = client_cmm_of_two();
-    const struct kf_view text = client_plaintext(10);
-
-    begin(&message, 10); /* numbers that begin with 0, with 2, that skip one, and one that comes twice */
-    write_final(&message, 0, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-    begin(&message, 10);
-    write_final(&message, 2, iv_2, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-    begin(&message, 10);
-    write_regular(&message, 1, iv_1, text);
-    write_final(&message, 3, iv_3, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-    begin(&message, 10);
-    write_regular(&message, 1, iv_1, text);
-    write_final(&message, 1, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-
-    begin(&message, 9); /* a final frame that is longer than a frame */
-    write_final(&message, 1, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_MALFORMED);
-
-    begin(&message, 10); /* a regular frame where the message ends */
-    write_regular(&message, 1, iv_1, text);
-    assert_refused(cmm, NULL, by_hand_view(&message), KF_E_TRUNCATED);
-    kf_cmm_unref(cmm);
+    static const uint32_t lengths[] = {10, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
+    for (size_t suite = 0; suite < CLIENT_SUITES; suite++) {
+        for (size_t i = 0; i < 4; i++) {
+            begin(suite, lengths[i]);
+            forge_final(&forge, 1, client_plaintext(10));
+            assert_read(client_plaintext(10));
+        }
+        begin(suite, 1);
+        for (uint32_t i = 0; i < 9; i++)
+            forge_regular(&forge, i + 1, kf_view(client_plaintext(10).data + i, 1));
+        forge_final(&forge, 10, kf_view(client_plaintext(10).data + 9, 1));
+        assert_read(client_plaintext(10));
+    }
 }
+
+static void bodies_that_are_not_framed_are_read(void **state)
+{
+    (void)state;
+    for (size_t suite = 0; suite < CLIENT_SUITES; suite++) {
+        begin(suite, 0);
+        forge_single_block(&forge, client_plaintext(200));
+        assert_read(client_plaintext(200));
+        begin(suite, 0);
+        forge_single_block(&forge, kf_view(NULL, 0));
+        assert_read(kf_view(NULL, 0));
+    }
+}
+
+/* Official messages have IVs that are not the padded number: what counts is the one that is stored. */
+static void the_stored_iv_is_used(void **state)
+{
+    (void)state;
+    static const uint8_t odd[12] = {255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1};
+    for (size_t suite = 0; suite < CLIENT_SUITES; suite++) {
+        begin(suite, 10);
+        kfi_write_u32(&forge.writer, 1);
+        kfi_write_bytes(&forge.writer, kf_view(odd, 12));
+        forge_sealed(&forge, "Frame", 1, odd, client_plaintext(10));
+        forge_final(&forge, 2, kf_view(NULL, 0));
+        assert_read(client_plaintext(10));
+
+        begin(suite, 10);
+        kfi_write_u32(&forge.writer, 0xFFFFFFFF);
+        kfi_write_u32(&forge.writer, 1);
+        kfi_write_bytes(&forge.writer, kf_view(odd, 12));
+        kfi_write_u32(&forge.writer, 10);
+        forge_sealed(&forge, "Final Frame", 1, odd, client_plaintext(10));
+        assert_read(client_plaintext(10));
+
+        begin(suite, 0);
+        kfi_write_bytes(&forge.writer, kf_view(odd, 12));
+        kfi_write_u64(&forge.writer, 10);
+        forge_sealed(&forge, "Single Block", 1, odd, client_plaintext(10));
+        assert_read(client_plaintext(10));
+    }
+    forge_begin(&forge, 0x0178); /* and that of the header */
+    memcpy(forge.header_iv, odd, 12);
+    forge_header(&forge);
+    forge_final(&forge, 1, client_plaintext(10));
+    assert_read(client_plaintext(10));
+}
+
+/* ---- Contexts ---- */
 
 /*
- * Everything holds, the header's tag too, but for the commitment: made by one who wants two keys to open it.
+ * Pairs are written in the order of their keys, but no reader insists on it: tag and signature are over the
+ * bytes as they stand, keyrings get the sorted ones.
  */
-static void a_message_has_to_commit_to_its_key(void **state)
+static void contexts_out_of_order_are_read(void **state)
 {
     (void)state;
-    static struct by_hand message;
-    struct kf_cmm *cmm = client_cmm_of_two();
-    static const uint8_t lies[] = {0, 1, 0x80};
+    static struct forge sorted;
+    static const unsigned suites[] = {0x0014, 0x0178, 0x0478};
+    forge_context(&sorted, "A", "1", "a", "2", "aa", "3", "\xc3\xa9", "4");
     for (size_t i = 0; i < 3; i++) {
-        begin_committed(&message, 100, lies[i]);
-        write_final(&message, 1, iv_1, client_plaintext(100));
-        if (lies[i] == 0)
-            assert_decrypts(cmm, NULL, by_hand_view(&message), client_plaintext(100));
-        else
-            assert_refused(cmm, NULL, by_hand_view(&message), KF_E_FORGED);
+        forge_begin(&forge, suites[i]);
+        forge_context(&forge, "\xc3\xa9", "4", "aa", "3", "A", "1", "a", "2");
+        forge.bound = sorted.context;
+        forge_header(&forge);
+        forge_final(&forge, 1, client_plaintext(10));
+        assert_read(client_plaintext(10));
     }
-    kf_cmm_unref(cmm);
 }
 
-/* The limit on frames is also that of a body that is not framed. */
+/* Reserved and empty keys are refused only when they are to be written. */
+static void any_key_is_read(void **state)
+{
+    (void)state;
+    forge_begin(&forge, 0x0478);
+    forge_context(&forge, "", "no key", "aws-crypto-", "", "aws-crypto-purpose", "tests");
+    forge_header(&forge);
+    forge_final(&forge, 1, client_plaintext(10));
+    assert_read(client_plaintext(10));
+}
+
+/* ---- Signatures ---- */
+
+/* Writers use one length and half of them low values of s; readers take what DER allows. */
+static void signatures_of_any_length_are_read(void **state)
+{
+    (void)state;
+    static const unsigned suites[] = {0x0214, 0x0346, 0x0378, 0x0578};
+    for (size_t i = 0; i < 4; i++) {
+        EC_GROUP *group = EC_GROUP_new_by_curve_name(i == 0 ? NID_X9_62_prime256v1 : NID_secp384r1);
+        for (unsigned negated = 0; negated < 2; negated++) {
+            forge_begin(&forge, suites[i]);
+            forge_header(&forge);
+            forge_final(&forge, 1, client_plaintext(10));
+            uint8_t der[160], *to = der;
+            const struct kf_view signature = forge_signature(&forge, der);
+            const uint8_t *from = der;
+            ECDSA_SIG *numbers = d2i_ECDSA_SIG(NULL, &from, (long)signature.length);
+            BIGNUM *r = BN_dup(ECDSA_SIG_get0_r(numbers)), *s = BN_dup(ECDSA_SIG_get0_s(numbers));
+            if (negated == 1) /* one of the two is above half of the order */
+                assert_int_equal(BN_sub(s, EC_GROUP_get0_order(group), s), 1);
+            assert_int_equal(ECDSA_SIG_set0(numbers, r, s), 1);
+            forge_footer(&forge, kf_view(der, (size_t)i2d_ECDSA_SIG(numbers, &to)));
+            ECDSA_SIG_free(numbers);
+            assert_decrypts(cmm, &any_suite, forge_view(&forge), client_plaintext(10));
+            forge_end(&forge);
+        }
+        EC_GROUP_free(group);
+    }
+}
+
+/* ---- Limits ---- */
+
+/* The limits on frames and plaintext are also those of a body that is not framed. */
 static void a_body_that_is_not_framed_is_limited(void **state)
 {
     (void)state;
-    struct kf_cmm *cmm = client_cmm_of_two();
     struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
-    static struct by_hand single;
-    begin(&single, 0);
-    write_single_block(&single, iv_1, client_plaintext(100));
-    options.max_frame_length = 100;
-    assert_decrypts(cmm, &options, by_hand_view(&single), client_plaintext(100));
+    begin(9, 0); /* 0478 */
+    forge_single_block(&forge, client_plaintext(100));
+    options.max_frame_length = options.max_plaintext_length = 100;
+    assert_decrypts(cmm, &options, forge_view(&forge), client_plaintext(100));
     options.max_frame_length = 99;
-    assert_refused(cmm, &options, by_hand_view(&single), KF_E_LIMIT);
-    kf_cmm_unref(cmm);
+    assert_refused(cmm, &options, forge_view(&forge), KF_E_LIMIT);
+    options.max_frame_length = 100;
+    options.max_plaintext_length = 99;
+    assert_refused(cmm, &options, forge_view(&forge), KF_E_LIMIT);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes_that_others_write_are_read),
-        cmocka_unit_test(frames_out_of_order_are_refused),
-        cmocka_unit_test(a_message_has_to_commit_to_its_key),
+        cmocka_unit_test(final_frames_are_empty_short_or_full),
+        cmocka_unit_test(frames_have_1_byte_or_up_to_the_most),
+        cmocka_unit_test(bodies_that_are_not_framed_are_read),
+        cmocka_unit_test(the_stored_iv_is_used),
+        cmocka_unit_test(contexts_out_of_order_are_read),
+        cmocka_unit_test(any_key_is_read),
+        cmocka_unit_test(signatures_of_any_length_are_read),
         cmocka_unit_test(a_body_that_is_not_framed_is_limited),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }
