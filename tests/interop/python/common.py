@@ -1,6 +1,6 @@
 """The official Python client with its material providers (MPL): keys, and keyrings of every kind for them.
 
-Used by make_corpus.py. Knows neither files nor Keyflight."""
+Used by make_corpus.py and peer.py. Knows neither files nor Keyflight."""
 import hashlib
 
 import aws_encryption_sdk
@@ -86,38 +86,49 @@ def new_ec(curve):
     return ec.generate_private_key(CURVES[curve])
 
 
-def aes_keyring(name, key):
+def aes_keyring(name, key, namespace=NAMESPACE):
     wrapping = {16: AesWrappingAlg.ALG_AES128_GCM_IV12_TAG16, 24: AesWrappingAlg.ALG_AES192_GCM_IV12_TAG16,
                 32: AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16}
     return providers.create_raw_aes_keyring(CreateRawAesKeyringInput(
-        key_namespace=NAMESPACE, key_name=name, wrapping_key=key, wrapping_alg=wrapping[len(key)]))
+        key_namespace=namespace, key_name=name, wrapping_key=key, wrapping_alg=wrapping[len(key)]))
 
 
 def rsa_keyring(name, padding, key):
+    return rsa_keyring_of(NAMESPACE, name, padding, public_pem(key), private_pem(key))
+
+
+def rsa_keyring_of(namespace, name, padding, public, private):
+    """Of keys in PEM; one may be None."""
     return providers.create_raw_rsa_keyring(CreateRawRsaKeyringInput(
-        key_namespace=NAMESPACE, key_name=name, padding_scheme=PADDINGS[padding], public_key=public_pem(key),
-        private_key=private_pem(key)))
+        key_namespace=namespace, key_name=name, padding_scheme=PADDINGS[padding], public_key=public,
+        private_key=private))
 
 
-def ecdh_keyring(curve, scheme):
+def ecdh_keyring_of(schema, curve, private, public):
+    """Of a private key in PEM and a public one in DER."""
+    if schema == "static":
+        scheme = RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey(RawPrivateKeyToStaticPublicKeyInput(
+            sender_static_private_key=private, recipient_public_key=public))
+    elif schema == "ephemeral":
+        scheme = RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey(
+            EphemeralPrivateKeyToStaticPublicKeyInput(recipient_public_key=public))
+    else:
+        scheme = RawEcdhStaticConfigurationsPublicKeyDiscovery(PublicKeyDiscoveryInput(
+            recipient_static_private_key=private))
     return providers.create_raw_ecdh_keyring(CreateRawEcdhKeyringInput(
         curve_spec=f"ECC_NIST_P{curve}", key_agreement_scheme=scheme))
 
 
 def ecdh_static(curve, sender, recipient):
-    return ecdh_keyring(curve, RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey(
-        RawPrivateKeyToStaticPublicKeyInput(
-            sender_static_private_key=private_pem(sender), recipient_public_key=public_der(recipient))))
+    return ecdh_keyring_of("static", curve, private_pem(sender), public_der(recipient))
 
 
 def ecdh_ephemeral(curve, recipient):
-    return ecdh_keyring(curve, RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey(
-        EphemeralPrivateKeyToStaticPublicKeyInput(recipient_public_key=public_der(recipient))))
+    return ecdh_keyring_of("ephemeral", curve, None, public_der(recipient))
 
 
 def ecdh_discovery(curve, recipient):
-    return ecdh_keyring(curve, RawEcdhStaticConfigurationsPublicKeyDiscovery(
-        PublicKeyDiscoveryInput(recipient_static_private_key=private_pem(recipient))))
+    return ecdh_keyring_of("discovery", curve, private_pem(recipient), None)
 
 
 def multi_keyring(keyrings):
