@@ -1,5 +1,5 @@
 /*
- * Raw keyrings with asymmetric keys that the caller holds: RSA and ECDH. Keys are given as one object each, in
+ * Raw keyrings with asymmetric keys that the caller holds, RSA and ECDH, and how such keys are made. Keys are given as one object each, in
  * PEM or DER: public ones as SubjectPublicKeyInfo or PKCS#1, private ones as PKCS#8, PKCS#1 or SEC1. PEM may
  * be encrypted, PKCS#8 in DER too. Nothing may stand before or behind the object but white space around PEM.
  */
@@ -22,6 +22,28 @@ struct kf_passphrase {
     void *context;
 };
 
+/* ---- Keys ---- */
+
+/* What a key is. Begin with its size. */
+struct kf_raw_key_info {
+    size_t size;
+    bool is_private;
+    unsigned rsa_bits; /* 0 unless it is of RSA, also if no keyring takes so many */
+    unsigned curve;    /* 0 if it is of RSA, else an enum kf_ecdh_curve */
+    /*
+     * The same for both halves of an RSA key, so that it can serve as its name: the first 16 hexadecimal
+     * digits of SHA-256 over the public half as SubjectPublicKeyInfo in DER. Empty for other keys.
+     */
+    char rsa_fingerprint[KF_FINGERPRINT_SIZE];
+};
+
+/*
+ * Says what the one key in `key` is; whether it is any good, its keyring checks. `passphrase` may be NULL.
+ * Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
+ */
+KF_CODE kf_raw_key_describe(struct kf_view key, const struct kf_passphrase *passphrase,
+                            struct kf_error *error, struct kf_raw_key_info *out);
+
 /* ---- RSA ---- */
 
 /* OAEP uses its hash for MGF1 too. (S: framework/raw-rsa-keyring.md#supported-padding-schemes) */
@@ -32,6 +54,13 @@ enum kf_rsa_padding {
     KF_RSA_OAEP_SHA384 = 4,
     KF_RSA_OAEP_SHA512 = 5,
 };
+
+/*
+ * Makes an RSA key pair with 2,048 to 16,384 bits: SubjectPublicKeyInfo and PKCS#8 in PEM, the latter not
+ * encrypted. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
+ */
+KF_CODE kf_raw_rsa_key_generate(unsigned bits, struct kf_error *error, struct kf_buf *public_key,
+                                struct kf_buf *private_key);
 
 /*
  * A raw RSA keyring: wraps by RSA under the public key and unwraps by the private key. Either may be missing,
@@ -72,6 +101,10 @@ enum kf_ecdh_curve {
     KF_ECDH_P384 = 384,
     KF_ECDH_P521 = 521,
 };
+
+/* Makes a key pair on a curve, as kf_raw_rsa_key_generate does. */
+KF_CODE kf_raw_ecdh_key_generate(enum kf_ecdh_curve curve, struct kf_error *error, struct kf_buf *public_key,
+                                 struct kf_buf *private_key);
 
 /* How the two parties come to a shared secret. (S: framework/key-agreement-schemas.md) */
 enum kf_ecdh_schema {

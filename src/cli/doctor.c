@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "context.h"
 #include "doctor.h"
 #include "keys.h"
 
@@ -20,6 +21,8 @@ static const struct kf_cli_option options[] = {
     {'k', "key", "kms:KEY", false,
      "the key in AWS KMS to look at; the default is\nKMS_KEY_ARN in the environment"},
     {CALL, "call", NULL, false, "encrypt and decrypt a few bytes with it"},
+    {'c', "context", "NAME=VALUE", true,
+     "a pair of the encryption context for --call, if\nthe policy of the key asks for it; repeatable"},
     KF_CLI_AWS_OPTIONS,
     {JSON, "json", NULL, false, "print one JSON object"},
     {0},
@@ -27,7 +30,7 @@ static const struct kf_cli_option options[] = {
 
 static const struct kf_cli_syntax syntax = {
     .command = "doctor",
-    .synopsis = "[-k kms:KEY] [--call] [OPTION]...",
+    .synopsis = "[-k kms:KEY] [--call [-c NAME=VALUE]...] [OPTION]...",
     .about = "Shows which credentials, profile, region, endpoint, CA bundle and key would be used with\n"
              "AWS KMS, where each comes from, and what is wrong. Asks KMS nothing without --call, but\n"
              "asks for credentials where these come from. The exit status is that of the first problem,\n"
@@ -38,6 +41,7 @@ static const struct kf_cli_syntax syntax = {
 
 struct job {
     struct kf_cli_keys keys;
+    struct kf_cli_context context;
     bool call;
     bool json;
 };
@@ -48,6 +52,11 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
     for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
         if (id == KF_CLI_STOP)
             return false;
+        if (id == 'c' && !kf_cli_context_take_pair(&job->context, arguments.value)) {
+            *status = kf_cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.",
+                                   arguments.value);
+            return false;
+        }
         if (id == CALL)
             job->call = true;
         else if (id == JSON)
@@ -64,6 +73,8 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
         *status = kf_cli_report(syntax.command, &failure);
     else if (job->call && job->keys.count == 0)
         *status = kf_cli_usage(&syntax, "Option --call needs a key: -k kms:KEY, or KMS_KEY_ARN.");
+    else if (job->context.pair_count > 0 && !job->call)
+        *status = kf_cli_usage(&syntax, "Option --context is for --call.");
     return *status == 0;
 }
 
@@ -147,14 +158,21 @@ static void find_key(struct job *job, struct kf_cli_diagnosis *diagnosis, struct
 
 /* ---- Calling ---- */
 
-static enum kf_code encrypt(struct kf_keyring *keyring, struct kf_error *error, struct kf_buf *message)
+static enum kf_code encrypt(const struct kf_cli_context *pairs, struct kf_keyring *keyring,
+                            struct kf_error *error, struct kf_buf *message)
 {
-    struct kf_cmm *cmm;
-    enum kf_code code = kf_default_cmm_new(keyring, error, &cmm);
+    struct kf_encrypt_options settings = KF_ENCRYPT_OPTIONS_INIT;
+    struct kf_encryption_context *context;
+    struct kf_cmm *cmm = NULL;
+    enum kf_code code = kf_encryption_context_new(pairs->pairs, pairs->pair_count, error, &context);
     if (code != KF_OK)
         return code;
-    code = kf_encrypt(cmm, NULL, kf_view_text("How are you?"), error, message);
+    settings.encryption_context = context;
+    code = kf_default_cmm_new(keyring, error, &cmm);
+    if (code == KF_OK)
+        code = kf_encrypt(cmm, &settings, kf_view_text("How are you?"), error, message);
     kf_cmm_unref(cmm);
+    kf_encryption_context_unref(context);
     return code;
 }
 
@@ -183,7 +201,7 @@ static void call(struct job *job, struct kf_keyring *keyring, struct kf_cli_diag
     struct kf_error error = KF_ERROR_INIT;
     struct kf_buf message = KF_BUF_INIT;
     diagnosis->called = true;
-    diagnosis->generated = encrypt(keyring, &error, &message) == KF_OK;
+    diagnosis->generated = encrypt(&job->context, keyring, &error, &message) == KF_OK;
     if (!diagnosis->generated)
         add_problem(diagnosis, "GenerateDataKey", &error);
     else if (decrypt(job->keys.client, &message, &error) == KF_OK)
@@ -232,10 +250,12 @@ int kf_cli_doctor(int argc, char **argv)
     struct job job = {0};
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     int status;
-    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK)
+    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
+        kf_cli_context_begin(&job.context, argc, &failure) != KF_OK)
         status = kf_cli_report(syntax.command, &failure);
     else if (read_arguments(argc, argv, &job, &status))
         status = examine(&job);
     kf_cli_keys_end(&job.keys);
+    kf_cli_context_end(&job.context);
     return status;
 }

@@ -1,9 +1,7 @@
 /*
  * keyflight encrypt: plaintext in, message out.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "context.h"
 #include "keys.h"
 #include "output.h"
 #include "transfer.h"
@@ -11,19 +9,23 @@
 enum {
     SUITE = 256,
     POLICY,
-    FRAME_LENGTH
+    FRAME_LENGTH,
+    REQUIRE_CONTEXT
 };
 
 static const struct kf_cli_option options[] = {
     {'k', "key", "KEY", true, KF_CLI_KEY_HELP ";\nany of several can decrypt, the first makes the\ndata key"},
     {'c', "context", "NAME=VALUE", true,
      "a pair of the encryption context: stored in the\nclear and authenticated; repeatable"},
+    {REQUIRE_CONTEXT, "require-context", "NAME", true,
+     "do not store this pair: to decrypt, it has to be\ngiven again; repeatable"},
     {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
     {'f', "force", NULL, false, "replace OUT if it exists"},
     {SUITE, "suite", "S", false,
      "algorithm suite, as 0478 or by its full name; the\ndefault is what the policy prefers"},
     {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
     {FRAME_LENGTH, "frame-length", "N", false, "plaintext bytes in a frame; the default is 4096"},
+    KF_CLI_PASSPHRASE_OPTION,
     KF_CLI_AWS_OPTIONS,
     {0},
 };
@@ -38,8 +40,7 @@ static const struct kf_cli_syntax syntax = {
 
 struct job {
     struct kf_cli_keys keys;
-    struct kf_pair *pairs;
-    size_t pair_count;
+    struct kf_cli_context context;     /* names: those that are required */
     const struct kf_suite_info *suite; /* NULL: the policy's */
     enum kf_commitment_policy policy;
     uint64_t frame_length;
@@ -48,16 +49,6 @@ struct job {
     bool force;
 };
 
-static bool split_pair(const char *text, struct kf_pair *pair)
-{
-    const char *equals = strchr(text, '=');
-    if (equals == NULL || equals == text)
-        return false;
-    pair->key = kf_view(text, (size_t)(equals - text));
-    pair->value = kf_view_text(equals + 1);
-    return true;
-}
-
 /* Takes one option; otherwise `*status`. */
 static bool take_option(struct job *job, int id, const char *value, int *status)
 {
@@ -65,9 +56,15 @@ static bool take_option(struct job *job, int id, const char *value, int *status)
         return true;
     switch (id) {
     case 'c':
-        if (split_pair(value, &job->pairs[job->pair_count++]))
+        if (kf_cli_context_take_pair(&job->context, value))
             return true;
         *status = kf_cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.", value);
+        return false;
+    case REQUIRE_CONTEXT:
+        if (kf_cli_context_take_name(&job->context, value))
+            return true;
+        *status = kf_cli_usage(&syntax, "A name of the encryption context is not empty and has no '=': '%s'.",
+                               value);
         return false;
     case 'o':
         job->out = value;
@@ -97,6 +94,21 @@ static bool take_option(struct job *job, int id, const char *value, int *status)
     }
 }
 
+/* Whether every name that is required has a pair; otherwise `*status`. */
+static bool check_required(const struct kf_cli_context *context, int *status)
+{
+    for (size_t i = 0; i < context->name_count; i++) {
+        struct kf_view name = context->names[i];
+        if (kf_cli_context_has(context, name))
+            continue;
+        *status = kf_cli_usage(&syntax, "The required name '%.*s' has no pair: give -c '%.*s=VALUE' too.",
+                               (int)name.length, (const char *)name.data, (int)name.length,
+                               (const char *)name.data);
+        return false;
+    }
+    return true;
+}
+
 static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
     struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
@@ -106,7 +118,7 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
     }
     job->in = arguments.operands[0];
     if (job->keys.count > 0)
-        return true;
+        return check_required(&job->context, status);
     *status = kf_cli_usage(&syntax, "A key is needed: -k KEY.");
     return false;
 }
@@ -145,7 +157,8 @@ static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct kf
                             struct kf_cli_failure *failure)
 {
     struct kf_encryption_context *context;
-    enum kf_code code = kf_encryption_context_new(job->pairs, job->pair_count, &failure->error, &context);
+    enum kf_code code =
+        kf_encryption_context_new(job->context.pairs, job->context.pair_count, &failure->error, &context);
     if (code != KF_OK)
         return code;
     struct kf_encrypt_options settings = KF_ENCRYPT_OPTIONS_INIT;
@@ -172,7 +185,8 @@ static enum kf_code run_job(struct job *job, struct kf_cli_failure *failure)
         code = kf_cli_fail(failure, output.name, KF_E_USAGE,
                            "A message is not text and is not written to a terminal; give -o FILE.");
     if (code == KF_OK)
-        code = kf_cli_keys_open_cmm(&job->keys, KF_CLI_ENCRYPTS, job->in, failure, &cmm);
+        code = kf_cli_keys_open_cmm(&job->keys, KF_CLI_ENCRYPTS, job->in, job->context.names,
+                                    job->context.name_count, failure, &cmm);
     if (code == KF_OK)
         code = encrypt(job, cmm, &output, failure);
     kf_cmm_unref(cmm);
@@ -195,10 +209,8 @@ int kf_cli_encrypt(int argc, char **argv)
     struct job job = {.frame_length = 4096};
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     int status;
-    /* No option is given more often than there are arguments. */
-    job.pairs = calloc((size_t)argc, sizeof *job.pairs);
-    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK || job.pairs == NULL) {
-        kf_cli_fail_memory(&failure);
+    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
+        kf_cli_context_begin(&job.context, argc, &failure) != KF_OK) {
         status = kf_cli_report(syntax.command, &failure);
     } else if (read_arguments(argc, argv, &job, &status)) {
         enum kf_code code = run_job(&job, &failure);
@@ -208,6 +220,6 @@ int kf_cli_encrypt(int argc, char **argv)
         kf_cli_keys_hint(&job.keys, code);
     }
     kf_cli_keys_end(&job.keys);
-    free(job.pairs);
+    kf_cli_context_end(&job.context);
     return status;
 }

@@ -1,77 +1,40 @@
 /*
- * Key files: see keyfile.h. Called by keygen and keys.c. Key bytes are wiped wherever they were, and are
- * never part of an error: a line that is not understood may be a key.
+ * Key files, read: see keyfile.h. Called by keys.c. Key bytes are wiped wherever they were, and are never
+ * part of an error: a line that is not understood may be a key.
  */
-#include "keyfile.h"
-
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base64.h"
 #include "input.h"
+#include "keyfile_parts.h"
 #include "text.h"
 
 #define FILE_MAX ((size_t)256 * 1024) /* two names of 65,535 bytes each fit well */
-#define KEY_TEXT_MAX 44               /* base64 of KF_DATA_KEY_MAX bytes */
 
-/* ---- Base64, the standard alphabet, padded ---- */
-
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Decodes a whole text; the length, or 0 if it is not base64, empty, or longer than `bytes`. */
-static size_t base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX])
-{
-    if (text.length == 0 || text.length > KEY_TEXT_MAX || text.length % 4 != 0)
-        return 0;
-    size_t padding = text.data[text.length - 1] != '=' ? 0 : text.data[text.length - 2] != '=' ? 1 : 2;
-    size_t length = 0;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        const char *digit = i < text.length - padding ? memchr(digits, text.data[i], 64) : digits;
-        if (digit == NULL)
-            return 0;
-        bits = bits << 6 | (uint32_t)(digit - digits);
-        if (i % 4 != 3)
-            continue;
-        size_t whole = i + 1 < text.length ? 3 : 3 - padding;
-        if (length + whole > KF_DATA_KEY_MAX || (bits & ((UINT32_C(1) << 8 * (3 - whole)) - 1)) != 0)
-            return 0;
-        for (size_t k = 0; k < whole; k++)
-            bytes[length++] = (uint8_t)(bits >> (16 - 8 * k));
-        bits = 0;
-    }
-    return length;
-}
-
-/* Encodes at most KF_DATA_KEY_MAX bytes; the length of the text. */
-static size_t base64_encode(struct kf_view bytes, uint8_t text[KEY_TEXT_MAX])
-{
-    size_t length = 0;
-    for (size_t i = 0; i < bytes.length; i += 3) {
-        size_t whole = bytes.length - i < 3 ? bytes.length - i : 3;
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 3; k++)
-            bits = bits << 8 | (k < whole ? bytes.data[i + k] : 0U);
-        for (size_t k = 0; k < 4; k++)
-            text[length++] = (uint8_t)(k <= whole ? digits[bits >> (18 - 6 * k) & 63] : '=');
-    }
-    return length;
-}
-
-/* ---- Reading ---- */
-
-enum field {
-    TYPE,
-    NAMESPACE,
-    NAME,
-    KEY,
-    FIELD_COUNT
+static const char *const field_names[KF_CLI_FIELDS] = {
+    [KF_CLI_FIELD_TYPE] = "type", [KF_CLI_FIELD_NAMESPACE] = "namespace",
+    [KF_CLI_FIELD_NAME] = "name", [KF_CLI_FIELD_PADDING] = "padding",
+    [KF_CLI_FIELD_KEY] = "key",
 };
 
-static const char *const field_names[FIELD_COUNT] = {"type", "namespace", "name", "key"};
+const char *const kf_cli_key_type_names[KF_CLI_KEY_TYPES] = {"raw-aes", "raw-rsa", "raw-ecdh"};
+
+/* ---- Lines ---- */
+
+static bool view_equals(struct kf_view a, struct kf_view b)
+{
+    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
 
 static bool view_is(struct kf_view view, const char *text)
 {
-    return view.length == strlen(text) && memcmp(view.data, text, view.length) == 0;
+    return view_equals(view, kf_view_text(text));
+}
+
+static bool view_begins(struct kf_view view, const char *text)
+{
+    return view.length >= strlen(text) && memcmp(view.data, text, strlen(text)) == 0;
 }
 
 static bool is_blank(uint8_t byte)
@@ -79,7 +42,7 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t' || byte == '\r';
 }
 
-static struct kf_view trim(struct kf_view text)
+struct kf_view kf_cli_trim(struct kf_view text)
 {
     while (text.length > 0 && is_blank(text.data[0]))
         text = kf_view(text.data + 1, text.length - 1);
@@ -96,89 +59,152 @@ static struct kf_view take_line(struct kf_view *text)
     struct kf_view line = kf_view(text->data, length);
     size_t skipped = end == NULL ? length : length + 1;
     *text = kf_view(text->data + skipped, text->length - skipped);
-    return trim(line);
+    return kf_cli_trim(line);
 }
 
-/* Reads one line that is neither blank nor a comment into `fields`. */
-static enum kf_code read_field(const char *path, unsigned number, struct kf_view line,
-                               struct kf_cli_failure *failure, struct kf_view fields[FIELD_COUNT])
+/* Reads one line that is neither blank, a comment, nor PEM. */
+static enum kf_code read_field(struct kf_cli_parts *parts, unsigned number, struct kf_view line,
+                               struct kf_cli_failure *failure)
 {
     const uint8_t *colon = memchr(line.data, ':', line.length);
     if (colon == NULL)
-        return kf_cli_fail(failure, path, KF_E_USAGE, "Line %u is not of the form 'field: value'.", number);
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE, "Line %u is not of the form 'field: value'.",
+                           number);
     size_t before = (size_t)(colon - line.data);
-    struct kf_view name = trim(kf_view(line.data, before));
-    struct kf_view value = trim(kf_view(colon + 1, line.length - before - 1));
+    struct kf_view name = kf_cli_trim(kf_view(line.data, before));
+    struct kf_view value = kf_cli_trim(kf_view(colon + 1, line.length - before - 1));
     size_t field = 0;
-    while (field < FIELD_COUNT && !view_is(name, field_names[field]))
+    while (field < KF_CLI_FIELDS && !view_is(name, field_names[field]))
         field++;
-    if (field == FIELD_COUNT)
-        return kf_cli_fail(failure, path, KF_E_USAGE,
-                           "Line %u has an unknown field; the fields are type, namespace, name and key.",
-                           number);
-    if (fields[field].data != NULL)
-        return kf_cli_fail(failure, path, KF_E_USAGE, "Line %u has the field '%s' a second time.", number,
-                           field_names[field]);
+    if (field == KF_CLI_FIELDS)
+        return kf_cli_fail(
+            failure, parts->path, KF_E_USAGE,
+            "Line %u has an unknown field; the fields are type, namespace, name, padding and key.", number);
+    if (parts->fields[field].data != NULL &&
+        (field == KF_CLI_FIELD_KEY || !view_equals(parts->fields[field], value)))
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE, "Line %u has the field '%s' a second time.",
+                           number, field_names[field]);
     if (value.length == 0)
-        return kf_cli_fail(failure, path, KF_E_USAGE, "Line %u gives the field '%s' no value.", number,
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE, "Line %u gives the field '%s' no value.", number,
                            field_names[field]);
-    if (field != KEY && !kf_cli_text_is_printable(value))
-        return kf_cli_fail(failure, path, KF_E_USAGE, "Line %u is not UTF-8 text without control characters.",
-                           number);
-    fields[field] = value;
+    if (field != KF_CLI_FIELD_KEY && !kf_cli_text_is_printable(value))
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                           "Line %u is not UTF-8 text without control characters.", number);
+    parts->fields[field] = value;
     return KF_OK;
 }
 
-static enum kf_code read_fields(const char *path, struct kf_view text, struct kf_cli_failure *failure,
-                                struct kf_view fields[FIELD_COUNT])
+/* Reads on, behind the line `begin`, to the end of the key in PEM that begins there. */
+static enum kf_code read_pem(struct kf_cli_parts *parts, unsigned *number, struct kf_view begin,
+                             struct kf_view *text, struct kf_cli_failure *failure)
 {
-    for (unsigned number = 1; text.length > 0; number++) {
+    const unsigned first = *number;
+    struct kf_view line = begin;
+    while (!view_begins(line, "-----END ")) {
+        if (text->length == 0)
+            return kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                               "The key in PEM that begins in line %u has no end.", first);
+        line = take_line(text);
+        ++*number;
+    }
+    /* openssl ecparam writes the name of the curve before the key, which says it again. */
+    if (view_begins(begin, "-----BEGIN EC PARAMETERS-----"))
+        return KF_OK;
+    if (parts->key_count == KF_CLI_KEYS_MAX)
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                           "Line %u begins a third key; a key file has one, or two that belong together.",
+                           first);
+    parts->keys[parts->key_count++] = kf_view(begin.data, (size_t)(line.data + line.length - begin.data));
+    return KF_OK;
+}
+
+static enum kf_code read_lines(struct kf_cli_parts *parts, struct kf_view text,
+                               struct kf_cli_failure *failure)
+{
+    enum kf_code code = KF_OK;
+    for (unsigned number = 1; text.length > 0 && code == KF_OK; number++) {
         struct kf_view line = take_line(&text);
         if (line.length == 0 || line.data[0] == '#')
             continue;
-        enum kf_code code = read_field(path, number, line, failure, fields);
-        if (code != KF_OK)
-            return code;
+        if (view_begins(line, "-----BEGIN "))
+            code = read_pem(parts, &number, line, &text, failure);
+        else
+            code = read_field(parts, number, line, failure);
     }
-    for (size_t field = 0; field < FIELD_COUNT; field++) {
-        if (fields[field].data == NULL)
-            return kf_cli_fail(failure, path, KF_E_USAGE, "This is no key file, as it lacks the field '%s'.",
+    return code;
+}
+
+/* ---- Keyrings ---- */
+
+static enum kf_code open_aes(const struct kf_cli_parts *parts, struct kf_cli_failure *failure,
+                             struct kf_keyring **out)
+{
+    for (size_t field = 0; field < KF_CLI_FIELDS; field++) {
+        if ((parts->fields[field].data == NULL) != (field == KF_CLI_FIELD_PADDING))
+            return kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                               field == KF_CLI_FIELD_PADDING
+                                   ? "A key of type raw-aes has no '%s'."
+                                   : "This is no key file, as it lacks the field '%s'.",
                                field_names[field]);
     }
-    if (!view_is(fields[TYPE], "raw-aes"))
-        return kf_cli_fail(failure, path, KF_E_USAGE,
-                           "This key is of another type than raw-aes, the only one known.");
-    return KF_OK;
-}
-
-static enum kf_code make_keyring(const char *path, const struct kf_cli_key *key,
-                                 struct kf_cli_failure *failure, struct kf_keyring **out)
-{
-    struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
-    options.key_namespace = key->key_namespace;
-    options.key_name = key->name;
-    options.wrapping_key = key->bytes;
-    failure->subject = path;
-    return kf_raw_aes_keyring_new(&options, &failure->error, out);
-}
-
-static enum kf_code parse(const char *path, struct kf_view text, struct kf_cli_failure *failure,
-                          struct kf_keyring **out)
-{
-    struct kf_view fields[FIELD_COUNT] = {{NULL, 0}};
-    enum kf_code code = read_fields(path, text, failure, fields);
-    if (code != KF_OK)
-        return code;
     uint8_t bytes[KF_DATA_KEY_MAX];
-    size_t length = base64_decode(fields[KEY], bytes);
-    struct kf_cli_key key = {fields[NAMESPACE], fields[NAME], kf_view(bytes, length)};
-    if (length != 16 && length != 24 && length != 32)
-        code = kf_cli_fail(failure, path, KF_E_USAGE, "The field 'key' is not 16, 24 or 32 bytes in base64.");
-    else
-        code = make_keyring(path, &key, failure, out);
+    size_t length = kf_cli_base64_decode(parts->fields[KF_CLI_FIELD_KEY], bytes);
+    enum kf_code code;
+    if (length != 16 && length != 24 && length != 32) {
+        code = kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                           "The field 'key' is not 16, 24 or 32 bytes in base64.");
+    } else {
+        struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
+        options.key_namespace = parts->fields[KF_CLI_FIELD_NAMESPACE];
+        options.key_name = parts->fields[KF_CLI_FIELD_NAME];
+        options.wrapping_key = kf_view(bytes, length);
+        failure->subject = parts->path;
+        code = kf_raw_aes_keyring_new(&options, &failure->error, out);
+    }
     explicit_bzero(bytes, sizeof bytes);
     return code;
 }
+
+/* Whether the field "type", if it is there, fits what the file holds. */
+static enum kf_code check_type(const struct kf_cli_parts *parts, struct kf_cli_failure *failure)
+{
+    struct kf_view type = parts->fields[KF_CLI_FIELD_TYPE];
+    if (type.data == NULL)
+        return KF_OK;
+    size_t known = 0;
+    while (known < KF_CLI_KEY_TYPES && !view_is(type, kf_cli_key_type_names[known]))
+        known++;
+    if (known == KF_CLI_KEY_TYPES)
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                           "This key is of no known type; those are raw-aes, raw-rsa and raw-ecdh.");
+    if ((known == KF_CLI_RAW_AES) != (parts->key_count == 0))
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE,
+                           known == KF_CLI_RAW_AES ? "A key of type raw-aes is not in PEM."
+                                                   : "A key of type %s is in PEM, and there is none.",
+                           kf_cli_key_type_names[known]);
+    return KF_OK;
+}
+
+static enum kf_code parse(struct kf_cli_parts *parts, struct kf_view text, const char *passphrase_file,
+                          struct kf_cli_failure *failure, struct kf_keyring **out)
+{
+    enum kf_code code = KF_OK;
+    if (text.length > 0 && text.data[0] == KF_CLI_DER_BEGINS)
+        parts->keys[parts->key_count++] = text;
+    else
+        code = read_lines(parts, text, failure);
+    if (code == KF_OK)
+        code = check_type(parts, failure);
+    if (code != KF_OK)
+        return code;
+    if (parts->key_count == 0)
+        return open_aes(parts, failure, out);
+    if (parts->fields[KF_CLI_FIELD_KEY].data != NULL)
+        return kf_cli_fail(failure, parts->path, KF_E_USAGE, "There is a key in PEM beside the field 'key'.");
+    return kf_cli_keyfile_open_pair(parts, passphrase_file, failure, out);
+}
+
+/* ---- Files ---- */
 
 /* Reads the whole file into `bytes`, FILE_MAX + 1 long; `*length` is at most FILE_MAX. */
 static enum kf_code read_all(struct kf_cli_input *input, uint8_t *bytes, struct kf_cli_failure *failure,
@@ -203,65 +229,27 @@ static void warn_if_readable(const struct kf_cli_input *input)
         kf_cli_warn("Others than its owner may read the key file %s: chmod 600 it.", input->name);
 }
 
-enum kf_code kf_cli_keyfile_read(const char *path, struct kf_cli_failure *failure, struct kf_keyring **out)
+enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, const char *passphrase_file,
+                                 struct kf_cli_failure *failure, struct kf_keyring **out)
 {
     struct kf_cli_input input = KF_CLI_INPUT_INIT;
     enum kf_code code = kf_cli_input_open(path, failure, &input);
     if (code != KF_OK)
         return code;
-    warn_if_readable(&input);
     uint8_t *bytes = malloc(FILE_MAX + 1);
     if (bytes == NULL) {
         kf_cli_input_close(&input);
         return kf_cli_fail_memory(failure);
     }
+    struct kf_cli_parts parts = {.path = input.name, .use = use, .is_secret = true};
     size_t length;
     code = read_all(&input, bytes, failure, &length);
     if (code == KF_OK)
-        code = parse(input.name, kf_view(bytes, length), failure, out);
+        code = parse(&parts, kf_view(bytes, length), passphrase_file, failure, out);
+    if (code == KF_OK && parts.is_secret)
+        warn_if_readable(&input);
     explicit_bzero(bytes, FILE_MAX + 1);
     free(bytes);
     kf_cli_input_close(&input);
-    return code;
-}
-
-/* ---- Writing ---- */
-
-enum kf_code kf_cli_keyfile_check(const struct kf_cli_key *key, struct kf_cli_failure *failure)
-{
-    const struct kf_view texts[] = {key->key_namespace, key->name};
-    for (size_t i = 0; i < 2; i++) {
-        if (texts[i].length == 0 || trim(texts[i]).length != texts[i].length ||
-            !kf_cli_text_is_printable(texts[i]))
-            return kf_cli_fail(failure, NULL, KF_E_USAGE,
-                               "A key's %s is not empty, printable UTF-8, and without blanks at its ends.",
-                               i == 0 ? "namespace" : "name");
-    }
-    struct kf_keyring *keyring;
-    enum kf_code code = make_keyring(NULL, key, failure, &keyring);
-    if (code == KF_OK)
-        kf_keyring_unref(keyring);
-    return code;
-}
-
-enum kf_code kf_cli_keyfile_write(const struct kf_cli_key *key, struct kf_cli_output *output,
-                                  struct kf_cli_failure *failure)
-{
-    uint8_t text[KEY_TEXT_MAX];
-    const struct kf_view parts[] = {
-        kf_view_text("# keyflight key file: whoever has it can decrypt; keep it secret.\n"
-                     "type: raw-aes\n"
-                     "namespace: "),
-        key->key_namespace,
-        kf_view_text("\nname: "),
-        key->name,
-        kf_view_text("\nkey: "),
-        kf_view(text, base64_encode(key->bytes, text)),
-        kf_view_text("\n"),
-    };
-    enum kf_code code = KF_OK;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == KF_OK; i++)
-        code = kf_cli_output_write(output, parts[i], failure);
-    explicit_bzero(text, sizeof text);
     return code;
 }

@@ -1,72 +1,194 @@
 /*
- * keyflight keygen: makes a key file. Never prints key bytes, never writes them to a terminal.
+ * keyflight keygen: makes a key file, and one of the public half if the key has one. Never prints key bytes,
+ * never writes them to a terminal.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
 #include "keyfile.h"
 #include "text.h"
 
+#define PUBLIC_SUFFIX ".pub"
+
 enum {
-    BITS = 256,
+    TYPE = 256,
+    BITS,
+    CURVE,
+    PADDING,
     NAME,
     NAMESPACE
 };
 
 static const struct kf_cli_option options[] = {
-    {'o', "output", "FILE", false, "write the key to FILE, readable by you only"},
-    {'f', "force", NULL, false, "replace FILE if it exists"},
-    {BITS, "bits", "N", false, "length of the key: 128, 192 or 256 (the default)"},
+    {'o', "output", "FILE", false,
+     "write the key to FILE, readable by you only, and\nits public half, if it has one, to "
+     "FILE" PUBLIC_SUFFIX},
+    {'f', "force", NULL, false, "replace FILE, and FILE" PUBLIC_SUFFIX ", if they exist"},
+    {TYPE, "type", "TYPE", false,
+     "aes (the default): one key for both ways;\nrsa or ecdh: the public half encrypts, the private\none "
+     "decrypts"},
+    {BITS, "bits", "N", false,
+     "length of the key: for aes 128, 192 or 256 (the\ndefault), for rsa 2048 to 16384 (3072)"},
+    {CURVE, "curve", "C", false, "curve of a key for ecdh: p256, p384 (the default)\nor p521"},
+    {PADDING, "padding", "P", false,
+     "for rsa: oaep-sha1, oaep-sha256 (the default),\noaep-sha384, oaep-sha512 or pkcs1"},
     {NAME, "name", "NAME", false,
-     "what messages call the key, readable by anybody;\nthe default is a random number"},
-    {NAMESPACE, "namespace", "NS", false, "whose name that is; the default is keyflight"},
+     "what messages call the key, readable by anybody;\nthe default is a random number, or for rsa the\n"
+     "fingerprint; not for ecdh"},
+    {NAMESPACE, "namespace", "NS", false, "whose name that is; the default is keyflight; not\nfor ecdh"},
     {0},
 };
 
 static const struct kf_cli_syntax syntax = {
     .command = "keygen",
-    .synopsis = "[-f] [--bits N] [--name NAME] [--namespace NS] -o FILE",
-    .about = "Makes an AES key for 'keyflight encrypt -k FILE' and 'keyflight decrypt -k FILE'.",
+    .synopsis = "[--type TYPE] [OPTION]... -o FILE",
+    .about = "Makes a key for 'keyflight encrypt -k FILE' and 'keyflight decrypt -k FILE'.",
     .options = options,
 };
 
 struct job {
     const char *path;
     bool force;
-    uint64_t bits;
+    enum kf_cli_key_type type;
+    const char *bits; /* as all that follows: NULL if not given */
+    const char *curve;
+    const char *padding;
     const char *name;
     const char *key_namespace;
+
+    uint64_t bit_count;
+    enum kf_ecdh_curve on_curve;
+    enum kf_rsa_padding with_padding;
+
+    char *public_path;
+    struct kf_cli_output output;
+    struct kf_cli_output public_output;
 };
 
-/* Whether the arguments are complete; otherwise `*status`. */
+/* ---- Arguments ---- */
+
+/* Reports a usage error if `value`, of the option `name`, was given although this type has no use for it. */
+static bool is_useless(const char *value, const char *name, const char *type, int *status)
+{
+    if (value != NULL)
+        *status = kf_cli_usage(&syntax, "Option --%s is not for keys of type %s.", name, type);
+    return value != NULL;
+}
+
+static bool check_aes(struct job *job, int *status)
+{
+    job->bit_count = 256;
+    if (is_useless(job->curve, "curve", "aes", status) || is_useless(job->padding, "padding", "aes", status))
+        return false;
+    if (job->bits == NULL ||
+        (kf_cli_number(job->bits, 128, 256, &job->bit_count) && job->bit_count % 64 == 0))
+        return true;
+    *status = kf_cli_usage(&syntax, "An AES key has 128, 192 or 256 bits, not '%s'.", job->bits);
+    return false;
+}
+
+static bool check_rsa(struct job *job, int *status)
+{
+    job->bit_count = 3072;
+    job->with_padding = KF_RSA_OAEP_SHA256;
+    if (is_useless(job->curve, "curve", "rsa", status))
+        return false;
+    if (job->bits != NULL && !kf_cli_number(job->bits, 2048, 16384, &job->bit_count)) {
+        *status = kf_cli_usage(&syntax, "An RSA key has 2048 to 16384 bits, not '%s'.", job->bits);
+        return false;
+    }
+    if (job->padding == NULL || kf_cli_rsa_padding(kf_view_text(job->padding), &job->with_padding))
+        return true;
+    *status = kf_cli_usage(&syntax, "There is no padding '%s'; it is " KF_CLI_PADDINGS ".", job->padding);
+    return false;
+}
+
+static bool check_ecdh(struct job *job, int *status)
+{
+    static const struct {
+        const char *name;
+        enum kf_ecdh_curve curve;
+    } curves[] = {{"p256", KF_ECDH_P256}, {"p384", KF_ECDH_P384}, {"p521", KF_ECDH_P521}};
+    job->on_curve = KF_ECDH_P384; /* that of the signatures of the default suite */
+    if (is_useless(job->bits, "bits", "ecdh", status) ||
+        is_useless(job->padding, "padding", "ecdh", status) ||
+        is_useless(job->name, "name", "ecdh", status) ||
+        is_useless(job->key_namespace, "namespace", "ecdh", status))
+        return false;
+    if (job->curve == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
+        if (strcmp(job->curve, curves[i].name) != 0)
+            continue;
+        job->on_curve = curves[i].curve;
+        return true;
+    }
+    *status = kf_cli_usage(&syntax, "There is no curve '%s'; it is p256, p384 or p521.", job->curve);
+    return false;
+}
+
+/* The types, as the command line has them, and what each makes of the other options. */
+static const struct {
+    const char *name;
+    bool (*check)(struct job *job, int *status);
+} types[KF_CLI_KEY_TYPES] = {
+    [KF_CLI_RAW_AES] = {"aes", check_aes},
+    [KF_CLI_RAW_RSA] = {"rsa", check_rsa},
+    [KF_CLI_RAW_ECDH] = {"ecdh", check_ecdh},
+};
+
+static bool take_type(struct job *job, const char *value, int *status)
+{
+    for (int i = 0; i < KF_CLI_KEY_TYPES; i++) {
+        if (strcmp(value, types[i].name) != 0)
+            continue;
+        job->type = (enum kf_cli_key_type)i;
+        return true;
+    }
+    *status = kf_cli_usage(&syntax, "There is no type '%s' of keys; it is aes, rsa or ecdh.", value);
+    return false;
+}
+
+static bool take_option(struct job *job, int id, const char *value, int *status)
+{
+    switch (id) {
+    case 'o':
+        job->path = value;
+        return true;
+    case 'f':
+        job->force = true;
+        return true;
+    case TYPE:
+        return take_type(job, value, status);
+    case BITS:
+        job->bits = value;
+        return true;
+    case CURVE:
+        job->curve = value;
+        return true;
+    case PADDING:
+        job->padding = value;
+        return true;
+    case NAME:
+        job->name = value;
+        return true;
+    case NAMESPACE:
+        job->key_namespace = value;
+        return true;
+    default: /* KF_CLI_STOP */
+        return false;
+    }
+}
+
+/* Whether the arguments are complete and fit each other; otherwise `*status`. */
 static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
     struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
     for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
-        const char *value = arguments.value;
-        switch (id) {
-        case 'o':
-            job->path = value;
-            break;
-        case 'f':
-            job->force = true;
-            break;
-        case BITS:
-            if (!kf_cli_number(value, 128, 256, &job->bits) || job->bits % 64 != 0) {
-                *status = kf_cli_usage(&syntax, "A key has 128, 192 or 256 bits, not '%s'.", value);
-                return false;
-            }
-            break;
-        case NAME:
-            job->name = value;
-            break;
-        case NAMESPACE:
-            job->key_namespace = value;
-            break;
-        default:
+        if (!take_option(job, id, arguments.value, status))
             return false;
-        }
     }
     if (job->path == NULL || strcmp(job->path, "-") == 0) {
         *status = kf_cli_usage(&syntax, job->path == NULL
@@ -74,56 +196,158 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
                                             : "A key is written to a file, not to the standard output.");
         return false;
     }
-    return true;
+    return types[job->type].check(job, status);
 }
 
-static enum kf_code write_key(const struct job *job, const struct kf_cli_key *key,
-                              struct kf_cli_failure *failure)
+/* ---- Files ---- */
+
+static bool has_halves(const struct job *job)
 {
-    struct kf_cli_output output = KF_CLI_OUTPUT_INIT;
-    enum kf_code code = kf_cli_output_open(job->path, job->force, 0600, failure, &output);
-    if (code == KF_OK && output.is_terminal)
+    return job->type != KF_CLI_RAW_AES;
+}
+
+/* Opens the files, before there is a key: one that must not be replaced is refused at once. */
+static enum kf_code open_files(struct job *job, struct kf_cli_failure *failure)
+{
+    if (asprintf(&job->public_path, "%s" PUBLIC_SUFFIX, job->path) < 0) {
+        job->public_path = NULL;
+        return kf_cli_fail_memory(failure);
+    }
+    enum kf_code code = kf_cli_output_open(job->path, job->force, 0600, failure, &job->output);
+    if (code == KF_OK && job->output.is_terminal)
         code = kf_cli_fail(failure, job->path, KF_E_USAGE, "A key is not written to a terminal.");
-    if (code == KF_OK)
-        code = kf_cli_keyfile_write(key, &output, failure);
-    if (code == KF_OK)
-        code = kf_cli_output_commit(&output, failure);
-    kf_cli_output_close(&output);
+    if (code == KF_OK && has_halves(job))
+        code = kf_cli_output_open(job->public_path, job->force, 0666, failure, &job->public_output);
     return code;
 }
 
-static enum kf_code make_key(const struct job *job, struct kf_cli_failure *failure)
+/* Neither half gets its name before both are written. */
+static enum kf_code commit_files(struct job *job, struct kf_cli_failure *failure)
+{
+    enum kf_code code = kf_cli_output_commit(&job->output, failure);
+    return code == KF_OK && has_halves(job) ? kf_cli_output_commit(&job->public_output, failure) : code;
+}
+
+static void close_files(struct job *job)
+{
+    kf_cli_output_close(&job->public_output);
+    kf_cli_output_close(&job->output);
+}
+
+/* ---- Keys ---- */
+
+static void print_names(const struct kf_cli_key *key)
+{
+    fputs("Key: ", stderr);
+    kf_cli_text_print(stderr, key->name);
+    fputs(" in namespace ", stderr);
+    kf_cli_text_print(stderr, key->key_namespace);
+}
+
+static enum kf_code make_aes(struct job *job, struct kf_cli_key *key, struct kf_cli_failure *failure)
 {
     uint8_t bytes[KF_DATA_KEY_MAX];
     uint64_t number;
     char numbered[17];
-    size_t length = (size_t)job->bits / 8;
+    size_t length = (size_t)job->bit_count / 8;
     if (getrandom(bytes, length, 0) != (ssize_t)length ||
         getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
         return kf_cli_fail(failure, NULL, KF_E_SYSTEM, "The system gives no random bytes.");
     snprintf(numbered, sizeof numbered, "%016" PRIx64, number);
-    const char *name = job->name != NULL ? job->name : numbered;
-    struct kf_cli_key key = {kf_view_text(job->key_namespace), kf_view_text(name), kf_view(bytes, length)};
-    enum kf_code code = kf_cli_keyfile_check(&key, failure);
+    key->name = kf_view_text(job->name != NULL ? job->name : numbered);
+    key->key = kf_view(bytes, length);
+    enum kf_code code = kf_cli_keyfile_check(key, failure);
     if (code == KF_OK)
-        code = write_key(job, &key, failure);
+        code = kf_cli_keyfile_write(key, &job->output, failure);
+    if (code == KF_OK)
+        code = commit_files(job, failure);
     explicit_bzero(bytes, sizeof bytes);
     if (code == KF_OK) {
-        fputs("Key: ", stderr);
-        kf_cli_text_print(stderr, key.name);
-        fputs(" in namespace ", stderr);
-        kf_cli_text_print(stderr, key.key_namespace);
-        fprintf(stderr, ", AES, %u bits\n", (unsigned)job->bits);
+        print_names(key);
+        fprintf(stderr, ", AES, %u bits\n", (unsigned)job->bit_count);
+    }
+    return code;
+}
+
+/* Writes a key pair, both halves of which are in PEM. */
+static enum kf_code write_pair(struct job *job, struct kf_cli_key *key, const struct kf_buf *private_pem,
+                               const struct kf_buf *public_pem, struct kf_cli_failure *failure)
+{
+    struct kf_cli_key public_key = *key;
+    key->key = kf_view(private_pem->data, private_pem->length);
+    public_key.is_public = true;
+    public_key.key = kf_view(public_pem->data, public_pem->length);
+    enum kf_code code = kf_cli_keyfile_check(&public_key, failure);
+    if (code == KF_OK)
+        code = kf_cli_keyfile_write(key, &job->output, failure);
+    if (code == KF_OK)
+        code = kf_cli_keyfile_write(&public_key, &job->public_output, failure);
+    return code == KF_OK ? commit_files(job, failure) : code;
+}
+
+static enum kf_code make_rsa(struct job *job, struct kf_cli_key *key, struct kf_cli_failure *failure)
+{
+    struct kf_buf public_pem = KF_BUF_INIT, private_pem = KF_BUF_INIT;
+    struct kf_raw_key_info info = {.size = sizeof info};
+    enum kf_code code =
+        kf_raw_rsa_key_generate((unsigned)job->bit_count, &failure->error, &public_pem, &private_pem);
+    if (code == KF_OK)
+        code = kf_raw_key_describe(kf_view(public_pem.data, public_pem.length), NULL, &failure->error, &info);
+    if (code == KF_OK) {
+        key->name = kf_view_text(job->name != NULL ? job->name : info.rsa_fingerprint);
+        key->padding = job->with_padding;
+        code = write_pair(job, key, &private_pem, &public_pem, failure);
+    }
+    kf_buf_free(&private_pem);
+    kf_buf_free(&public_pem);
+    if (code == KF_OK) {
+        print_names(key);
+        fprintf(stderr, ", RSA, %u bits; its public half is in ", (unsigned)job->bit_count);
+    }
+    return code;
+}
+
+static enum kf_code make_ecdh(struct job *job, struct kf_cli_key *key, struct kf_cli_failure *failure)
+{
+    struct kf_buf public_pem = KF_BUF_INIT, private_pem = KF_BUF_INIT;
+    enum kf_code code = kf_raw_ecdh_key_generate(job->on_curve, &failure->error, &public_pem, &private_pem);
+    if (code == KF_OK)
+        code = write_pair(job, key, &private_pem, &public_pem, failure);
+    kf_buf_free(&private_pem);
+    kf_buf_free(&public_pem);
+    if (code == KF_OK)
+        fprintf(stderr, "Key: ECDH on P-%d; its public half is in ", (int)job->on_curve);
+    return code;
+}
+
+static enum kf_code make_key(struct job *job, struct kf_cli_failure *failure)
+{
+    struct kf_cli_key key = {.type = job->type};
+    key.key_namespace = kf_view_text(job->key_namespace != NULL ? job->key_namespace : "keyflight");
+    if (job->type == KF_CLI_RAW_AES)
+        return make_aes(job, &key, failure);
+    enum kf_code code =
+        job->type == KF_CLI_RAW_RSA ? make_rsa(job, &key, failure) : make_ecdh(job, &key, failure);
+    if (code == KF_OK) {
+        kf_cli_text_print(stderr, kf_view_text(job->public_path));
+        fputs("\n", stderr);
     }
     return code;
 }
 
 int kf_cli_keygen(int argc, char **argv)
 {
-    struct job job = {.bits = 256, .key_namespace = "keyflight"};
+    struct job job = {
+        .type = KF_CLI_RAW_AES, .output = KF_CLI_OUTPUT_INIT, .public_output = KF_CLI_OUTPUT_INIT};
     int status;
     if (!read_arguments(argc, argv, &job, &status))
         return status;
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    return make_key(&job, &failure) == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
+    enum kf_code code = open_files(&job, &failure);
+    if (code == KF_OK)
+        code = make_key(&job, &failure);
+    close_files(&job);
+    status = code == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
+    free(job.public_path);
+    return status;
 }

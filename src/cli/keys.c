@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "input.h"
-#include "keyfile.h"
 
 #define KMS "kms:"
 #define KMS_DISCOVERY "kms-discovery:"
@@ -30,9 +29,12 @@ void kf_cli_keys_end(struct kf_cli_keys *keys)
 
 bool kf_cli_keys_take(struct kf_cli_keys *keys, int id, const char *value)
 {
-    if (id != 'k')
+    if (id == 'k')
+        keys->values[keys->count++] = value;
+    else if (id == KF_CLI_PASSPHRASE_FILE)
+        keys->passphrase_file = value;
+    else
         return kf_cli_aws_take(&keys->aws, id, value);
-    keys->values[keys->count++] = value;
     return true;
 }
 
@@ -90,6 +92,7 @@ static enum kf_code check_values(const struct kf_cli_keys *keys, enum kf_cli_use
                                  struct kf_cli_failure *failure)
 {
     size_t streams = kf_cli_is_stream(input);
+    streams += keys->passphrase_file != NULL && kf_cli_is_stream(keys->passphrase_file);
     enum kf_code code = KF_OK;
     for (size_t i = 0; i < keys->count && code == KF_OK; i++) {
         streams += kf_cli_is_stream(keys->values[i]);
@@ -97,7 +100,8 @@ static enum kf_code check_values(const struct kf_cli_keys *keys, enum kf_cli_use
     }
     if (code == KF_OK && streams > 1)
         return kf_cli_fail(failure, NULL, KF_E_USAGE,
-                           "The standard input can't be two of these: IN and each KEY.");
+                           "The standard input can't be two of these: IN, each KEY and the file of the "
+                           "passphrase.");
     return code;
 }
 
@@ -169,7 +173,7 @@ static enum kf_code open_discovery(const struct kf_cli_keys *keys, const char *v
 }
 
 /* The keyrings of the values, in their order; those in KMS stand where the first of them does. */
-static enum kf_code open_each(struct kf_cli_keys *keys, struct kf_cli_failure *failure,
+static enum kf_code open_each(struct kf_cli_keys *keys, enum kf_cli_use use, struct kf_cli_failure *failure,
                               struct kf_keyring **keyrings, size_t *count)
 {
     enum kf_code code = KF_OK;
@@ -188,7 +192,7 @@ static enum kf_code open_each(struct kf_cli_keys *keys, struct kf_cli_failure *f
         else if (filter != NULL)
             code = open_discovery(keys, value, filter, failure, &keyrings[*count]);
         else
-            code = kf_cli_keyfile_read(value, failure, &keyrings[*count]);
+            code = kf_cli_keyfile_read(value, use, keys->passphrase_file, failure, &keyrings[*count]);
         kms_done |= is_kms;
         *count += code == KF_OK;
     }
@@ -205,7 +209,7 @@ enum kf_code kf_cli_keys_open(struct kf_cli_keys *keys, enum kf_cli_use use, con
     if (keyrings == NULL)
         return kf_cli_fail_memory(failure);
     size_t count = 0;
-    code = open_each(keys, failure, keyrings, &count);
+    code = open_each(keys, use, failure, keyrings, &count);
     if (code == KF_OK) {
         failure->subject = NULL;
         if (count == 1)
@@ -220,13 +224,23 @@ enum kf_code kf_cli_keys_open(struct kf_cli_keys *keys, enum kf_cli_use use, con
 }
 
 enum kf_code kf_cli_keys_open_cmm(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
+                                  const struct kf_view *required, size_t required_count,
                                   struct kf_cli_failure *failure, struct kf_cmm **out)
 {
     struct kf_keyring *keyring;
     enum kf_code code = kf_cli_keys_open(keys, use, input, failure, &keyring);
     if (code != KF_OK)
         return code;
-    code = kf_default_cmm_new(keyring, &failure->error, out);
+    if (required_count == 0) {
+        code = kf_default_cmm_new(keyring, &failure->error, out);
+    } else {
+        struct kf_required_encryption_context_cmm_options options =
+            KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;
+        options.keyring = keyring;
+        options.required_keys = required;
+        options.required_key_count = required_count;
+        code = kf_required_encryption_context_cmm_new(&options, &failure->error, out);
+    }
     kf_keyring_unref(keyring);
     return code;
 }

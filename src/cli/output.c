@@ -18,23 +18,30 @@
 
 #include "input.h"
 
-/* ---- The temporary file, and the signals that end the program ---- */
+/* ---- The temporary files, and the signals that end the program ---- */
 
-/* There is one at a time, known to the whole process because a signal handler has to find it. */
-static struct {
+/* Known to the whole process because a signal handler has to find them. */
+static struct temporary {
     volatile sig_atomic_t exists;
     int directory;
     char name[40];
-} temporary;
+} temporaries[KF_CLI_OUTPUTS];
 
 static const int deadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 #define DEADLY_COUNT (sizeof deadly / sizeof deadly[0])
 
+static void temporary_remove(struct temporary *temporary)
+{
+    if (temporary->exists)
+        unlinkat(temporary->directory, temporary->name, 0);
+    temporary->exists = 0;
+}
+
 static void on_deadly_signal(int number)
 {
-    if (temporary.exists)
-        unlinkat(temporary.directory, temporary.name, 0);
+    for (size_t i = 0; i < KF_CLI_OUTPUTS; i++)
+        temporary_remove(&temporaries[i]);
     /* It is blocked while this runs and ends the program on return, so that the parent sees what it was. */
     signal(number, SIG_DFL);
     raise(number);
@@ -60,51 +67,48 @@ static void catch_deadly_signals(void)
     }
 }
 
-/* Makes the temporary file in `directory`; its descriptor, or -1 with errno. */
-static int temporary_new(int directory)
+/* Makes a temporary file in `directory`; its descriptor, or -1 with errno. */
+static int temporary_new(int directory, struct temporary **out)
 {
+    struct temporary *temporary = temporaries;
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return -1;
+    while (temporary->exists)
+        temporary++;
     catch_deadly_signals();
-    temporary.directory = directory;
-    snprintf(temporary.name, sizeof temporary.name, ".keyflight-%016" PRIx64 ".tmp", random);
+    temporary->directory = directory;
+    snprintf(temporary->name, sizeof temporary->name, ".keyflight-%016" PRIx64 ".tmp", random);
     /* No signal may come between the file and our knowing of it. */
     sigset_t set = deadly_set(), former;
     pthread_sigmask(SIG_BLOCK, &set, &former);
-    int fd = openat(directory, temporary.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    temporary.exists = fd >= 0;
+    int fd = openat(directory, temporary->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    temporary->exists = fd >= 0;
     int number = errno;
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     errno = number;
+    *out = temporary;
     return fd;
 }
 
 /*
- * Gives the temporary file its final name; 0, or -1 with errno. Without `replace` nothing that is there is
+ * Gives a temporary file its final name; 0, or -1 with errno. Without `replace` nothing that is there is
  * replaced.
  */
-static int temporary_rename(const char *target, bool replace)
+static int temporary_rename(struct temporary *temporary, const char *target, bool replace)
 {
     sigset_t set = deadly_set(), former;
     pthread_sigmask(SIG_BLOCK, &set, &former);
-    int directory = temporary.directory;
-    int result = renameat2(directory, temporary.name, directory, target, replace ? 0 : RENAME_NOREPLACE);
+    int directory = temporary->directory;
+    int result = renameat2(directory, temporary->name, directory, target, replace ? 0 : RENAME_NOREPLACE);
     if (result != 0 && !replace && (errno == EINVAL || errno == ENOSYS)) /* a file system without that flag */
-        result = renameat(directory, temporary.name, directory, target);
+        result = renameat(directory, temporary->name, directory, target);
     if (result == 0)
-        temporary.exists = 0;
+        temporary->exists = 0;
     int number = errno;
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     errno = number;
     return result;
-}
-
-static void temporary_remove(void)
-{
-    if (temporary.exists)
-        unlinkat(temporary.directory, temporary.name, 0);
-    temporary.exists = 0;
 }
 
 /* ---- Opening ---- */
@@ -219,7 +223,7 @@ enum kf_code kf_cli_output_open(const char *path, bool force, mode_t mode, struc
     enum kf_code code = open_directory(path, failure, out);
     if (code != KF_OK)
         return code;
-    out->fd = temporary_new(out->directory);
+    out->fd = temporary_new(out->directory, &out->temporary);
     if (out->fd < 0)
         return kf_cli_fail_errno(failure, path, "No temporary file can be made beside it", errno);
     return KF_OK;
@@ -270,11 +274,12 @@ enum kf_code kf_cli_output_commit(struct kf_cli_output *output, struct kf_cli_fa
         return kf_cli_fail_errno(failure, output->name, what, errno);
     if (output->is_stream)
         return KF_OK;
-    if (temporary_rename(output->target, output->replaces) != 0) {
+    if (temporary_rename(output->temporary, output->target, output->replaces) != 0) {
         if (errno == EEXIST)
             return kf_cli_fail(failure, output->name, KF_E_USAGE, "Somebody else made it meanwhile.");
         return kf_cli_fail_errno(failure, output->name, what, errno);
     }
+    output->temporary = NULL; /* whose place another output may take */
     /* So that the new name survives a crash. A directory that may not be read can't be synced. */
     int directory = openat(output->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory >= 0) {
@@ -286,7 +291,8 @@ enum kf_code kf_cli_output_commit(struct kf_cli_output *output, struct kf_cli_fa
 
 void kf_cli_output_close(struct kf_cli_output *output)
 {
-    temporary_remove();
+    if (output->temporary != NULL)
+        temporary_remove(output->temporary);
     if (output->fd > STDERR_FILENO)
         close(output->fd);
     if (output->directory >= 0)

@@ -13,6 +13,10 @@
 
 #include "cli.h"
 
+enum {
+    KF_CLI_OUTPUTS = 2 /* how many there may be at a time */
+};
+
 struct kf_cli_output {
     const char *name; /* the path as it was given, or "standard output" */
     int fd;
@@ -25,15 +29,16 @@ struct kf_cli_output {
     gid_t group;
     int directory; /* of the target */
     char *target;  /* its name in there */
+    struct temporary *temporary;
 };
 
-#define KF_CLI_OUTPUT_INIT                               \
-    {                                                    \
-        NULL, -1, false, false, false, 0, 0, 0, -1, NULL \
+#define KF_CLI_OUTPUT_INIT                                     \
+    {                                                          \
+        NULL, -1, false, false, false, 0, 0, 0, -1, NULL, NULL \
     }
 
 /*
- * Opens `path` (NULL or "-": the standard output), of which there may be one at a time. A regular file that
+ * Opens `path` (NULL or "-": the standard output); KF_CLI_OUTPUTS may be open at a time. A regular file that
  * is there is replaced only if `force` says so, and keeps its mode and, if possible, its owner; a new one
  * gets `mode` less the umask. Symbolic links stay: what they lead to is replaced. Errors: KF_E_USAGE (also:
  * it exists), KF_E_SYSTEM.

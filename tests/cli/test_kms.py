@@ -320,6 +320,14 @@ class TestDoctor(KmsCase):
             self.assertEqual(self.doctor("--call", "-k", key)["calls"], {"GenerateDataKey": True, "Decrypt": True})
         self.assertEqual(self.requests(), {"GenerateDataKey": 2, "Decrypt": 2})
 
+    def test_calls_with_a_context(self):
+        key = ["--call", "-k", f"kms:{FIRST}"]
+        self.assertEqual(self.doctor(*key, "-c", "a=1", "-c", "b=")["problems"], [])
+        self.fails(USAGE, "doctor", *key, "-c", "a")
+        self.fails(USAGE, "doctor", "-k", f"kms:{FIRST}", "-c", "a=1")
+        found = self.doctor(*key, "-c", "aws-crypto-public-key=x", status=USAGE)
+        self.assertEqual([problem["about"] for problem in found["problems"]], ["GenerateDataKey"])
+
     def test_for_people(self):
         said = self.ok("doctor", "--call", "-k", f"kms:{FIRST}").decode()
         for part in self.url, FIRST, "AKIA...MPLE", "GenerateDataKey: worked\n", "Decrypt:         worked\n":

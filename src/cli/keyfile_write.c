@@ -1,0 +1,109 @@
+/*
+ * Key files, written: see keyfile.h. Called by keygen. Knows the names of paddings, which both ways need.
+ */
+#include "base64.h"
+#include "keyfile_parts.h"
+#include "text.h"
+
+static const char *const padding_names[] = {
+    [KF_RSA_PKCS1] = "pkcs1",
+    [KF_RSA_OAEP_SHA1] = "oaep-sha1",
+    [KF_RSA_OAEP_SHA256] = "oaep-sha256",
+    [KF_RSA_OAEP_SHA384] = "oaep-sha384",
+    [KF_RSA_OAEP_SHA512] = "oaep-sha512",
+};
+
+bool kf_cli_rsa_padding(struct kf_view text, enum kf_rsa_padding *out)
+{
+    for (int i = KF_RSA_PKCS1; i <= KF_RSA_OAEP_SHA512; i++) {
+        if (text.length != strlen(padding_names[i]) || memcmp(text.data, padding_names[i], text.length) != 0)
+            continue;
+        *out = (enum kf_rsa_padding)i;
+        return true;
+    }
+    return false;
+}
+
+/* ---- Checking ---- */
+
+/* The keyring knows what its names may be. */
+static enum kf_code make_keyring(const struct kf_cli_key *key, struct kf_cli_failure *failure,
+                                 struct kf_keyring **out)
+{
+    failure->subject = NULL;
+    if (key->type == KF_CLI_RAW_AES) {
+        struct kf_raw_aes_keyring_options aes = KF_RAW_AES_KEYRING_OPTIONS_INIT;
+        aes.key_namespace = key->key_namespace;
+        aes.key_name = key->name;
+        aes.wrapping_key = key->key;
+        return kf_raw_aes_keyring_new(&aes, &failure->error, out);
+    }
+    struct kf_raw_rsa_keyring_options rsa = KF_RAW_RSA_KEYRING_OPTIONS_INIT;
+    rsa.key_namespace = key->key_namespace;
+    rsa.key_name = key->name;
+    rsa.padding = key->padding;
+    rsa.public_key = key->key;
+    return kf_raw_rsa_keyring_new(&rsa, &failure->error, out);
+}
+
+enum kf_code kf_cli_keyfile_check(const struct kf_cli_key *key, struct kf_cli_failure *failure)
+{
+    const struct kf_view texts[] = {key->key_namespace, key->name};
+    if (key->type == KF_CLI_RAW_ECDH)
+        return KF_OK;
+    for (size_t i = 0; i < 2; i++) {
+        if (texts[i].length == 0 || kf_cli_trim(texts[i]).length != texts[i].length ||
+            !kf_cli_text_is_printable(texts[i]))
+            return kf_cli_fail(failure, NULL, KF_E_USAGE,
+                               "A key's %s is not empty, printable UTF-8, and without blanks at its ends.",
+                               i == 0 ? "namespace" : "name");
+    }
+    struct kf_keyring *keyring;
+    enum kf_code code = make_keyring(key, failure, &keyring);
+    if (code == KF_OK)
+        kf_keyring_unref(keyring);
+    return code;
+}
+
+/* ---- Writing ---- */
+
+/* Writes a line of a field. */
+static enum kf_code write_field(struct kf_cli_output *output, const char *name, struct kf_view value,
+                                struct kf_cli_failure *failure)
+{
+    const struct kf_view parts[] = {kf_view_text(name), kf_view_text(": "), value, kf_view_text("\n")};
+    enum kf_code code = KF_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == KF_OK; i++)
+        code = kf_cli_output_write(output, parts[i], failure);
+    return code;
+}
+
+static enum kf_code write_bytes(struct kf_cli_output *output, struct kf_view bytes,
+                                struct kf_cli_failure *failure)
+{
+    uint8_t text[KF_CLI_BASE64_MAX];
+    enum kf_code code = write_field(output, "key", kf_view(text, kf_cli_base64_encode(bytes, text)), failure);
+    explicit_bzero(text, sizeof text);
+    return code;
+}
+
+enum kf_code kf_cli_keyfile_write(const struct kf_cli_key *key, struct kf_cli_output *output,
+                                  struct kf_cli_failure *failure)
+{
+    const char *comment = key->is_public
+                              ? "# keyflight key file, the public half: whoever has it can encrypt.\n"
+                              : "# keyflight key file: whoever has it can decrypt; keep it secret.\n";
+    enum kf_code code = kf_cli_output_write(output, kf_view_text(comment), failure);
+    if (code == KF_OK)
+        code = write_field(output, "type", kf_view_text(kf_cli_key_type_names[key->type]), failure);
+    if (code == KF_OK && key->type != KF_CLI_RAW_ECDH)
+        code = write_field(output, "namespace", key->key_namespace, failure);
+    if (code == KF_OK && key->type != KF_CLI_RAW_ECDH)
+        code = write_field(output, "name", key->name, failure);
+    if (code == KF_OK && key->type == KF_CLI_RAW_RSA)
+        code = write_field(output, "padding", kf_view_text(padding_names[key->padding]), failure);
+    if (code != KF_OK)
+        return code;
+    return key->type == KF_CLI_RAW_AES ? write_bytes(output, key->key, failure)
+                                       : kf_cli_output_write(output, key->key, failure);
+}
