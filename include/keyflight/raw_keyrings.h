@@ -1,7 +1,8 @@
 /*
- * Raw keyrings with asymmetric keys that the caller holds, RSA and ECDH, and how such keys are made. Keys are given as one object each, in
- * PEM or DER: public ones as SubjectPublicKeyInfo or PKCS#1, private ones as PKCS#8, PKCS#1 or SEC1. PEM may
- * be encrypted, PKCS#8 in DER too. Nothing may stand before or behind the object but white space around PEM.
+ * Raw keyrings with asymmetric keys that the caller holds, RSA and ECDH, and how such keys are made. Keys are
+ * given as one object each, in PEM or DER: public ones as SubjectPublicKeyInfo or PKCS#1, private ones as
+ * PKCS#8, PKCS#1 or SEC1. PEM may be encrypted, PKCS#8 in DER too. Nothing may stand before or behind the
+ * object but white space around PEM.
  */
 #ifndef KEYFLIGHT_RAW_KEYRINGS_H
 #define KEYFLIGHT_RAW_KEYRINGS_H
@@ -15,7 +16,7 @@ extern "C" {
 /*
  * Who knows the passphrase of an encrypted private key. `ask` writes it to `out` (at most `room` bytes, which
  * are wiped after use) and its length to `*length`, or answers false if there is none. It is called at most
- * once, while the keyring is made, on the calling thread.
+ * once in a call that is given the key, on the calling thread, and never after it.
  */
 struct kf_passphrase {
     bool (*ask)(void *context, char *out, size_t room, size_t *length); /* NULL: nobody */

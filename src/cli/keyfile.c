@@ -27,7 +27,7 @@ static bool view_equals(struct kf_view a, struct kf_view b)
     return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
-static bool view_is(struct kf_view view, const char *text)
+bool kf_cli_view_is(struct kf_view view, const char *text)
 {
     return view_equals(view, kf_view_text(text));
 }
@@ -74,7 +74,7 @@ static enum kf_code read_field(struct kf_cli_parts *parts, unsigned number, stru
     struct kf_view name = kf_cli_trim(kf_view(line.data, before));
     struct kf_view value = kf_cli_trim(kf_view(colon + 1, line.length - before - 1));
     size_t field = 0;
-    while (field < KF_CLI_FIELDS && !view_is(name, field_names[field]))
+    while (field < KF_CLI_FIELDS && !kf_cli_view_is(name, field_names[field]))
         field++;
     if (field == KF_CLI_FIELDS)
         return kf_cli_fail(
@@ -172,7 +172,7 @@ static enum kf_code check_type(const struct kf_cli_parts *parts, struct kf_cli_f
     if (type.data == NULL)
         return KF_OK;
     size_t known = 0;
-    while (known < KF_CLI_KEY_TYPES && !view_is(type, kf_cli_key_type_names[known]))
+    while (known < KF_CLI_KEY_TYPES && !kf_cli_view_is(type, kf_cli_key_type_names[known]))
         known++;
     if (known == KF_CLI_KEY_TYPES)
         return kf_cli_fail(failure, parts->path, KF_E_USAGE,
@@ -185,8 +185,9 @@ static enum kf_code check_type(const struct kf_cli_parts *parts, struct kf_cli_f
     return KF_OK;
 }
 
-static enum kf_code parse(struct kf_cli_parts *parts, struct kf_view text, const char *passphrase_file,
-                          struct kf_cli_failure *failure, struct kf_keyring **out)
+static enum kf_code parse(struct kf_cli_parts *parts, struct kf_view text,
+                          struct kf_cli_passphrase *passphrase, struct kf_cli_failure *failure,
+                          struct kf_keyring **out)
 {
     enum kf_code code = KF_OK;
     if (text.length > 0 && text.data[0] == KF_CLI_DER_BEGINS)
@@ -201,7 +202,7 @@ static enum kf_code parse(struct kf_cli_parts *parts, struct kf_view text, const
         return open_aes(parts, failure, out);
     if (parts->fields[KF_CLI_FIELD_KEY].data != NULL)
         return kf_cli_fail(failure, parts->path, KF_E_USAGE, "There is a key in PEM beside the field 'key'.");
-    return kf_cli_keyfile_open_pair(parts, passphrase_file, failure, out);
+    return kf_cli_keyfile_open_pair(parts, passphrase, failure, out);
 }
 
 /* ---- Files ---- */
@@ -229,7 +230,7 @@ static void warn_if_readable(const struct kf_cli_input *input)
         kf_cli_warn("Others than its owner may read the key file %s: chmod 600 it.", input->name);
 }
 
-enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, const char *passphrase_file,
+enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, struct kf_cli_passphrase *passphrase,
                                  struct kf_cli_failure *failure, struct kf_keyring **out)
 {
     struct kf_cli_input input = KF_CLI_INPUT_INIT;
@@ -245,7 +246,7 @@ enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, const ch
     size_t length;
     code = read_all(&input, bytes, failure, &length);
     if (code == KF_OK)
-        code = parse(&parts, kf_view(bytes, length), passphrase_file, failure, out);
+        code = parse(&parts, kf_view(bytes, length), passphrase, failure, out);
     if (code == KF_OK && parts.is_secret)
         warn_if_readable(&input);
     explicit_bzero(bytes, FILE_MAX + 1);

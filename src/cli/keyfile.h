@@ -17,6 +17,7 @@
 #define KF_CLI_KEYFILE_H
 
 #include "output.h"
+#include "passphrase.h"
 
 /* What the keys are for. */
 enum kf_cli_use {
@@ -25,11 +26,10 @@ enum kf_cli_use {
 };
 
 /*
- * Reads a key file ("-": the standard input) and makes its keyring. A passphrase, if one is needed, is the
- * first line of `passphrase_file`, or asked for on the terminal if that is NULL. Errors never show what a
- * line contains.
+ * Reads a key file ("-": the standard input) and makes its keyring; `passphrase` is fetched only if it is
+ * needed. Errors never show what a line contains.
  */
-enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, const char *passphrase_file,
+enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, struct kf_cli_passphrase *passphrase,
                                  struct kf_cli_failure *failure, struct kf_keyring **out);
 
 /* Reads "oaep-sha256" and its like. Whether it was one. */

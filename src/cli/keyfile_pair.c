@@ -109,18 +109,17 @@ static enum kf_code check_type(const struct kf_cli_parts *parts, enum kf_cli_key
 {
     struct kf_view given = parts->fields[KF_CLI_FIELD_TYPE];
     const char *name = kf_cli_key_type_names[type];
-    if (given.data == NULL || (given.length == strlen(name) && memcmp(given.data, name, given.length) == 0))
+    if (given.data == NULL || kf_cli_view_is(given, name))
         return KF_OK;
     return kf_cli_fail(failure, parts->path, KF_E_USAGE,
                        "The key in PEM is not of the type that the field 'type' says: it is of type %s.",
                        name);
 }
 
-enum kf_code kf_cli_keyfile_open_pair(struct kf_cli_parts *parts, const char *passphrase_file,
+enum kf_code kf_cli_keyfile_open_pair(struct kf_cli_parts *parts, struct kf_cli_passphrase *passphrase,
                                       struct kf_cli_failure *failure, struct kf_keyring **out)
 {
-    struct kf_cli_passphrase passphrase = {.file = passphrase_file, .key = parts->path};
-    const struct kf_passphrase source = kf_cli_passphrase_source(&passphrase);
+    const struct kf_passphrase source = kf_cli_passphrase_source(passphrase, parts->path);
     struct halves halves;
     enum kf_code code = find_halves(parts, &source, failure, &halves);
     const enum kf_cli_key_type type = halves.info.curve == 0 ? KF_CLI_RAW_RSA : KF_CLI_RAW_ECDH;
@@ -131,11 +130,10 @@ enum kf_code kf_cli_keyfile_open_pair(struct kf_cli_parts *parts, const char *pa
     if (code == KF_OK)
         code = type == KF_CLI_RAW_RSA ? open_rsa(parts, &halves, source, failure, out)
                                       : open_ecdh(parts, &halves, source, failure, out);
-    if (passphrase.failure.error.code != KF_OK) { /* which says more than the library, who only got none */
-        *failure = passphrase.failure;
+    if (passphrase->failure.error.code != KF_OK) { /* which says more than the library, who only got none */
+        *failure = passphrase->failure;
         code = failure->error.code;
     }
-    kf_cli_passphrase_end(&passphrase);
     parts->is_secret = halves.private_key.length > 0;
     return code;
 }

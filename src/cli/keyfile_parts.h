@@ -31,11 +31,14 @@ struct kf_cli_parts {
 
 extern const char *const kf_cli_key_type_names[KF_CLI_KEY_TYPES];
 
+/* Whether the view is this text. */
+bool kf_cli_view_is(struct kf_view view, const char *text);
+
 /* The text without blanks at its ends. */
 struct kf_view kf_cli_trim(struct kf_view text);
 
 /* Makes the keyring of one or two keys of RSA or of a curve; says whether one of them is private. */
-enum kf_code kf_cli_keyfile_open_pair(struct kf_cli_parts *parts, const char *passphrase_file,
+enum kf_code kf_cli_keyfile_open_pair(struct kf_cli_parts *parts, struct kf_cli_passphrase *passphrase,
                                       struct kf_cli_failure *failure, struct kf_keyring **out);
 
 #endif

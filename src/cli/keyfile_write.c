@@ -16,7 +16,7 @@ static const char *const padding_names[] = {
 bool kf_cli_rsa_padding(struct kf_view text, enum kf_rsa_padding *out)
 {
     for (int i = KF_RSA_PKCS1; i <= KF_RSA_OAEP_SHA512; i++) {
-        if (text.length != strlen(padding_names[i]) || memcmp(text.data, padding_names[i], text.length) != 0)
+        if (!kf_cli_view_is(text, padding_names[i]))
             continue;
         *out = (enum kf_rsa_padding)i;
         return true;

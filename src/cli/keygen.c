@@ -216,6 +216,10 @@ static enum kf_code open_files(struct job *job, struct kf_cli_failure *failure)
     enum kf_code code = kf_cli_output_open(job->path, job->force, 0600, failure, &job->output);
     if (code == KF_OK && job->output.is_terminal)
         code = kf_cli_fail(failure, job->path, KF_E_USAGE, "A key is not written to a terminal.");
+    if (code == KF_OK && has_halves(job) && job->output.is_stream)
+        code = kf_cli_fail(
+            failure, job->path, KF_E_USAGE,
+            "This is no file: a key pair is written to two of them, FILE and FILE" PUBLIC_SUFFIX ".");
     if (code == KF_OK && has_halves(job))
         code = kf_cli_output_open(job->public_path, job->force, 0666, failure, &job->public_output);
     return code;

@@ -176,6 +176,7 @@ static enum kf_code open_discovery(const struct kf_cli_keys *keys, const char *v
 static enum kf_code open_each(struct kf_cli_keys *keys, enum kf_cli_use use, struct kf_cli_failure *failure,
                               struct kf_keyring **keyrings, size_t *count)
 {
+    struct kf_cli_passphrase passphrase = {.file = keys->passphrase_file};
     enum kf_code code = KF_OK;
     bool kms_done = false;
     for (size_t i = 0; i < keys->count && code == KF_OK; i++) {
@@ -192,10 +193,11 @@ static enum kf_code open_each(struct kf_cli_keys *keys, enum kf_cli_use use, str
         else if (filter != NULL)
             code = open_discovery(keys, value, filter, failure, &keyrings[*count]);
         else
-            code = kf_cli_keyfile_read(value, use, keys->passphrase_file, failure, &keyrings[*count]);
+            code = kf_cli_keyfile_read(value, use, &passphrase, failure, &keyrings[*count]);
         kms_done |= is_kms;
         *count += code == KF_OK;
     }
+    kf_cli_passphrase_end(&passphrase);
     return code;
 }
 

@@ -15,10 +15,10 @@ enum {
     KF_CLI_PASSPHRASE_FILE = 1100
 };
 
-#define KF_CLI_PASSPHRASE_OPTION                                                                     \
-    {                                                                                                \
-        KF_CLI_PASSPHRASE_FILE, "passphrase-file", "FILE", false,                                    \
-            "of an encrypted private key: the first line of\nFILE; by default the terminal is asked" \
+#define KF_CLI_PASSPHRASE_OPTION                                                                   \
+    {                                                                                              \
+        KF_CLI_PASSPHRASE_FILE, "passphrase-file", "FILE", false,                                  \
+            "of encrypted private keys: the first line of\nFILE; by default the terminal is asked" \
     }
 
 /* The keys of one command. */

@@ -169,8 +169,11 @@ static bool answer(void *context, char *out, size_t room, size_t *length)
     return true;
 }
 
-struct kf_passphrase kf_cli_passphrase_source(struct kf_cli_passphrase *passphrase)
+struct kf_passphrase kf_cli_passphrase_source(struct kf_cli_passphrase *passphrase, const char *key)
 {
+    passphrase->key = key;
+    if (passphrase->file == NULL)
+        passphrase->known = false;
     return (struct kf_passphrase){answer, passphrase};
 }
 

@@ -25,10 +25,11 @@ struct list {
 static void list_add(struct list *list, struct kf_view key)
 {
     static const char more[] = ", …";
+    const size_t skipped = list->length > 0 ? 0 : 2; /* the first one needs no comma */
     /* Two quotation marks, a comma and a blank, and room for `more` behind it. */
     if (list->full || list->length + key.length + 4 + sizeof more > sizeof list->text) {
         if (!list->full)
-            memcpy(list->text + list->length, more, sizeof more);
+            memcpy(list->text + list->length, more + skipped, sizeof more - skipped);
         list->full = true;
         return;
     }

@@ -46,6 +46,11 @@ bool kfi_ecdh_curve_known(enum kf_ecdh_curve curve)
     return curve_get(curve) != NULL;
 }
 
+const char *kfi_ecdh_curve_name(enum kf_ecdh_curve curve)
+{
+    return curve_get(curve)->name;
+}
+
 size_t kfi_ecdh_secret_length(enum kf_ecdh_curve curve)
 {
     return curve_get(curve)->length;
@@ -272,8 +277,8 @@ enum kf_code kfi_ecdh_agree(const struct kfi_ecdh_key *own, const struct kfi_ecd
     if (code != KF_OK)
         return code;
     size_t length = own->point_length - 1;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, own->key, provider->properties);
     ERR_set_mark();
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, own->key, provider->properties);
     if (context == NULL || EVP_PKEY_derive_init(context) != 1 ||
         EVP_PKEY_derive_set_peer(context, peer->key) != 1 || /* which looks at the point once more */
         EVP_PKEY_derive(context, out, &length) != 1 || length != own->point_length - 1) {

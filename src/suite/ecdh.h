@@ -17,6 +17,9 @@ struct kfi_ecdh_key;
 /* Whether this is a curve. */
 bool kfi_ecdh_curve_known(enum kf_ecdh_curve curve);
 
+/* What a curve is called, by NIST and by libcrypto: "P-256". */
+const char *kfi_ecdh_curve_name(enum kf_ecdh_curve curve);
+
 /* Bytes of a coordinate, which a shared secret is: 32, 48 or 66. A compressed point has one more. */
 size_t kfi_ecdh_secret_length(enum kf_ecdh_curve curve);
 

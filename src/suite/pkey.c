@@ -96,7 +96,7 @@ static const char *read_ec_private(struct kf_view der, struct kfi_pkey *out)
     enum kf_ecdh_curve curve = out->curve;
     if (!kfi_der_take(&der, KFI_DER_SEQUENCE, &inside) || der.length > 0 ||
         !kfi_der_take_number(&inside, &version) || version.length != 1 || version.data[0] != 1 ||
-        !kfi_der_take(&inside, KFI_DER_OCTET_STRING, &out->scalar))
+        !kfi_der_take(&inside, KFI_DER_OCTET_STRING, &out->scalar) || out->scalar.length == 0)
         return damaged;
     if (kfi_der_take(&inside, KFI_DER_EXPLICIT(0), &part) && (!take_curve(&part, &curve) || part.length > 0))
         return other_curve;

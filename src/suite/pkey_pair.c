@@ -1,5 +1,5 @@
 /*
- * New key pairs: see pkey_pair.h. Called by raw_keys.c. Libcrypto makes them and writes them down; what it
+ * New key pairs: see pkey_pair.h. Called by raw_keys.c and rsa.c. Libcrypto makes them and writes them down; what it
  * writes a private key to is wiped, which can't be said of all that it works with meanwhile.
  */
 #include "suite/pkey_pair.h"
@@ -21,8 +21,7 @@ static EVP_PKEY *generate(const struct kfi_provider *provider, size_t rsa_bits, 
 {
     if (rsa_bits > 0)
         return EVP_PKEY_Q_keygen(provider->library, provider->properties, "RSA", rsa_bits);
-    const char *name = curve == KF_ECDH_P256 ? "P-256" : curve == KF_ECDH_P384 ? "P-384" : "P-521";
-    return EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", name);
+    return EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", kfi_ecdh_curve_name(curve));
 }
 
 /* Puts what stands in `memory` into the buffer, which is empty. */

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "suite/pkey.h"
+#include "suite/pkey_pair.h"
 #include "suite/provider.h"
 
 struct kfi_rsa_key {
@@ -26,18 +26,10 @@ static const char *const names[KFI_RSA_NUMBERS] = {
     [KFI_RSA_DQ] = OSSL_PKEY_PARAM_RSA_EXPONENT2, [KFI_RSA_QINV] = OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
 };
 
-static size_t bits_of(struct kf_view number)
-{
-    size_t bits = 8 * number.length;
-    for (uint8_t first = number.data[0]; first < 0x80; first = (uint8_t)(first << 1))
-        bits--;
-    return bits;
-}
-
 static enum kf_code check_numbers(const struct kfi_pkey *pkey, struct kf_error *error)
 {
     const struct kf_view modulus = pkey->rsa[KFI_RSA_N], exponent = pkey->rsa[KFI_RSA_E];
-    size_t bits = bits_of(modulus);
+    const size_t bits = kfi_pkey_rsa_bits(pkey);
     if (bits < KFI_RSA_BITS_MIN || bits > KFI_RSA_BITS_MAX)
         return kf_error_set(error, KF_E_USAGE, "An RSA key has %zu bits; it has to have %d to %d.", bits,
                             KFI_RSA_BITS_MIN, KFI_RSA_BITS_MAX);
@@ -157,8 +149,8 @@ enum kf_code kfi_rsa_encrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
     if (code != KF_OK)
         return code;
     size_t length = key->length;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     ERR_set_mark();
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     if (context == NULL || EVP_PKEY_encrypt_init(context) != 1 ||
         !set_padding(context, padding, provider->properties) ||
         EVP_PKEY_encrypt(context, out, &length, plaintext.data, plaintext.length) != 1 ||
@@ -180,8 +172,8 @@ enum kf_code kfi_rsa_decrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
         return KF_E_FORGED;
     uint8_t plaintext[KFI_RSA_BYTES_MAX];
     size_t got = sizeof plaintext;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     ERR_set_mark();
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     if (context == NULL || EVP_PKEY_decrypt_init(context) != 1 ||
         !set_padding(context, padding, provider->properties))
         code = kfi_crypto_failed(error, "RSA decryption");

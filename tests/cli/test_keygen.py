@@ -23,6 +23,10 @@ class TestKeygen(KeyCase):
         edk, = self.edks(self.pair_works("k", "k.pub"))
         self.assertEqual((edk["provider_id"], edk["provider_info"]), ("keyflight", name))
 
+    def test_a_pair_needs_files(self):
+        self.assertIn("two of them", self.fails(USAGE, "keygen", "--type", "ecdh", "-o", "/dev/null"))
+        self.assertFalse(os.path.exists("/dev/null.pub"))
+
     def test_rsa_with_names_and_paddings(self):
         for padding in PADDINGS:
             private, public = self.keygen(padding, "--type", "rsa", "--bits", "2048", "--padding", padding, "--name", "me ä",

@@ -189,6 +189,12 @@ class TestPassphrases(KeyCase):
                               pass_fds=[reader])
         self.opens(self.copy("p384-b-pkcs8.pem"), message)
 
+    def test_one_for_all_key_files(self):
+        # A pipe is read once, however many keys there are.
+        self.put("message", self.message)
+        keys = ["-k", self.copy("p384-a-encrypted.pem"), "-k", self.private]
+        self.assertEqual(self.ok("decrypt", *keys, "--passphrase-file", "-", "message", stdin=b"secret\n"), b"text")
+
     def test_wrong_ones(self):
         for passphrase, sentence in ((b"Secret\n", "can't be decrypted"), (b"secret \n", "can't be decrypted"),
                                      (b"", "no passphrase"), (b"\nsecret\n", "no passphrase"),
@@ -233,6 +239,14 @@ class TestPassphrases(KeyCase):
         self.assertEqual((process.returncode, stdout, stderr), (0, b"text", b""))
         self.assertTrue(self.echoes(terminal))
         self.assertEqual(os.read(terminal, 1000), b"\r\n")
+
+    def test_asked_for_each_key_file(self):
+        keys = [self.copy("p384-a-encrypted.pem"), self.private]
+        process, terminal = self.on_a_terminal("decrypt", "-k", keys[0], "-k", keys[1])
+        for key in keys:
+            self.assertIn(f"Passphrase of {key}: ", self.question(terminal))
+            os.write(terminal, b"secret\n")
+        self.assertEqual(process.communicate(self.message, timeout=100), (b"text", b""))
 
     def test_wrong_answers(self):
         for answer in b"other\n", b"\n", b"\x04", b"s" * 1500 + b"\n":

@@ -86,6 +86,12 @@ static enum kf_class decrypt_class(struct kf_view message)
     return kf_code_class(code);
 }
 
+static void assert_no_message(struct kf_view message)
+{
+    const enum kf_class class = decrypt_class(message);
+    assert_true(class == KF_CLASS_MESSAGE || class == KF_CLASS_KEYS);
+}
+
 /* A byte taken out, and a byte put in, at every place. */
 static void every_missing_or_added_byte_is_refused(void **state)
 {
@@ -96,10 +102,10 @@ static void every_missing_or_added_byte_is_refused(void **state)
         for (size_t at = 0; at < message.length; at++) {
             memcpy(changed, message.data, at);
             memcpy(changed + at, message.data + at + 1, message.length - at - 1);
-            assert_int_not_equal(decrypt_class(kf_view(changed, message.length - 1)), KF_CLASS_OK);
+            assert_no_message(kf_view(changed, message.length - 1));
             changed[at] = 0x5A;
             memcpy(changed + at + 1, message.data + at, message.length - at);
-            assert_int_not_equal(decrypt_class(kf_view(changed, message.length + 1)), KF_CLASS_OK);
+            assert_no_message(kf_view(changed, message.length + 1));
         }
     }
 }

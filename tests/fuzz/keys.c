@@ -9,16 +9,25 @@
 #include "suite/signature.h"
 #include "support/wrapping.h"
 
-/* Wraps a data key, and unwraps it if this is the keyring that can. */
+static const enum kf_suite suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+
+/* Wraps a data key, and unwraps what it wrapped, or else what nobody wrapped, in as far as it can. */
 static void use(struct kf_keyring *keyring)
 {
     struct kf_error error = KF_ERROR_INIT;
     struct kf_wrapped wrapped;
-    const enum kf_suite suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+    struct kf_data_key data_key;
+    static const uint8_t nothing[512];
+    const struct kf_edk other = {kf_view_text("fuzz"), kf_view_text("fuzz"), {nothing, 256}};
     enum kf_code code = wrapping_wrap(keyring, suite, "1", NULL, &error, &wrapped);
     if (code == KF_OK)
         CHECK(wrapped.edks.count == 1);
     else
+        CHECK_REFUSED(code, &error);
+    error = (struct kf_error)KF_ERROR_INIT;
+    code = wrapping_unwrap(keyring, suite, "1", code == KF_OK ? wrapped.edks.items : &other, 1, &error,
+                           &data_key);
+    if (code != KF_OK)
         CHECK_REFUSED(code, &error);
     kfi_wrapped_free(&wrapped);
     kf_keyring_unref(keyring);
@@ -53,7 +62,20 @@ static void ecdh_key(struct kf_view key, enum kf_ecdh_curve curve, bool is_priva
     *(is_private ? &options.private_key : &options.public_key) = key;
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;
-    const enum kf_code code = kf_raw_ecdh_keyring_new(&options, &error, &keyring);
+    enum kf_code code = kf_raw_ecdh_keyring_new(&options, &error, &keyring);
+    take(code, &error, keyring);
+    if (code != KF_OK || !is_private)
+        return;
+    /* A private key is put to use together with a public one: this one, of somebody else. */
+    static struct kf_buf theirs[3];
+    struct kf_buf *peer = &theirs[curve == KF_ECDH_P256 ? 0 : curve == KF_ECDH_P384 ? 1 : 2];
+    struct kf_buf unused = KF_BUF_INIT;
+    if (peer->length == 0)
+        CHECK(kf_raw_ecdh_key_generate(curve, &error, peer, &unused) == KF_OK);
+    kf_buf_free(&unused);
+    options.schema = KF_ECDH_STATIC;
+    options.public_key = kf_view(peer->data, peer->length);
+    code = kf_raw_ecdh_keyring_new(&options, &error, &keyring);
     take(code, &error, keyring);
 }
 

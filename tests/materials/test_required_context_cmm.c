@@ -137,6 +137,14 @@ static void a_long_list_of_missing_keys_is_cut(void **state)
     assert_non_null(strstr(error.text, names[1]));
     assert_null(strstr(error.text, names[2]));
     assert_non_null(strstr(error.text, "\", …."));
+    kf_cmm_unref(cmm);
+
+    char long_name[401]; /* the first one is too long already */
+    memset(long_name, 'e', 400);
+    long_name[400] = '\0';
+    cmm = required_cmm(support_cmm(), NAMES(long_name, "a"));
+    assert_int_equal(read_with(cmm, message, NULL, &error), KF_E_POLICY);
+    assert_non_null(strstr(error.text, "add the keys …."));
     kf_buf_free(&message);
     kf_cmm_unref(plain);
     kf_cmm_unref(cmm);

@@ -200,6 +200,8 @@ static void scalars_are_from_1_to_the_order(void **state)
     check_private(ORDER "1", "", KF_E_USAGE);
     check_private(ORDER "2", "", KF_E_USAGE);
     check_private("00", "", KF_E_USAGE);
+    check_private("", "", KF_E_USAGE);
+    check_private("", "04" BASE_X BASE_Y, KF_E_USAGE); /* a public key that says it is private */
     check_private("0000000000000000000000000000000000000000000000000000000000000000", "", KF_E_USAGE);
     check_private("000000000000000000000000000000000000000000000000000000000000000001", "", KF_E_USAGE);
     check_private("01", "04" BASE_X BASE_Y, KF_OK); /* 1 belongs to the base point, */
