@@ -18,8 +18,6 @@ static const char *const field_names[KF_CLI_FIELDS] = {
     [KF_CLI_FIELD_KEY] = "key",
 };
 
-const char *const kf_cli_key_type_names[KF_CLI_KEY_TYPES] = {"raw-aes", "raw-rsa", "raw-ecdh"};
-
 /* ---- Lines ---- */
 
 static bool view_equals(struct kf_view a, struct kf_view b)
@@ -27,28 +25,9 @@ static bool view_equals(struct kf_view a, struct kf_view b)
     return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
-bool kf_cli_view_is(struct kf_view view, const char *text)
-{
-    return view_equals(view, kf_view_text(text));
-}
-
 static bool view_begins(struct kf_view view, const char *text)
 {
     return view.length >= strlen(text) && memcmp(view.data, text, strlen(text)) == 0;
-}
-
-static bool is_blank(uint8_t byte)
-{
-    return byte == ' ' || byte == '\t' || byte == '\r';
-}
-
-struct kf_view kf_cli_trim(struct kf_view text)
-{
-    while (text.length > 0 && is_blank(text.data[0]))
-        text = kf_view(text.data + 1, text.length - 1);
-    while (text.length > 0 && is_blank(text.data[text.length - 1]))
-        text.length--;
-    return text;
 }
 
 /* Splits the next line off `text`. */

@@ -30,6 +30,7 @@ struct kf_cli_parts {
 };
 
 extern const char *const kf_cli_key_type_names[KF_CLI_KEY_TYPES];
+extern const char *const kf_cli_padding_names[]; /* by enum kf_rsa_padding */
 
 /* Whether the view is this text. */
 bool kf_cli_view_is(struct kf_view view, const char *text);

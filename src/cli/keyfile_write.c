@@ -1,28 +1,9 @@
 /*
- * Key files, written: see keyfile.h. Called by keygen. Knows the names of paddings, which both ways need.
+ * Key files, written: see keyfile.h. Called by keygen.
  */
 #include "base64.h"
 #include "keyfile_parts.h"
 #include "text.h"
-
-static const char *const padding_names[] = {
-    [KF_RSA_PKCS1] = "pkcs1",
-    [KF_RSA_OAEP_SHA1] = "oaep-sha1",
-    [KF_RSA_OAEP_SHA256] = "oaep-sha256",
-    [KF_RSA_OAEP_SHA384] = "oaep-sha384",
-    [KF_RSA_OAEP_SHA512] = "oaep-sha512",
-};
-
-bool kf_cli_rsa_padding(struct kf_view text, enum kf_rsa_padding *out)
-{
-    for (int i = KF_RSA_PKCS1; i <= KF_RSA_OAEP_SHA512; i++) {
-        if (!kf_cli_view_is(text, padding_names[i]))
-            continue;
-        *out = (enum kf_rsa_padding)i;
-        return true;
-    }
-    return false;
-}
 
 /* ---- Checking ---- */
 
@@ -101,7 +82,7 @@ enum kf_code kf_cli_keyfile_write(const struct kf_cli_key *key, struct kf_cli_ou
     if (code == KF_OK && key->type != KF_CLI_RAW_ECDH)
         code = write_field(output, "name", key->name, failure);
     if (code == KF_OK && key->type == KF_CLI_RAW_RSA)
-        code = write_field(output, "padding", kf_view_text(padding_names[key->padding]), failure);
+        code = write_field(output, "padding", kf_view_text(kf_cli_padding_names[key->padding]), failure);
     if (code != KF_OK)
         return code;
     return key->type == KF_CLI_RAW_AES ? write_bytes(output, key->key, failure)
