@@ -11,6 +11,11 @@ static inline bool kfi_view_equal(struct kf_view a, struct kf_view b)
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
+static inline bool kfi_view_begins(struct kf_view view, const char *text)
+{
+    return view.length >= strlen(text) && memcmp(view.data, text, strlen(text)) == 0;
+}
+
 /* Order by bytes, unsigned; a prefix comes first. Answers <0, 0 or >0. */
 int kfi_view_compare(struct kf_view a, struct kf_view b);
 

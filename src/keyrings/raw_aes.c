@@ -109,20 +109,8 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
         out->length = length;
     if (code != KF_E_FORGED)
         return code;
-    if (tried == 0)
-        return kf_error_set(
-            error, KF_E_KEYS,
-            "None of the %zu encrypted data keys was made for the raw AES key \"%.*s\" in namespace "
-            "\"%.*s\".",
-            edk_count, (int)self->key_name.length, (const char *)self->key_name.data,
-            (int)self->key_namespace.length, (const char *)self->key_namespace.data);
-    return kf_error_set(
-        error, KF_E_KEYS,
-        "The raw AES key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
-        "for that name: it is another key of the same name, the encryption context differs, or they were "
-        "changed.",
-        (int)self->key_name.length, (const char *)self->key_name.data, (int)self->key_namespace.length,
-        (const char *)self->key_namespace.data, tried);
+    return kfi_raw_names_unwrap_none("AES", self->key_namespace, self->key_name, edk_count, tried,
+                                     "the encryption context differs", error);
 }
 
 static void destroy(void *context)
@@ -164,11 +152,9 @@ enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *giv
     if (self == NULL)
         return kfi_no_memory(error);
     self->size = size;
-    struct kfi_writer writer = {(uint8_t *)(self + 1), size - sizeof *self, false};
-    self->key_namespace = kf_view(writer.next, options.key_namespace.length);
-    kfi_write_bytes(&writer, options.key_namespace);
-    self->key_name = kf_view(writer.next, options.key_name.length);
-    kfi_write_bytes(&writer, options.key_name);
+    self->key_namespace = options.key_namespace;
+    self->key_name = options.key_name;
+    kfi_raw_names_keep(self + 1, &self->key_namespace, &self->key_name);
     self->wrapping_key.length = options.wrapping_key.length;
     memcpy(self->wrapping_key.bytes, options.wrapping_key.data, options.wrapping_key.length);
     code = kf_keyring_new(&vtable, self, error, out);

@@ -74,20 +74,8 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
         out->length = length;
     if (code != KF_E_FORGED)
         return code;
-    if (tried == 0)
-        return kf_error_set(
-            error, KF_E_KEYS,
-            "None of the %zu encrypted data keys was made for the raw RSA key \"%.*s\" in namespace "
-            "\"%.*s\".",
-            edk_count, (int)self->key_name.length, (const char *)self->key_name.data,
-            (int)self->key_namespace.length, (const char *)self->key_namespace.data);
-    return kf_error_set(
-        error, KF_E_KEYS,
-        "The raw RSA key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
-        "for that name: it is another key of the same name, the padding is another one, or they were "
-        "changed.",
-        (int)self->key_name.length, (const char *)self->key_name.data, (int)self->key_namespace.length,
-        (const char *)self->key_namespace.data, tried);
+    return kfi_raw_names_unwrap_none("RSA", self->key_namespace, self->key_name, edk_count, tried,
+                                     "the padding is another one", error);
 }
 
 static void destroy(void *context)
@@ -144,11 +132,9 @@ enum kf_code kf_raw_rsa_keyring_new(const struct kf_raw_rsa_keyring_options *giv
     struct raw_rsa *self = kfi_alloc_zeroed(sizeof *self + names_length);
     if (self == NULL)
         return kfi_no_memory(error);
-    struct kfi_writer writer = {(uint8_t *)(self + 1), names_length, false};
-    self->key_namespace = kf_view(writer.next, options.key_namespace.length);
-    kfi_write_bytes(&writer, options.key_namespace);
-    self->key_name = kf_view(writer.next, options.key_name.length);
-    kfi_write_bytes(&writer, options.key_name);
+    self->key_namespace = options.key_namespace;
+    self->key_name = options.key_name;
+    kfi_raw_names_keep(self + 1, &self->key_namespace, &self->key_name);
     self->padding = options.padding;
     code = keys_new(&options, error, self);
     if (code == KF_OK)

@@ -11,8 +11,8 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
-#include "base/memory.h"
 #include "suite/der.h"
 #include "suite/provider.h"
 
@@ -294,8 +294,7 @@ static struct kf_view trim(struct kf_view text)
 
 static bool is_pem(struct kf_view trimmed)
 {
-    static const char begin[] = "-----BEGIN ";
-    return trimmed.length >= sizeof begin - 1 && memcmp(trimmed.data, begin, sizeof begin - 1) == 0;
+    return kfi_view_begins(trimmed, "-----BEGIN ");
 }
 
 /* A PEM object as libcrypto gives it. */

@@ -42,15 +42,9 @@ static bool is_uuid(struct kf_view id)
     return true;
 }
 
-static bool has_prefix(struct kf_view text, const char *prefix)
-{
-    size_t length = strlen(prefix);
-    return text.length >= length && memcmp(text.data, prefix, length) == 0;
-}
-
 static bool is_multi_region_id(struct kf_view id)
 {
-    if (!has_prefix(id, "mrk-") || id.length != 4 + HEX_LENGTH)
+    if (!kfi_view_begins(id, "mrk-") || id.length != 4 + HEX_LENGTH)
         return false;
     for (size_t i = 4; i < id.length; i++) {
         if (!is_hex(id.data[i]))
@@ -62,7 +56,7 @@ static bool is_multi_region_id(struct kf_view id)
 static bool is_alias(struct kf_view name)
 {
     const size_t prefix = strlen("alias/");
-    if (!has_prefix(name, "alias/") || name.length == prefix || name.length > ALIAS_MAX)
+    if (!kfi_view_begins(name, "alias/") || name.length == prefix || name.length > ALIAS_MAX)
         return false;
     for (size_t i = prefix; i < name.length; i++) {
         uint8_t c = name.data[i];

@@ -51,5 +51,5 @@ bool kfi_kms_arn_is_key(const struct kfi_kms_arn *arn)
 
 bool kfi_kms_arn_is_meant(struct kf_view text)
 {
-    return text.length >= 4 && memcmp(text.data, "arn:", 4) == 0;
+    return kfi_view_begins(text, "arn:");
 }
