@@ -128,7 +128,7 @@ static void our_message(void *context)
 {
     struct ours *ours = context;
     struct kf_error error = KF_ERROR_INIT;
-    check(kf_encrypt(ours->cmm, &ours->options, kf_view(plaintext, sizeof plaintext), &error,
+    check(kf_encrypt(ours->cmm, &ours->options, kf_view_of(plaintext, sizeof plaintext), &error,
                      &ours->message) == KF_OK,
           error.text);
 }
@@ -178,7 +178,7 @@ int main(void)
     struct kf_raw_aes_keyring_options keyring_options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     keyring_options.key_namespace = kf_view_text("bench");
     keyring_options.key_name = kf_view_text("small");
-    keyring_options.wrapping_key = kf_view(wrapping_key, sizeof wrapping_key);
+    keyring_options.wrapping_key = kf_view_of(wrapping_key, sizeof wrapping_key);
     struct kf_caching_cmm_options cmm_options = KF_CACHING_CMM_OPTIONS_INIT;
     cmm_options.max_age_ms = 3600000;
     struct kf_encryption_context *context;

@@ -48,7 +48,7 @@ static struct kf_cmm *caching_cmm(uint64_t rtt_ms, struct storm_service **servic
     struct kf_error error = KF_ERROR_INIT;
     struct kf_raw_aes_keyring_options local_options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     local_options.key_name = kf_view_text("bench");
-    local_options.wrapping_key = kf_view(key, sizeof key);
+    local_options.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *local = NULL;
     demand(kf_raw_aes_keyring_new(&local_options, &error, &local), &error);
     demand(storm_service_new(local, rtt_ms, 0, &error, service, keyring), &error);

@@ -107,7 +107,7 @@ static enum kf_code local_cmm_new(struct kf_error *error, struct kf_cmm **out)
     struct kf_raw_aes_keyring_options raw = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     raw.key_namespace = kf_view_text("my application");
     raw.key_name = kf_view_text("2026");
-    raw.wrapping_key = kf_view(key, sizeof key);
+    raw.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *keyring = NULL;
     enum kf_code code = kf_raw_aes_keyring_new(&raw, error, &keyring);
     if (code == KF_OK)

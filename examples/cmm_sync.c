@@ -105,7 +105,7 @@ static enum kf_code local_cmm_new(struct kf_error *error, struct kf_cmm **out)
     struct kf_raw_aes_keyring_options raw = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     raw.key_namespace = kf_view_text("my application");
     raw.key_name = kf_view_text("2026");
-    raw.wrapping_key = kf_view(key, sizeof key);
+    raw.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *keyring = NULL;
     enum kf_code code = kf_raw_aes_keyring_new(&raw, error, &keyring);
     if (code == KF_OK)
@@ -128,10 +128,10 @@ int main(void)
     if (code == KF_OK)
         code = kf_encrypt(red, NULL, kf_view_text("For red eyes only."), &error, &message);
     if (code == KF_OK)
-        code = kf_decrypt(red, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext);
+        code = kf_decrypt(red, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext);
     if (code == KF_OK) {
         printf("red reads: %.*s\n", (int)plaintext.length, (const char *)plaintext.data);
-        code = kf_decrypt(blue, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext);
+        code = kf_decrypt(blue, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext);
         printf("blue reads: %s (%s)\n", kf_code_name(code), error.text);
         code = code == KF_E_POLICY ? KF_OK : kf_error_set(&error, KF_E_BUG, "That was to be refused.");
     }

@@ -20,7 +20,7 @@ int main(void)
         return KF_CLASS_SYSTEM;
     ring.key_namespace = kf_view_text("example");
     ring.key_name = kf_view_text("key 1");
-    ring.wrapping_key = kf_view(wrapping_key, sizeof wrapping_key);
+    ring.wrapping_key = kf_view_of(wrapping_key, sizeof wrapping_key);
     caching.max_age_ms = 60000;
     caching.max_messages = 1000;
 
@@ -34,9 +34,9 @@ int main(void)
     for (size_t i = 0; code == KF_OK && i < 3; i++)
         code = kf_encrypt(cmm, NULL, kf_view_text(letters[i]), &error, &message);
     if (code == KF_OK)
-        code = kf_decrypt(cmm, NULL, kf_view(message.data, message.length), &error, NULL, &letter);
+        code = kf_decrypt(cmm, NULL, kf_view_of(message.data, message.length), &error, NULL, &letter);
     if (code == KF_OK) {
-        kf_cache_stats(caching.cache, &stats);
+        kf_cache_stats_read(caching.cache, &stats);
         printf("decrypted: %.*s\n", (int)letter.length, (const char *)letter.data);
         printf("hits: %d, keys fetched: %d\n", (int)stats.hits, (int)stats.flights_opened);
     } else {

@@ -153,7 +153,7 @@ static enum kf_code cached_slow_cmm_new(struct kf_cache *cache, struct kf_error 
     struct kf_raw_aes_keyring_options raw = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     raw.key_namespace = kf_view_text("my application");
     raw.key_name = kf_view_text("2026");
-    raw.wrapping_key = kf_view(key, sizeof key);
+    raw.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *keyring = NULL;
     struct kf_cmm *inner = NULL, *slow = NULL;
     enum kf_code code = kf_raw_aes_keyring_new(&raw, error, &keyring);
@@ -198,7 +198,7 @@ int main(void)
 
     if (code == KF_OK) {
         struct kf_cache_stats stats = {.size = sizeof stats};
-        kf_cache_stats(cache, &stats);
+        kf_cache_stats_read(cache, &stats);
         printf("%d messages, %llu data keys.\n", JOBS, (unsigned long long)stats.flights_opened);
     } else {
         fprintf(stderr, "%s: %s\n", kf_code_name(code), error.text);

@@ -101,7 +101,7 @@ static enum kf_code request_begin(struct vault *vault, struct kf_call *call, boo
                                   const struct kf_data_key *data_key, struct kf_error *error)
 {
     struct request *request = calloc(1, sizeof *request);
-    struct kf_call_waker *waker = kf_call_waker(call);
+    struct kf_call_waker *waker = kf_call_waker_of(call);
     if (request == NULL || waker == NULL) {
         free(request);
         kf_call_waker_unref(waker);
@@ -142,7 +142,7 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
         if (given.length > 0) {
             memcpy(data_key.bytes, given.data, given.length);
         } else {
-            data_key.length = kf_suite_info(kf_encryption_materials_suite(materials))->data_key_length;
+            data_key.length = kf_suite_info_of(kf_encryption_materials_suite(materials))->data_key_length;
             if (getrandom(data_key.bytes, data_key.length, 0) != (ssize_t)data_key.length)
                 return kf_error_set(error, KF_E_SYSTEM, "There are no random bytes.");
         }
@@ -156,10 +156,10 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
         return kf_error_set(error, KF_E_LIMIT, "All %d boxes of the vault are taken.", BOXES);
     enum kf_code code = KF_OK;
     if (given.length == 0)
-        code =
-            kf_wrapped_data_key_set(out, kf_view(request->data_key.bytes, request->data_key.length), error);
+        code = kf_wrapped_data_key_set(out, kf_view_of(request->data_key.bytes, request->data_key.length),
+                                       error);
     const struct kf_edk edk = {.provider_id = kf_view_text(PROVIDER),
-                               .ciphertext = kf_view(&request->box, sizeof request->box)};
+                               .ciphertext = kf_view_of(&request->box, sizeof request->box)};
     return code == KF_OK ? kf_wrapped_edk_add(out, &edk, error) : code;
 }
 
@@ -247,7 +247,7 @@ int main(void)
     if (code == KF_OK)
         code = kf_encrypt(cmm, NULL, kf_view_text("Kept in box 0, by a clerk."), &error, &message);
     if (code == KF_OK)
-        code = kf_decrypt(cmm, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext);
+        code = kf_decrypt(cmm, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext);
     if (code == KF_OK)
         printf("%.*s\n", (int)plaintext.length, (const char *)plaintext.data);
     else

@@ -58,7 +58,7 @@ static enum kf_code module_keyring_new(struct kf_error *error, struct kf_keyring
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = kf_view_text("examples");
     options.key_name = kf_view_text("module");
-    options.wrapping_key = kf_view(key, sizeof key);
+    options.wrapping_key = kf_view_of(key, sizeof key);
     struct module *module = calloc(1, sizeof *module);
     if (module == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for a module.");
@@ -116,7 +116,7 @@ int main(void)
     if (code == KF_OK)
         code = kf_encrypt(cmm, NULL, kf_view_text("Wrapped by a worker."), &error, &message);
     if (code == KF_OK)
-        code = kf_decrypt(cmm, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext);
+        code = kf_decrypt(cmm, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext);
     if (code == KF_OK)
         printf("%.*s\n", (int)plaintext.length, (const char *)plaintext.data);
     else

@@ -57,7 +57,8 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
     struct kf_view data_key = kf_encryption_materials_data_key(materials);
     enum kf_code code = KF_OK;
     if (data_key.length == 0) {
-        data_key = kf_view(made, kf_suite_info(kf_encryption_materials_suite(materials))->data_key_length);
+        data_key =
+            kf_view_of(made, kf_suite_info_of(kf_encryption_materials_suite(materials))->data_key_length);
         if (getrandom(made, data_key.length, 0) != (ssize_t)data_key.length)
             return kf_error_set(error, KF_E_SYSTEM, "There are no random bytes.");
         code = kf_wrapped_data_key_set(out, data_key, error);
@@ -69,8 +70,9 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
     if (code != KF_OK)
         return code;
     const struct kf_edk edk = {
-        .provider_id = kf_view_text(PROVIDER),  /* whose it is: on decryption every keyring sees every EDK */
-        .ciphertext = kf_view(&box, sizeof box) /* whatever this keyring needs to find the data key again */
+        .provider_id = kf_view_text(PROVIDER), /* whose it is: on decryption every keyring sees every EDK */
+        .ciphertext =
+            kf_view_of(&box, sizeof box) /* whatever this keyring needs to find the data key again */
     };
     return kf_wrapped_edk_add(out, &edk, error);
 }
@@ -139,7 +141,7 @@ int main(void)
     if (code == KF_OK)
         code = kf_encrypt(cmm, NULL, kf_view_text("Kept in box 0."), &error, &message);
     if (code == KF_OK)
-        code = kf_decrypt(cmm, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext);
+        code = kf_decrypt(cmm, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext);
     if (code == KF_OK)
         printf("%.*s\n", (int)plaintext.length, (const char *)plaintext.data);
     else

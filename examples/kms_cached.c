@@ -42,7 +42,7 @@ int main(void)
     for (int i = 0; i < MESSAGES && code == KF_OK; i++)
         code = kf_encrypt(cmm, &encrypting, kf_view_text("a letter"), &error, &message);
     if (code == KF_OK) {
-        kf_cache_stats(caching.cache, &stats);
+        kf_cache_stats_read(caching.cache, &stats);
         printf("%d messages, %d requests to KMS\n", MESSAGES, (int)stats.flights_opened);
     } else {
         fprintf(stderr, "%s\n", error.text);

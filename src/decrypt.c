@@ -126,7 +126,7 @@ static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, siz
     if (needed < gathered->length)
         needed = gathered->length;
     if (gathered->length == 0 && input >= needed) {
-        *out = kf_view(io->in + io->in_used, needed);
+        *out = kf_view_of(io->in + io->in_used, needed);
         return KF_OK;
     }
     const size_t missing = needed - gathered->length, taken = missing < input ? missing : input;
@@ -138,7 +138,7 @@ static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, siz
         io->in_used += taken;
     }
     if (gathered->length == needed) {
-        *out = kf_view(gathered->data, needed);
+        *out = kf_view_of(gathered->data, needed);
         return KF_OK;
     }
     if (!io->in_end)
@@ -197,7 +197,7 @@ static enum kf_code scan_header(struct kf_decryptor *decryptor, struct kf_view f
 static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
 {
     struct kf_error *error = &decryptor->operation.error;
-    struct kf_view bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
+    struct kf_view bytes = kf_view_of(decryptor->gathered.data, decryptor->gathered.length);
     size_t needed;
     enum kf_code code;
     /* The scan says how many bytes are needed at least, until it says how many the header has. */
@@ -208,7 +208,7 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
         if (code == KF_OK)
             continue;
         /* Not all of it is there. What is may already show that this is no message. */
-        bytes = kf_view(decryptor->gathered.data, decryptor->gathered.length);
+        bytes = kf_view_of(decryptor->gathered.data, decryptor->gathered.length);
         const enum kf_code early = scan_header(decryptor, bytes, &needed);
         return early < KF_OK ? early : code;
     }
@@ -270,7 +270,7 @@ static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
 {
     const struct kf_header *parsed = decryptor->header;
     struct kf_error *error = &decryptor->operation.error;
-    const struct kf_view aad[] = {kf_view(parsed->bytes, parsed->body_length),
+    const struct kf_view aad[] = {kf_view_of(parsed->bytes, parsed->body_length),
                                   kfi_encryption_context_serialized(decryptor->materials->required)};
     enum kf_code code = kfi_aead_open(decryptor->aead, parsed->iv, aad, 2, NULL, 0, parsed->tag, error, NULL);
     if (code == KF_E_FORGED)
@@ -291,14 +291,14 @@ static enum kf_code verify(struct kf_decryptor *decryptor)
     if (code == KF_OK)
         code = verify_commitment(parsed, &message_key, error);
     if (code == KF_OK)
-        code = kfi_aead_new(kf_view(message_key.key, message_key.length), error, &decryptor->aead);
+        code = kfi_aead_new(kf_view_of(message_key.key, message_key.length), error, &decryptor->aead);
     kfi_wipe(&message_key, sizeof message_key);
     if (code == KF_OK)
         code = verify_header_tag(decryptor);
     if (code == KF_OK && parsed->suite->info.sign)
         code = kfi_transcript_new(parsed->suite->signature_hash, error, &decryptor->transcript);
     if (code == KF_OK)
-        code = signed_over(decryptor, kf_view(parsed->bytes, parsed->length));
+        code = signed_over(decryptor, kf_view_of(parsed->bytes, parsed->length));
     if (code != KF_OK)
         return code;
     decryptor->verified = true;
@@ -337,7 +337,7 @@ static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io,
     const size_t front_length = kfi_frame_front_length(front->kind), length = (size_t)front->length;
     struct kfi_body_aad body_aad;
     kfi_body_aad(decryptor->header->message_id, front->kind, front->sequence, front->length, &body_aad);
-    const struct kf_view aad = kf_view(body_aad.bytes, body_aad.length);
+    const struct kf_view aad = kf_view_of(body_aad.bytes, body_aad.length);
     const uint8_t *ciphertext = bytes.data + front_length;
 
     enum kf_code code = signed_over(decryptor, bytes);
@@ -438,7 +438,7 @@ static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
     if (code != KF_OK)
         return code;
     code = kfi_transcript_verify(decryptor->transcript, decryptor->materials->verification_key,
-                                 kf_view(bytes.data + 2, length), error);
+                                 kf_view_of(bytes.data + 2, length), error);
     if (code != KF_OK)
         return code;
     consume(decryptor, io, bytes.length);

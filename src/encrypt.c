@@ -173,7 +173,7 @@ static struct kfi_header_fields header_fields(const struct kf_encryptor *encrypt
 {
     return (struct kfi_header_fields){
         .suite = encryptor->suite,
-        .message_id = kf_view(encryptor->message_id, encryptor->suite->message_id_length),
+        .message_id = kf_view_of(encryptor->message_id, encryptor->suite->message_id_length),
         .encryption_context = encryptor->materials->stored,
         .edks = encryptor->materials->edks.items,
         .edk_count = encryptor->materials->edks.count,
@@ -185,13 +185,13 @@ static struct kfi_header_fields header_fields(const struct kf_encryptor *encrypt
 static enum kf_code derive(struct kf_encryptor *encryptor, struct kfi_message_key *message_key)
 {
     struct kf_error *error = &encryptor->operation.error;
-    const struct kf_view message_id = kf_view(encryptor->message_id, encryptor->suite->message_id_length);
+    const struct kf_view message_id = kf_view_of(encryptor->message_id, encryptor->suite->message_id_length);
     enum kf_code code = kfi_random(encryptor->message_id, message_id.length, error);
     if (code == KF_OK)
         code = kfi_derive(encryptor->suite, kf_encryption_materials_data_key(encryptor->materials),
                           message_id, error, message_key);
     if (code == KF_OK)
-        code = kfi_aead_new(kf_view(message_key->key, message_key->length), error, &encryptor->aead);
+        code = kfi_aead_new(kf_view_of(message_key->key, message_key->length), error, &encryptor->aead);
     if (code == KF_OK && encryptor->suite->info.sign)
         code = kfi_transcript_new(encryptor->suite->signature_hash, error, &encryptor->transcript);
     return code;
@@ -215,7 +215,7 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
         kfi_header_write_body(&writer, &fields);
         static const uint8_t iv[KFI_IV_LENGTH];
         uint8_t tag[KFI_TAG_LENGTH];
-        const struct kf_view aad[] = {kf_view(bytes, body_length),
+        const struct kf_view aad[] = {kf_view_of(bytes, body_length),
                                       kfi_encryption_context_serialized(encryptor->materials->required)};
         code = kfi_aead_seal(encryptor->aead, iv, aad, 2, NULL, 0, error, NULL, tag);
         kfi_header_write_auth(&writer, encryptor->suite, tag);
@@ -224,7 +224,7 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
     }
     kfi_wipe(&message_key, sizeof message_key);
     if (code == KF_OK)
-        code = sign_over(encryptor, kf_view(bytes, length));
+        code = sign_over(encryptor, kf_view_of(bytes, length));
     encryptor->sequence = 1;
     encryptor->stage = BODY;
     return code;
@@ -251,13 +251,13 @@ static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum 
     uint8_t iv[KFI_IV_LENGTH];
     struct kfi_body_aad body_aad;
     kfi_frame_iv(encryptor->sequence, iv);
-    kfi_body_aad(kf_view(encryptor->message_id, encryptor->suite->message_id_length), kind,
+    kfi_body_aad(kf_view_of(encryptor->message_id, encryptor->suite->message_id_length), kind,
                  encryptor->sequence, length, &body_aad);
-    const struct kf_view aad = kf_view(body_aad.bytes, body_aad.length);
+    const struct kf_view aad = kf_view_of(body_aad.bytes, body_aad.length);
     code =
         kfi_aead_seal(encryptor->aead, iv, &aad, 1, in, length, error, bytes + front, bytes + front + length);
     if (code == KF_OK)
-        code = sign_over(encryptor, kf_view(bytes, whole));
+        code = sign_over(encryptor, kf_view_of(bytes, whole));
     encryptor->sequence++;
     return code;
 }

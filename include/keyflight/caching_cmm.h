@@ -59,7 +59,7 @@ struct kf_cache_stats {
 };
 
 /* Fills as much of `*out` as out->size says. */
-KF_API void kf_cache_stats(struct kf_cache *cache, struct kf_cache_stats *out);
+KF_API void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out);
 
 /* ---- Events ---- */
 
@@ -106,7 +106,7 @@ struct kf_cache_event {
  *
  * `on_event` is called from any thread, the internal one included, by several at once, under no lock of ours,
  * so that events of different threads come in no certain order. It must not block, nor encrypt or decrypt
- * through a cache that tells it; kf_cache_stats is allowed. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * through a cache that tells it; kf_cache_stats_read is allowed. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
  */
 struct kf_cache_listener;
 KF_CODE kf_cache_listener_new(void (*on_event)(void *context, const struct kf_cache_event *event),

@@ -25,7 +25,7 @@ struct kf_call_waker;
  * The handle that gets this call polled again, with one reference for the caller; NULL if there is no memory.
  * It may be used from any thread at any time; once the call was dropped it does nothing.
  */
-KF_API struct kf_call_waker *kf_call_waker(struct kf_call *call);
+KF_API struct kf_call_waker *kf_call_waker_of(struct kf_call *call);
 KF_API struct kf_call_waker *kf_call_waker_ref(struct kf_call_waker *waker);
 KF_API void kf_call_waker_unref(struct kf_call_waker *waker); /* NULL is allowed */
 KF_API void kf_call_waker_wake(struct kf_call_waker *waker);

@@ -93,7 +93,7 @@ struct kf_keyring_vtable {
     size_t size; /* sizeof(struct kf_keyring_vtable) */
 
     /*
-     * Wraps the data key of `materials`, or makes one (kf_suite_info says its length) and wraps that. Called
+     * Wraps the data key of `materials`, or makes one (kf_suite_info_of says its length) and wraps that. Called
      * again with the same arguments while it answers KF_PENDING. KF_OK needs at least one EDK and a data key.
      * `error` is never NULL.
      */

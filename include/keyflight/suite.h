@@ -39,7 +39,7 @@ struct kf_suite_info {
 };
 
 /* The suite with this identifier, or NULL. Static storage. */
-KF_API const struct kf_suite_info *kf_suite_info(enum kf_suite id);
+KF_API const struct kf_suite_info *kf_suite_info_of(enum kf_suite id);
 
 /*
  * The suite called `name`: four hexadecimal digits ("0578", also with 0x) or the specification's name. NULL

@@ -103,7 +103,7 @@ struct kf_view {
     size_t length;       /* in bytes */
 };
 
-static inline struct kf_view kf_view(const void *data, size_t length)
+static inline struct kf_view kf_view_of(const void *data, size_t length)
 {
     struct kf_view view = {(const uint8_t *)data, length};
     return view;
@@ -112,7 +112,7 @@ static inline struct kf_view kf_view(const void *data, size_t length)
 /* A view of a NUL-terminated string, without its NUL. */
 static inline struct kf_view kf_view_text(const char *text)
 {
-    return kf_view(text, strlen(text));
+    return kf_view_of(text, strlen(text));
 }
 
 /*

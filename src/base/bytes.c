@@ -92,11 +92,11 @@ struct kf_view kfi_read_bytes(struct kfi_reader *reader, size_t length)
 {
     if (reader->short_read || length > reader->rest.length) {
         reader->short_read = true;
-        return kf_view(NULL, 0);
+        return kf_view_of(NULL, 0);
     }
-    struct kf_view bytes = kf_view(reader->rest.data, length);
+    struct kf_view bytes = kf_view_of(reader->rest.data, length);
     if (length > 0)
-        reader->rest = kf_view(reader->rest.data + length, reader->rest.length - length);
+        reader->rest = kf_view_of(reader->rest.data + length, reader->rest.length - length);
     return bytes;
 }
 
@@ -152,7 +152,7 @@ static void write_number(struct kfi_writer *writer, uint64_t value, size_t lengt
     uint8_t bytes[8];
     for (size_t i = 0; i < length; i++)
         bytes[i] = (uint8_t)(value >> (8 * (length - 1 - i)));
-    kfi_write_bytes(writer, kf_view(bytes, length));
+    kfi_write_bytes(writer, kf_view_of(bytes, length));
 }
 
 void kfi_write_u8(struct kfi_writer *writer, uint8_t value)

@@ -57,7 +57,7 @@ static struct kf_call_waker *root_waker(struct kf_call *call)
     return root->waker;
 }
 
-struct kf_call_waker *kf_call_waker(struct kf_call *call)
+struct kf_call_waker *kf_call_waker_of(struct kf_call *call)
 {
     return kf_call_waker_ref(root_waker(call));
 }
@@ -113,7 +113,7 @@ struct kf_call *kf_call_child(struct kf_call *call, size_t index)
 
 struct kf_view kfi_request_id_of(const struct kfi_request_id *id, enum kf_code code)
 {
-    return kf_view(id->bytes, code == KF_OK && id->failed ? 0 : id->length);
+    return kf_view_of(id->bytes, code == KF_OK && id->failed ? 0 : id->length);
 }
 
 void kf_call_request_id_set(struct kf_call *call, struct kf_view request_id)

@@ -35,7 +35,7 @@ void *kfi_seat_new(size_t size, struct kf_call *call)
     struct kfi_seat *seat = kfi_alloc_zeroed(size);
     if (seat == NULL)
         return NULL;
-    seat->waker = kf_call_waker(call);
+    seat->waker = kf_call_waker_of(call);
     if (seat->waker == NULL) {
         kfi_free(seat);
         return NULL;
@@ -118,7 +118,7 @@ static void begin(struct kfi_flight *flight)
 /* Gives the fetch into the hands of the internal thread, or lands it with the reason why it can't be. */
 static void hand_over(struct kfi_flight *flight)
 {
-    struct kf_call_waker *waker = kf_call_waker(&flight->call);
+    struct kf_call_waker *waker = kf_call_waker_of(&flight->call);
     enum kf_code code = waker != NULL ? kfi_timer_set(&flight->limit, flight->deadline, waker, &flight->error)
                                       : kfi_no_memory(&flight->error);
     kf_call_waker_unref(waker);

@@ -90,7 +90,7 @@ struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count)
         return NULL;
     uint8_t *bytes = (uint8_t *)(copy + count);
     for (size_t i = 0; i < count; i++) {
-        copy[i] = kf_view(bytes, views[i].length);
+        copy[i] = kf_view_of(bytes, views[i].length);
         if (views[i].length > 0)
             memcpy(bytes, views[i].data, views[i].length);
         bytes += views[i].length;

@@ -36,15 +36,15 @@ enum kf_code kf_cli_aws_client(const struct kf_cli_aws *aws, struct kf_cli_failu
 struct kf_view kf_cli_aws_arn_region(const char *key)
 {
     if (strncmp(key, "arn:", strlen("arn:")) != 0)
-        return kf_view("", 0);
+        return kf_view_of("", 0);
     /* arn:PARTITION:kms:REGION:ACCOUNT:key/ID */
     for (int colons = 0; colons < 3; colons++) {
         key = strchr(key, ':');
         if (key == NULL)
-            return kf_view("", 0);
+            return kf_view_of("", 0);
         key++;
     }
-    return kf_view(key, strcspn(key, ":"));
+    return kf_view_of(key, strcspn(key, ":"));
 }
 
 enum kf_code kf_cli_aws_endpoint(const struct kf_aws_client *client, const char *key, struct kf_error *error,

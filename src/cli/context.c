@@ -28,7 +28,7 @@ bool kf_cli_context_take_pair(struct kf_cli_context *context, const char *text)
     if (equals == NULL || equals == text)
         return false;
     context->pairs[context->pair_count++] =
-        (struct kf_pair){kf_view(text, (size_t)(equals - text)), kf_view_text(equals + 1)};
+        (struct kf_pair){kf_view_of(text, (size_t)(equals - text)), kf_view_text(equals + 1)};
     return true;
 }
 

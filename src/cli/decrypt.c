@@ -168,7 +168,7 @@ static enum kf_code put_plaintext(void *self, struct kf_view bytes, struct kf_cl
 /* Everything is verified. */
 static enum kf_code finish_sink(struct sink *sink, struct kf_cli_failure *failure)
 {
-    struct kf_view held = kf_view(sink->held, sink->held_length);
+    struct kf_view held = kf_view_of(sink->held, sink->held_length);
     enum kf_code code = check_names(sink, failure); /* nothing was put if the plaintext is empty */
     if (code != KF_OK)
         return code;

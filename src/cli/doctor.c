@@ -189,7 +189,7 @@ static enum kf_code decrypt(struct kf_aws_client *client, const struct kf_buf *m
     if (code == KF_OK)
         code = kf_default_cmm_new(keyring, error, &cmm);
     if (code == KF_OK)
-        code = kf_decrypt(cmm, NULL, kf_view(message->data, message->length), error, NULL, &plaintext);
+        code = kf_decrypt(cmm, NULL, kf_view_of(message->data, message->length), error, NULL, &plaintext);
     kf_buf_free(&plaintext);
     kf_cmm_unref(cmm);
     kf_keyring_unref(keyring);

@@ -76,7 +76,7 @@ static enum kf_code read_header(struct kf_cli_input *input, struct kf_cli_failur
         if (code != KF_OK)
             break;
         failure->subject = input->name;
-        code = kf_header_parse(kf_view(bytes, length), 0, &failure->error, out);
+        code = kf_header_parse(kf_view_of(bytes, length), 0, &failure->error, out);
     }
     free(bytes);
     return code == KF_WANT_INPUT ? incomplete(input, length, end, failure) : code;
@@ -97,8 +97,8 @@ static struct kf_view key_name(const struct kf_edk *edk)
     if (edk->provider_id.length >= sizeof kms - 1 && memcmp(edk->provider_id.data, kms, sizeof kms - 1) == 0)
         name = info;
     else if (info.length >= 20 && memcmp(info.data + info.length - 20, lengths, sizeof lengths) == 0)
-        name = kf_view(info.data, info.length - 20);
-    return kf_cli_text_is_printable(name) ? name : kf_view(NULL, 0);
+        name = kf_view_of(info.data, info.length - 20);
+    return kf_cli_text_is_printable(name) ? name : kf_view_of(NULL, 0);
 }
 
 static void print_hex(struct kf_view bytes)

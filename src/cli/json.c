@@ -12,7 +12,7 @@ void kf_cli_json_string(FILE *out, struct kf_view text)
     putc('"', out);
     for (size_t done = 0, length; done < text.length; done += length) {
         uint32_t character;
-        length = kf_cli_text_char(kf_view(text.data + done, text.length - done), &character);
+        length = kf_cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
         if (length == 0) {
             length = 1;
             fputs("\\ufffd", out);

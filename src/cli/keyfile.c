@@ -35,9 +35,9 @@ static struct kf_view take_line(struct kf_view *text)
 {
     const uint8_t *end = memchr(text->data, '\n', text->length);
     size_t length = end == NULL ? text->length : (size_t)(end - text->data);
-    struct kf_view line = kf_view(text->data, length);
+    struct kf_view line = kf_view_of(text->data, length);
     size_t skipped = end == NULL ? length : length + 1;
-    *text = kf_view(text->data + skipped, text->length - skipped);
+    *text = kf_view_of(text->data + skipped, text->length - skipped);
     return kf_cli_trim(line);
 }
 
@@ -50,8 +50,8 @@ static enum kf_code read_field(struct kf_cli_parts *parts, unsigned number, stru
         return kf_cli_fail(failure, parts->path, KF_E_USAGE, "Line %u is not of the form 'field: value'.",
                            number);
     size_t before = (size_t)(colon - line.data);
-    struct kf_view name = kf_cli_trim(kf_view(line.data, before));
-    struct kf_view value = kf_cli_trim(kf_view(colon + 1, line.length - before - 1));
+    struct kf_view name = kf_cli_trim(kf_view_of(line.data, before));
+    struct kf_view value = kf_cli_trim(kf_view_of(colon + 1, line.length - before - 1));
     size_t field = 0;
     while (field < KF_CLI_FIELDS && !kf_cli_view_is(name, field_names[field]))
         field++;
@@ -93,7 +93,7 @@ static enum kf_code read_pem(struct kf_cli_parts *parts, unsigned *number, struc
         return kf_cli_fail(failure, parts->path, KF_E_USAGE,
                            "Line %u begins a third key; a key file has one, or two that belong together.",
                            first);
-    parts->keys[parts->key_count++] = kf_view(begin.data, (size_t)(line.data + line.length - begin.data));
+    parts->keys[parts->key_count++] = kf_view_of(begin.data, (size_t)(line.data + line.length - begin.data));
     return KF_OK;
 }
 
@@ -136,7 +136,7 @@ static enum kf_code open_aes(const struct kf_cli_parts *parts, struct kf_cli_fai
         struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
         options.key_namespace = parts->fields[KF_CLI_FIELD_NAMESPACE];
         options.key_name = parts->fields[KF_CLI_FIELD_NAME];
-        options.wrapping_key = kf_view(bytes, length);
+        options.wrapping_key = kf_view_of(bytes, length);
         failure->subject = parts->path;
         code = kf_raw_aes_keyring_new(&options, &failure->error, out);
     }
@@ -225,7 +225,7 @@ enum kf_code kf_cli_keyfile_read(const char *path, enum kf_cli_use use, struct k
     size_t length;
     code = read_all(&input, bytes, failure, &length);
     if (code == KF_OK)
-        code = parse(&parts, kf_view(bytes, length), passphrase, failure, out);
+        code = parse(&parts, kf_view_of(bytes, length), passphrase, failure, out);
     if (code == KF_OK && parts.is_secret)
         warn_if_readable(&input);
     explicit_bzero(bytes, FILE_MAX + 1);

@@ -37,7 +37,7 @@ static bool is_blank(uint8_t byte)
 struct kf_view kf_cli_trim(struct kf_view text)
 {
     while (text.length > 0 && is_blank(text.data[0]))
-        text = kf_view(text.data + 1, text.length - 1);
+        text = kf_view_of(text.data + 1, text.length - 1);
     while (text.length > 0 && is_blank(text.data[text.length - 1]))
         text.length--;
     return text;

@@ -63,7 +63,8 @@ static enum kf_code write_bytes(struct kf_cli_output *output, struct kf_view byt
                                 struct kf_cli_failure *failure)
 {
     uint8_t text[KF_CLI_BASE64_MAX];
-    enum kf_code code = write_field(output, "key", kf_view(text, kf_cli_base64_encode(bytes, text)), failure);
+    enum kf_code code =
+        write_field(output, "key", kf_view_of(text, kf_cli_base64_encode(bytes, text)), failure);
     explicit_bzero(text, sizeof text);
     return code;
 }

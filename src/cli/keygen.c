@@ -259,7 +259,7 @@ static enum kf_code make_aes(struct job *job, struct kf_cli_key *key, struct kf_
         return kf_cli_fail(failure, NULL, KF_E_SYSTEM, "The system gives no random bytes.");
     snprintf(numbered, sizeof numbered, "%016" PRIx64, number);
     key->name = kf_view_text(job->name != NULL ? job->name : numbered);
-    key->key = kf_view(bytes, length);
+    key->key = kf_view_of(bytes, length);
     enum kf_code code = kf_cli_keyfile_check(key, failure);
     if (code == KF_OK)
         code = kf_cli_keyfile_write(key, &job->output, failure);
@@ -278,9 +278,9 @@ static enum kf_code write_pair(struct job *job, struct kf_cli_key *key, const st
                                const struct kf_buf *public_pem, struct kf_cli_failure *failure)
 {
     struct kf_cli_key public_key = *key;
-    key->key = kf_view(private_pem->data, private_pem->length);
+    key->key = kf_view_of(private_pem->data, private_pem->length);
     public_key.is_public = true;
-    public_key.key = kf_view(public_pem->data, public_pem->length);
+    public_key.key = kf_view_of(public_pem->data, public_pem->length);
     enum kf_code code = kf_cli_keyfile_check(&public_key, failure);
     if (code == KF_OK)
         code = kf_cli_keyfile_write(key, &job->output, failure);
@@ -296,7 +296,8 @@ static enum kf_code make_rsa(struct job *job, struct kf_cli_key *key, struct kf_
     enum kf_code code =
         kf_raw_rsa_key_generate((unsigned)job->bit_count, &failure->error, &public_pem, &private_pem);
     if (code == KF_OK)
-        code = kf_raw_key_describe(kf_view(public_pem.data, public_pem.length), NULL, &failure->error, &info);
+        code =
+            kf_raw_key_describe(kf_view_of(public_pem.data, public_pem.length), NULL, &failure->error, &info);
     if (code == KF_OK) {
         key->name = kf_view_text(job->name != NULL ? job->name : info.rsa_fingerprint);
         key->padding = job->with_padding;

@@ -251,7 +251,7 @@ static bool read_arguments(int argc, char **argv, struct request *request, int *
 
 int kf_cli_storm(int argc, char **argv)
 {
-    struct request request = {.options = {.suite = kf_suite_info(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY),
+    struct request request = {.options = {.suite = kf_suite_info_of(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY),
                                           .max_messages = 5,
                                           .max_bytes = KF_MAX_BYTES_LIMIT,
                                           .max_age_ms = 60000,

@@ -104,7 +104,7 @@ static enum kf_code make_message(struct storm_caller *caller)
         if (!is_known) {
             size_t header_length;
             enum kf_code parsed =
-                storm_fingerprint(kf_view(message, kept), NULL, &header_length, &caller->fingerprint);
+                storm_fingerprint(kf_view_of(message, kept), NULL, &header_length, &caller->fingerprint);
             if (parsed < 0 || (parsed == KF_WANT_INPUT && (code == KF_OK || kept == sizeof message)))
                 return KF_E_BUG;
             is_known = parsed == KF_OK;

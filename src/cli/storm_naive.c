@@ -142,7 +142,7 @@ static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
 {
     struct storm_naive *naive = self;
     struct entry entry = {.key = key_of(request->encryption_context), .bytes = request->plaintext_bound};
-    bool cached = kf_suite_info(request->suite)->derives && entry.bytes <= naive->options.max_bytes;
+    bool cached = kf_suite_info_of(request->suite)->derives && entry.bytes <= naive->options.max_bytes;
     if (cached && kf_call_state(call) == NULL) {
         if (look(naive, entry.key, entry.bytes, true, &entry)) {
             *out = entry.encryption;
@@ -166,7 +166,7 @@ static enum kf_code decrypt_materials(void *self, struct kf_call *call,
 {
     struct storm_naive *naive = self;
     struct entry entry = {.key = key_of(request->encryption_context)};
-    bool cached = kf_suite_info(request->suite)->derives;
+    bool cached = kf_suite_info_of(request->suite)->derives;
     if (cached && kf_call_state(call) == NULL) {
         if (look(naive, entry.key, 0, false, &entry)) {
             *out = entry.decryption;

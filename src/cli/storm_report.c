@@ -60,7 +60,7 @@ static void json_keys(FILE *out, const struct storm_options *options)
         fprintf(out, "%s{\"key\":", separator);
         kf_cli_json_string(out, kf_view_text(key));
         fputs(",\"endpoint\":", out);
-        kf_cli_json_string(out, kf_view(endpoint.data, endpoint.length));
+        kf_cli_json_string(out, kf_view_of(endpoint.data, endpoint.length));
         putc('}', out);
         separator = ",";
         kf_buf_free(&endpoint);
@@ -136,7 +136,7 @@ static void print_keys(FILE *out, const struct storm_options *options)
         fputs("    ", out);
         kf_cli_text_print(out, kf_view_text(key));
         fputs(" at ", out);
-        kf_cli_text_print(out, kf_view(endpoint.data, endpoint.length));
+        kf_cli_text_print(out, kf_view_of(endpoint.data, endpoint.length));
         fprintf(out, "%s\n", i == 0 && options->keys->from_environment != NULL ? " (KMS_KEY_ARN)" : "");
         kf_buf_free(&endpoint);
     }

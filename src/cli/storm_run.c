@@ -43,7 +43,7 @@ static enum kf_code local_keyring_new(struct kf_error *error, struct kf_keyring 
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = kf_view_text("keyflight storm");
     options.key_name = kf_view_text("simulated");
-    options.wrapping_key = kf_view(key, sizeof key);
+    options.wrapping_key = kf_view_of(key, sizeof key);
     enum kf_code code = kf_raw_aes_keyring_new(&options, error, out);
     explicit_bzero(key, sizeof key);
     return code;
@@ -53,7 +53,7 @@ static enum kf_code local_keyring_new(struct kf_error *error, struct kf_keyring 
 static uint64_t cache_lost_keys(void *context)
 {
     struct kf_cache_stats stats = {.size = sizeof stats};
-    kf_cache_stats(context, &stats);
+    kf_cache_stats_read(context, &stats);
     return stats.ended_capacity + stats.ended_age;
 }
 
@@ -125,9 +125,10 @@ static enum kf_code messages_new(struct run *run, struct kf_error *error)
         options.suite = run->job.suite;
         options.commitment_policy = run->job.commitment_policy;
         struct storm_message *message = &messages[i];
-        code = kf_encrypt(cmm, &options, kf_view(plaintext, (size_t)run->job.bytes), error, &message->bytes);
+        code =
+            kf_encrypt(cmm, &options, kf_view_of(plaintext, (size_t)run->job.bytes), error, &message->bytes);
         if (code == KF_OK)
-            code = storm_fingerprint(kf_view(message->bytes.data, message->bytes.length), error,
+            code = storm_fingerprint(kf_view_of(message->bytes.data, message->bytes.length), error,
                                      &message->header_length, &message->fingerprint);
     }
     kf_cmm_unref(cmm);

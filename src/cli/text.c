@@ -43,7 +43,7 @@ static bool is_plain(struct kf_view text, const char *allowed)
 {
     for (size_t done = 0, length; done < text.length; done += length) {
         uint32_t character;
-        length = kf_cli_text_char(kf_view(text.data + done, text.length - done), &character);
+        length = kf_cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
         if (length == 0)
             return false;
         if (kf_cli_text_is_control(character) && (character == 0 || strchr(allowed, (int)character) == NULL))
@@ -66,7 +66,7 @@ void kf_cli_text_print(FILE *out, struct kf_view text)
 {
     for (size_t done = 0, length; done < text.length; done += length) {
         uint32_t character;
-        length = kf_cli_text_char(kf_view(text.data + done, text.length - done), &character);
+        length = kf_cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
         if (length == 0 || kf_cli_text_is_control(character)) {
             length = length == 0 ? 1 : length;
             putc('?', out);

@@ -47,7 +47,7 @@ static enum kf_code run(const struct kf_cli_transfer *transfer, uint8_t *in, uin
             return code;
         }
         if (io.out_used > 0) {
-            enum kf_code put = transfer->put(transfer->sink, kf_view(out, io.out_used), failure);
+            enum kf_code put = transfer->put(transfer->sink, kf_view_of(out, io.out_used), failure);
             if (put != KF_OK)
                 return put;
         }

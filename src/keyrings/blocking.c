@@ -87,8 +87,8 @@ static struct job *job_new(struct pool *pool, struct kf_call *call)
     job->pool = pool;
     kfi_call_init(&job->call, NULL);
     job->call.request_id = &job->request_id;
-    job->waker = kf_call_waker(call);
-    job->stop = kf_call_waker(&job->call);
+    job->waker = kf_call_waker_of(call);
+    job->stop = kf_call_waker_of(&job->call);
     if (job->waker != NULL && job->stop != NULL)
         return job;
     job_unref(job);
@@ -336,7 +336,7 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
     enum kf_code code = outcome(call, job, error);
     const struct kf_data_key *made = &job->wrapped.data_key;
     if (code == KF_OK && made->length > 0)
-        code = kf_wrapped_data_key_set(out, kf_view(made->bytes, made->length), error);
+        code = kf_wrapped_data_key_set(out, kf_view_of(made->bytes, made->length), error);
     if (code == KF_OK)
         code = kfi_edk_list_move(&out->edks, &job->wrapped.edks, error);
     return code;

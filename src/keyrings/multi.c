@@ -105,7 +105,7 @@ static enum kf_code put_together(const struct multi *self, const struct kf_encry
     enum kf_code code = KF_OK;
     if (materials->data_key.length == 0) {
         const struct kf_data_key *data_key = &encryption->parts[0].wrapped.data_key;
-        code = kf_wrapped_data_key_set(out, kf_view(data_key->bytes, data_key->length), error);
+        code = kf_wrapped_data_key_set(out, kf_view_of(data_key->bytes, data_key->length), error);
     }
     for (size_t i = 0; i < self->count && code == KF_OK; i++)
         code = kfi_edk_list_move(&out->edks, &encryption->parts[i].wrapped.edks, error);

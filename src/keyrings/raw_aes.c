@@ -36,7 +36,7 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
     if (code == KF_OK)
         code = kfi_random(iv, sizeof iv, error);
     if (code == KF_OK)
-        code = kfi_aead_new(kf_view(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
+        code = kfi_aead_new(kf_view_of(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
     if (code == KF_OK) {
         const struct kf_view aad = kfi_encryption_context_serialized(materials->context);
         code = kfi_aead_seal(aead, iv, &aad, 1, data_key.bytes, data_key.length, error, wrapped,
@@ -50,11 +50,11 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
         kfi_write_bytes(&writer, self->key_name);
         kfi_write_u32(&writer, KFI_TAG_LENGTH * 8);
         kfi_write_u32(&writer, KFI_IV_LENGTH);
-        kfi_write_bytes(&writer, kf_view(iv, sizeof iv));
+        kfi_write_bytes(&writer, kf_view_of(iv, sizeof iv));
         const struct kf_edk edk = {
             .provider_id = self->key_namespace,
-            .provider_info = kf_view(info, info_length),
-            .ciphertext = kf_view(wrapped, data_key.length + KFI_TAG_LENGTH),
+            .provider_info = kf_view_of(info, info_length),
+            .ciphertext = kf_view_of(wrapped, data_key.length + KFI_TAG_LENGTH),
         };
         code = kf_wrapped_edk_add(out, &edk, error);
     }
@@ -89,7 +89,7 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
     size_t tried = 0;
     struct kfi_aead *aead;
     enum kf_code code =
-        kfi_aead_new(kf_view(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
+        kfi_aead_new(kf_view_of(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
     if (code != KF_OK)
         return code;
     code = KF_E_FORGED;

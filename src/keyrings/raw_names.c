@@ -26,7 +26,7 @@ void kfi_raw_names_keep(void *memory, struct kf_view *key_namespace, struct kf_v
     struct kfi_writer writer = {memory, key_namespace->length + key_name->length, false};
     struct kf_view *const names[] = {key_namespace, key_name};
     for (size_t i = 0; i < 2; i++) {
-        const struct kf_view kept = kf_view(writer.next, names[i]->length);
+        const struct kf_view kept = kf_view_of(writer.next, names[i]->length);
         kfi_write_bytes(&writer, *names[i]);
         *names[i] = kept;
     }

@@ -34,13 +34,13 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
         return kfi_no_memory(error);
     enum kf_code code = kfi_data_key_to_wrap(materials, out, error, &data_key);
     if (code == KF_OK)
-        code = kfi_rsa_encrypt(self->public_key, self->padding, kf_view(data_key.bytes, data_key.length),
+        code = kfi_rsa_encrypt(self->public_key, self->padding, kf_view_of(data_key.bytes, data_key.length),
                                error, ciphertext);
     if (code == KF_OK) {
         const struct kf_edk edk = {
             .provider_id = self->key_namespace,
             .provider_info = self->key_name,
-            .ciphertext = kf_view(ciphertext, length),
+            .ciphertext = kf_view_of(ciphertext, length),
         };
         code = kf_wrapped_edk_add(out, &edk, error);
     }

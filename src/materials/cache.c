@@ -412,7 +412,7 @@ void kf_cache_clear(struct kf_cache *cache)
     kfi_garbage_free(&garbage);
 }
 
-void kf_cache_stats(struct kf_cache *cache, struct kf_cache_stats *out)
+void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out)
 {
     size_t size = out->size < sizeof *out ? out->size : sizeof *out;
     kfi_fork_guard_check(&cache->guard, reset, cache);

@@ -19,7 +19,7 @@
 static const uint8_t zero[1];
 
 /* The first bytes of every identifier: resource "caching CMM", scope, partition. */
-#define FRONT(scope, partition) kf_view("\x01\x00" scope "\x00", 4), (partition), kf_view(zero, 1)
+#define FRONT(scope, partition) kf_view_of("\x01\x00" scope "\x00", 4), (partition), kf_view_of(zero, 1)
 
 /* Numbers that stand beside the identifier. */
 struct numbers {
@@ -50,7 +50,8 @@ static enum kf_code beside(const struct numbers *numbers, const struct kf_encryp
         memcpy(out, plain, sizeof plain);
         return KF_OK;
     }
-    const struct kf_view parts[] = {kf_view(plain, sizeof plain), kfi_encryption_context_serialized(context)};
+    const struct kf_view parts[] = {kf_view_of(plain, sizeof plain),
+                                    kfi_encryption_context_serialized(context)};
     enum kf_code code = kfi_digest(KFI_SHA384, parts, 2, error, out);
     out[0] = 2;
     return code;
@@ -63,8 +64,8 @@ enum kf_code kfi_cache_key_encryption(struct kf_view partition, const struct kf_
     bool named = request->suite != KF_SUITE_DEFAULT;
     const struct kf_view parts[] = {
         FRONT("\x01", partition),
-        named ? kf_view("\x01\x00", 2) : kf_view("\x00\x00", 2),
-        named ? kf_view(suite, sizeof suite) : kf_view(zero, 0),
+        named ? kf_view_of("\x01\x00", 2) : kf_view_of("\x00\x00", 2),
+        named ? kf_view_of(suite, sizeof suite) : kf_view_of(zero, 0),
         kfi_encryption_context_serialized(request->encryption_context),
     };
     enum kf_code code = kfi_digest(KFI_SHA384, parts, sizeof parts / sizeof parts[0], error, out->id);
@@ -95,7 +96,7 @@ static void edks_sort(const struct kf_edk *edks, size_t count, struct kfi_writer
     for (size_t i = 0; i < count; i++) {
         const uint8_t *start = memory.next;
         kfi_edk_write(&memory, &edks[i]);
-        out[i] = kf_view(start, (size_t)(memory.next - start));
+        out[i] = kf_view_of(start, (size_t)(memory.next - start));
     }
     qsort(out, count, sizeof *out, compare_views);
 }
@@ -104,9 +105,9 @@ enum kf_code kfi_cache_key_decryption(struct kf_view partition, const struct kf_
                                       struct kf_error *error, struct kfi_cache_key *out)
 {
     const uint8_t suite[] = {(uint8_t)(request->suite >> 8), (uint8_t)request->suite, 0};
-    const struct kf_view front[] = {FRONT("\x02", partition), kf_view(suite, sizeof suite)};
+    const struct kf_view front[] = {FRONT("\x02", partition), kf_view_of(suite, sizeof suite)};
     const struct kf_view back[] = {
-        kf_view(zero, 1),
+        kf_view_of(zero, 1),
         kfi_encryption_context_serialized(request->encryption_context),
     };
     const size_t front_count = sizeof front / sizeof front[0], back_count = sizeof back / sizeof back[0];

@@ -429,7 +429,7 @@ static enum kf_code self_new(const struct kf_caching_cmm_options *options, struc
         kfi_free(self);
         return code;
     }
-    self->partition = kf_view(copy, length);
+    self->partition = kf_view_of(copy, length);
     self->encrypting = (struct kfi_cache_policy){
         .limits = {options->max_messages, options->max_bytes, options->max_age_ms},
         .fetch_timeout_ms = options->fetch_timeout_ms,

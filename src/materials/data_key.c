@@ -14,6 +14,6 @@ enum kf_code kfi_data_key_to_wrap(const struct kf_encryption_materials *material
     out->length = materials->suite->info.data_key_length;
     enum kf_code code = kfi_random(out->bytes, out->length, error);
     if (code == KF_OK)
-        code = kf_wrapped_data_key_set(wrapped, kf_view(out->bytes, out->length), error);
+        code = kf_wrapped_data_key_set(wrapped, kf_view_of(out->bytes, out->length), error);
     return code;
 }

@@ -65,9 +65,9 @@ static enum kf_code fixed_info(const struct kfi_ecdh_parties *parties,
     if (out->info == NULL)
         return kfi_no_memory(error);
     struct kfi_writer writer = {out->info, out->info_length, false};
-    kfi_write_bytes(&writer, kf_view(label, sizeof label)); /* with the zero byte behind it */
-    kfi_write_bytes(&writer, kf_view(curve, strlen(curve) + 1));
-    kfi_write_bytes(&writer, kf_view(function, sizeof function));
+    kfi_write_bytes(&writer, kf_view_of(label, sizeof label)); /* with the zero byte behind it */
+    kfi_write_bytes(&writer, kf_view_of(curve, strlen(curve) + 1));
+    kfi_write_bytes(&writer, kf_view_of(function, sizeof function));
     kfi_write_bytes(&writer, parties->sender);
     kfi_write_bytes(&writer, parties->recipient);
     kfi_write_u8(&writer, 0);
@@ -86,11 +86,12 @@ static enum kf_code wrapping_begin(const struct kfi_ecdh_parties *parties, const
     *out = (struct wrapping){.info = NULL};
     enum kf_code code = fixed_info(parties, context, error, out);
     if (code == KF_OK)
-        code = kfi_kdf_counter(KFI_SHA384, kf_view(secret, kfi_ecdh_secret_length(parties->curve)),
-                               kf_view(out->info, out->info_length), kf_view(salt, SALT_LENGTH), error,
+        code = kfi_kdf_counter(KFI_SHA384, kf_view_of(secret, kfi_ecdh_secret_length(parties->curve)),
+                               kf_view_of(out->info, out->info_length), kf_view_of(salt, SALT_LENGTH), error,
                                out->keys, sizeof out->keys);
     if (code == KF_OK)
-        code = kfi_aead_new(kf_view(out->keys + COMMIT_KEY_LENGTH, WRAPPING_KEY_LENGTH), error, &out->aead);
+        code =
+            kfi_aead_new(kf_view_of(out->keys + COMMIT_KEY_LENGTH, WRAPPING_KEY_LENGTH), error, &out->aead);
     return code;
 }
 
@@ -107,7 +108,7 @@ static enum kf_code add(const char *provider, const struct kfi_ecdh_parties *par
     kfi_write_bytes(&writer, parties->sender);
     const struct kf_edk edk = {
         .provider_id = kf_view_text(provider),
-        .provider_info = kf_view(info, sizeof info - writer.room),
+        .provider_info = kf_view_of(info, sizeof info - writer.room),
         .ciphertext = ciphertext,
     };
     return kf_wrapped_edk_add(out, &edk, error);
@@ -127,13 +128,13 @@ enum kf_code kfi_ecdh_edk_wrap(const char *provider, const struct kfi_ecdh_parti
     if (code == KF_OK)
         code = wrapping_begin(parties, secret, materials->context, ciphertext, error, &wrapping);
     if (code == KF_OK) {
-        const struct kf_view aad = kf_view(wrapping.info, wrapping.info_length);
+        const struct kf_view aad = kf_view_of(wrapping.info, wrapping.info_length);
         memcpy(ciphertext + SALT_LENGTH, wrapping.keys, COMMIT_KEY_LENGTH);
         code = kfi_aead_seal(wrapping.aead, zero_iv, &aad, 1, data_key.bytes, data_key.length, error, wrapped,
                              wrapped + data_key.length);
     }
     if (code == KF_OK)
-        code = add(provider, parties, kf_view(ciphertext, FRONT_LENGTH + data_key.length + KFI_TAG_LENGTH),
+        code = add(provider, parties, kf_view_of(ciphertext, FRONT_LENGTH + data_key.length + KFI_TAG_LENGTH),
                    error, out);
     wrapping_end(&wrapping);
     kfi_wipe(&data_key, sizeof data_key);
@@ -169,7 +170,7 @@ enum kf_code kfi_ecdh_edk_unwrap(const struct kfi_ecdh_parties *parties, const u
     if (code == KF_OK && !kfi_equal_secret(wrapping.keys, ciphertext + SALT_LENGTH, COMMIT_KEY_LENGTH))
         code = KF_E_FORGED;
     if (code == KF_OK) {
-        const struct kf_view aad = kf_view(wrapping.info, wrapping.info_length);
+        const struct kf_view aad = kf_view_of(wrapping.info, wrapping.info_length);
         code = kfi_aead_open(wrapping.aead, zero_iv, &aad, 1, wrapped, length, wrapped + length, error,
                              out->bytes);
     }

@@ -77,7 +77,7 @@ const struct kf_encryption_context *kf_encryption_materials_required_context(
 
 struct kf_view kf_encryption_materials_data_key(const struct kf_encryption_materials *materials)
 {
-    return kf_view(materials->data_key.bytes, materials->data_key.length);
+    return kf_view_of(materials->data_key.bytes, materials->data_key.length);
 }
 
 size_t kf_encryption_materials_edk_count(const struct kf_encryption_materials *materials)
@@ -136,7 +136,7 @@ const struct kf_encryption_context *kf_decryption_materials_required_context(
 
 struct kf_view kf_decryption_materials_data_key(const struct kf_decryption_materials *materials)
 {
-    return kf_view(materials->data_key.bytes, materials->data_key.length);
+    return kf_view_of(materials->data_key.bytes, materials->data_key.length);
 }
 
 void kfi_wrapped_init(struct kf_wrapped *wrapped, const struct kf_encryption_materials *materials)
@@ -189,7 +189,7 @@ enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error
                                 fields[i].length);
         lengths[i][0] = (uint8_t)(fields[i].length >> 8);
         lengths[i][1] = (uint8_t)fields[i].length;
-        parts[2 * i] = kf_view(lengths[i], 2);
+        parts[2 * i] = kf_view_of(lengths[i], 2);
         parts[2 * i + 1] = fields[i];
     }
     uint8_t digest[KFI_HASH_MAX];

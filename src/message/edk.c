@@ -55,7 +55,7 @@ enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *ed
         return kfi_no_memory(error);
     struct kfi_writer writer = {bytes, length, false};
     kfi_edk_write(&writer, edk);
-    struct kfi_reader reader = {kf_view(bytes, length), false};
+    struct kfi_reader reader = {kf_view_of(bytes, length), false};
     list->items[list->count++] = kfi_edk_read(&reader);
     return KF_OK;
 }

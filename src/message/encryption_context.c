@@ -47,7 +47,7 @@ static struct quoted_key quote(struct kf_view key)
     }
     if (end < key.length)
         kfi_write_bytes(&writer, kf_view_text("…"));
-    kfi_write_bytes(&writer, kf_view("\"", 2));
+    kfi_write_bytes(&writer, kf_view_of("\"", 2));
     return quoted;
 }
 
@@ -85,7 +85,7 @@ static struct kf_encryption_context *allocate(const struct tally *tally)
         return NULL;
     kfi_refs_init(&context->refs);
     context->count = 0;
-    context->serialized = kf_view(context->pairs + tally->count, length);
+    context->serialized = kf_view_of(context->pairs + tally->count, length);
     return context;
 }
 
@@ -123,7 +123,7 @@ static void sort(struct kf_pair *pairs, size_t count)
 static struct kf_view settle(struct kfi_writer *writer, struct kf_view view)
 {
     kfi_write_field(writer, view);
-    return kf_view(writer->next - view.length, view.length);
+    return kf_view_of(writer->next - view.length, view.length);
 }
 
 /* Copies the bytes of a context's pairs, sorted by now, into the context; the pairs become views of that. */
@@ -310,7 +310,7 @@ bool kf_encryption_context_get(const struct kf_encryption_context *context, stru
 
 struct kf_view kfi_encryption_context_serialized(const struct kf_encryption_context *context)
 {
-    return context != NULL ? context->serialized : kf_view(NULL, 0);
+    return context != NULL ? context->serialized : kf_view_of(NULL, 0);
 }
 
 /* ---- Parsing (S: framework/structures.md#serialization, data-format/message-header.md#aad) ---- */

@@ -37,7 +37,7 @@ void kfi_frame_write_front(struct kfi_writer *writer, enum kfi_body_kind kind, u
     if (kind == KFI_FINAL_FRAME)
         kfi_write_u32(writer, KFI_SEQUENCE_END);
     kfi_write_u32(writer, sequence);
-    kfi_write_bytes(writer, kf_view(iv, sizeof iv));
+    kfi_write_bytes(writer, kf_view_of(iv, sizeof iv));
     if (kind == KFI_FINAL_FRAME)
         kfi_write_u32(writer, length);
 }

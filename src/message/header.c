@@ -293,7 +293,7 @@ enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
 static enum kf_code read_fields(struct kf_header *header, struct kf_error *error)
 {
     bool format_1 = header->suite->info.format == 1;
-    struct kfi_reader reader = {kf_view(header->bytes, header->length), false};
+    struct kfi_reader reader = {kf_view_of(header->bytes, header->length), false};
     kfi_read_bytes(&reader, format_1 ? 4 : 3); /* version, type, suite */
     header->message_id = kfi_read_bytes(&reader, header->suite->message_id_length);
     enum kf_code code =
@@ -392,7 +392,7 @@ void kfi_header_write_body(struct kfi_writer *writer, const struct kfi_header_fi
     }
     kfi_write_u32(writer, fields->frame_length);
     if (suite->format == 2)
-        kfi_write_bytes(writer, kf_view(fields->commit_key, KFI_COMMIT_KEY_LENGTH));
+        kfi_write_bytes(writer, kf_view_of(fields->commit_key, KFI_COMMIT_KEY_LENGTH));
 }
 
 void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *suite,
@@ -400,8 +400,8 @@ void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *su
 {
     static const uint8_t iv[KFI_IV_LENGTH];
     if (suite->info.format == 1)
-        kfi_write_bytes(writer, kf_view(iv, sizeof iv));
-    kfi_write_bytes(writer, kf_view(tag, KFI_TAG_LENGTH));
+        kfi_write_bytes(writer, kf_view_of(iv, sizeof iv));
+    kfi_write_bytes(writer, kf_view_of(tag, KFI_TAG_LENGTH));
 }
 
 /* ---- What everybody may see ---- */
@@ -415,7 +415,7 @@ enum kf_code kf_header_parse(struct kf_view message, uint16_t max_edks, struct k
     size_t length;
     enum kf_code code = kfi_header_scan(&scan, message, &limits, error, &length);
     if (code == KF_OK)
-        return kfi_header_read(kf_view(message.data, length), &limits, error, out);
+        return kfi_header_read(kf_view_of(message.data, length), &limits, error, out);
     if (code != KF_WANT_INPUT)
         return code;
     if (message.length == 0)

@@ -41,7 +41,7 @@ bool kfi_der_take_number(struct kf_view *rest, struct kf_view *number)
         return false;
     if (bytes.data[0] == 0) {
         /* A zero in front is there for the sign of what follows, or is the number 0. */
-        bytes = kf_view(bytes.data + 1, bytes.length - 1);
+        bytes = kf_view_of(bytes.data + 1, bytes.length - 1);
         if (bytes.length > 0 && bytes.data[0] < 0x80)
             return false;
     }
@@ -55,7 +55,7 @@ bool kfi_der_take_bits(struct kf_view *rest, struct kf_view *bytes)
     struct kf_view after = *rest, bits;
     if (!kfi_der_take(&after, KFI_DER_BIT_STRING, &bits) || bits.length == 0 || bits.data[0] != 0)
         return false;
-    *bytes = kf_view(bits.data + 1, bits.length - 1);
+    *bytes = kf_view_of(bits.data + 1, bits.length - 1);
     *rest = after;
     return true;
 }

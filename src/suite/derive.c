@@ -15,7 +15,7 @@ enum kf_code kfi_hkdf_extract(struct kfi_hmac *hmac, struct kf_view salt, struct
     if (code == KF_OK)
         code = kfi_hmac(hmac, &key, 1, error, extracted);
     if (code == KF_OK)
-        code = kfi_hmac_key(hmac, kf_view(extracted, kfi_hash_length(hmac->hash)), error);
+        code = kfi_hmac_key(hmac, kf_view_of(extracted, kfi_hash_length(hmac->hash)), error);
     kfi_wipe(extracted, sizeof extracted);
     return code;
 }
@@ -27,7 +27,7 @@ enum kf_code kfi_hkdf_expand(struct kfi_hmac *hmac, struct kf_view info, struct 
     size_t block_length = 0; /* of the block before: there is none before the first */
     enum kf_code code = KF_OK;
     for (uint8_t number = 1; length > 0 && code == KF_OK; number++) {
-        const struct kf_view parts[] = {kf_view(block, block_length), info, kf_view(&number, 1)};
+        const struct kf_view parts[] = {kf_view_of(block, block_length), info, kf_view_of(&number, 1)};
         code = kfi_hmac(hmac, parts, 3, error, block);
         if (code != KF_OK)
             break;
@@ -53,9 +53,10 @@ static enum kf_code derive_format_1(struct kfi_hmac *hmac, const struct kfi_suit
     struct kfi_writer writer = {.next = info, .room = sizeof info};
     kfi_write_u16(&writer, (uint16_t)suite->info.id);
     kfi_write_bytes(&writer, message_id);
-    enum kf_code code = kfi_hkdf_extract(hmac, kf_view(NULL, 0), data_key, error);
+    enum kf_code code = kfi_hkdf_extract(hmac, kf_view_of(NULL, 0), data_key, error);
     if (code == KF_OK)
-        code = kfi_hkdf_expand(hmac, kf_view(info, sizeof info - writer.room), error, out->key, out->length);
+        code =
+            kfi_hkdf_expand(hmac, kf_view_of(info, sizeof info - writer.room), error, out->key, out->length);
     return code;
 }
 
@@ -73,7 +74,7 @@ static enum kf_code derive_format_2(struct kfi_hmac *hmac, const struct kfi_suit
     kfi_write_bytes(&writer, kf_view_text("DERIVEKEY"));
     enum kf_code code = kfi_hkdf_extract(hmac, message_id, data_key, error);
     if (code == KF_OK)
-        code = kfi_hkdf_expand(hmac, kf_view(info, sizeof info), error, out->key, out->length);
+        code = kfi_hkdf_expand(hmac, kf_view_of(info, sizeof info), error, out->key, out->length);
     if (code == KF_OK)
         code =
             kfi_hkdf_expand(hmac, kf_view_text("COMMITKEY"), error, out->commit_key, KFI_COMMIT_KEY_LENGTH);

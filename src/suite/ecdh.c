@@ -251,7 +251,7 @@ enum kf_code kfi_ecdh_key_of_point(enum kf_ecdh_curve curve, struct kf_view poin
     *out = NULL;
     if (point.length != 1 + kfi_ecdh_secret_length(curve) || (point.data[0] != 2 && point.data[0] != 3))
         return KF_E_MALFORMED;
-    return key_make(curve, kf_view(NULL, 0), point, error, out);
+    return key_make(curve, kf_view_of(NULL, 0), point, error, out);
 }
 
 void kfi_ecdh_key_free(struct kfi_ecdh_key *key)
@@ -264,7 +264,7 @@ void kfi_ecdh_key_free(struct kfi_ecdh_key *key)
 
 struct kf_view kfi_ecdh_key_point(const struct kfi_ecdh_key *key)
 {
-    return kf_view(key->point, key->point_length);
+    return kf_view_of(key->point, key->point_length);
 }
 
 /* ---- Secrets ---- */

@@ -59,11 +59,11 @@ static const char *take_algorithm(struct kf_view *rest, struct kfi_pkey *out)
     struct kf_view algorithm, oid, nothing;
     if (!kfi_der_take(rest, KFI_DER_SEQUENCE, &algorithm) || !kfi_der_take(&algorithm, KFI_DER_OID, &oid))
         return damaged;
-    out->is_rsa = kfi_view_equal(oid, kf_view(oid_rsa, sizeof oid_rsa));
+    out->is_rsa = kfi_view_equal(oid, kf_view_of(oid_rsa, sizeof oid_rsa));
     if (out->is_rsa) {
         if (algorithm.length > 0 && !kfi_der_take(&algorithm, KFI_DER_NULL, &nothing))
             return damaged;
-    } else if (!kfi_view_equal(oid, kf_view(oid_ec, sizeof oid_ec))) {
+    } else if (!kfi_view_equal(oid, kf_view_of(oid_ec, sizeof oid_ec))) {
         return "it is neither of RSA nor of an elliptic curve such as P-256";
     } else if (!take_curve(&algorithm, &out->curve)) {
         return other_curve;
@@ -286,7 +286,7 @@ static bool is_space(uint8_t byte)
 static struct kf_view trim(struct kf_view text)
 {
     while (text.length > 0 && is_space(text.data[0]))
-        text = kf_view(text.data + 1, text.length - 1);
+        text = kf_view_of(text.data + 1, text.length - 1);
     while (text.length > 0 && is_space(text.data[text.length - 1]))
         text.length--;
     return text;
@@ -322,7 +322,7 @@ static enum kf_code pem_take(struct pem *pem, struct asking *asking, struct kf_e
         PEM_do_header(&cipher, pem->data, &pem->length, ask, asking) != 1)
         return not_decrypted(asking, error);
     pkey->der_length = (size_t)pem->length;
-    pkey->der = kfi_copy(kf_view(pem->data, pkey->der_length));
+    pkey->der = kfi_copy(kf_view_of(pem->data, pkey->der_length));
     return pkey->der != NULL ? KF_OK : kfi_no_memory(error);
 }
 
@@ -376,13 +376,13 @@ static enum kf_code read_key(struct kf_view text, struct asking *asking, struct 
         is_pem(trimmed) ? read_pem(trimmed, asking, error, pkey, &expected) : read_der(text, error, pkey);
     if (code != KF_OK)
         return code;
-    const struct structure *structure = recognise(kf_view(pkey->der, pkey->der_length));
+    const struct structure *structure = recognise(kf_view_of(pkey->der, pkey->der_length));
     if (structure != NULL && structure->read == NULL && (expected == NULL || expected == structure)) {
         code = decrypt_pkcs8(pkey, asking, error);
         if (code != KF_OK)
             return code;
         expected = &structures[PKCS8];
-        structure = recognise(kf_view(pkey->der, pkey->der_length));
+        structure = recognise(kf_view_of(pkey->der, pkey->der_length));
     }
     if (structure == NULL || structure->read == NULL || (expected != NULL && structure != expected)) {
         if (asking->asked) /* a wrong passphrase may seem right until here */
@@ -391,7 +391,7 @@ static enum kf_code read_key(struct kf_view text, struct asking *asking, struct 
                             "A key is neither PEM, which begins with \"-----BEGIN\", nor one object in DER: "
                             "SubjectPublicKeyInfo, PKCS#1, PKCS#8 or SEC1.");
     }
-    const char *wrong = structure->read(kf_view(pkey->der, pkey->der_length), pkey);
+    const char *wrong = structure->read(kf_view_of(pkey->der, pkey->der_length), pkey);
     return wrong == NULL ? KF_OK : kf_error_set(error, KF_E_USAGE, "A key can't be used: %s.", wrong);
 }
 

@@ -132,13 +132,13 @@ enum kf_code kfi_pkey_rsa_digest(const struct kfi_pkey *pkey, struct kf_error *e
     uint8_t front[64], middle[8];
     struct kfi_writer writer = {front, sizeof front, false}, second = {middle, sizeof middle, false};
     write_front(&writer, KFI_DER_SEQUENCE, sizeof algorithm + element_length(bits));
-    kfi_write_bytes(&writer, kf_view(algorithm, sizeof algorithm));
+    kfi_write_bytes(&writer, kf_view_of(algorithm, sizeof algorithm));
     write_front(&writer, KFI_DER_BIT_STRING, bits);
     kfi_write_u8(&writer, 0);
     write_front(&writer, KFI_DER_SEQUENCE, numbers);
     write_integer_front(&writer, n);
     write_integer_front(&second, e);
-    const struct kf_view parts[] = {kf_view(front, sizeof front - writer.room), n,
-                                    kf_view(middle, sizeof middle - second.room), e};
+    const struct kf_view parts[] = {kf_view_of(front, sizeof front - writer.room), n,
+                                    kf_view_of(middle, sizeof middle - second.room), e};
     return kfi_digest(KFI_SHA256, parts, 4, error, out);
 }

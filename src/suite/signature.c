@@ -140,7 +140,7 @@ void kfi_signing_key_unref(struct kfi_signing_key *key)
 
 struct kf_view kfi_signing_key_public_text(const struct kfi_signing_key *key)
 {
-    return kf_view(key->text, key->text_length);
+    return kf_view_of(key->text, key->text_length);
 }
 
 /* ---- Public keys ---- */
@@ -183,7 +183,7 @@ enum kf_code kfi_verification_key_parse_by(const struct kfi_signature_engine *en
     /* Hostile input leaves nothing behind in the thread's queue of OpenSSL errors. */
     ERR_set_mark();
     enum kf_code code =
-        engine->public_new(curve, kf_view(point, point_length(curve)), error, &key->public_key);
+        engine->public_new(curve, kf_view_of(point, point_length(curve)), error, &key->public_key);
     ERR_pop_to_mark();
     if (code == KF_E_MALFORMED)
         kf_error_set(
@@ -297,7 +297,7 @@ enum kf_code kfi_transcript_sign(struct kfi_transcript *transcript, const struct
                                  size_t length, struct kf_error *error, uint8_t *out)
 {
     uint8_t bytes[KFI_HASH_MAX];
-    struct kf_view digest = kf_view(bytes, kfi_hash_length(transcript->hash));
+    struct kf_view digest = kf_view_of(bytes, kfi_hash_length(transcript->hash));
     if (EVP_DigestFinal_ex(transcript->context, bytes, NULL) != 1)
         return kfi_crypto_failed(error, "a digest");
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -342,7 +342,7 @@ enum kf_code kfi_transcript_verify(struct kfi_transcript *transcript, const stru
     ECDSA_SIG *signature = read_der(der);
     enum kf_code code = KF_E_FORGED;
     if (signature != NULL)
-        code = key->engine->verify(key->public_key, kf_view(digest, kfi_hash_length(transcript->hash)),
+        code = key->engine->verify(key->public_key, kf_view_of(digest, kfi_hash_length(transcript->hash)),
                                    signature, error);
     ECDSA_SIG_free(signature);
     ERR_pop_to_mark();

@@ -67,7 +67,7 @@ const struct kfi_suite *kfi_suite_get(enum kf_suite id)
     return NULL;
 }
 
-const struct kf_suite_info *kf_suite_info(enum kf_suite id)
+const struct kf_suite_info *kf_suite_info_of(enum kf_suite id)
 {
     const struct kfi_suite *suite = kfi_suite_get(id);
     return suite != NULL ? &suite->info : NULL;
@@ -97,7 +97,7 @@ const struct kf_suite_info *kf_suite_find(const char *name)
 {
     int number = four_digits(strncmp(name, "0x", 2) == 0 ? name + 2 : name);
     if (number >= 0)
-        return kf_suite_info((enum kf_suite)number);
+        return kf_suite_info_of((enum kf_suite)number);
     if (strncmp(name, "ALG_", 4) == 0)
         name += 4;
     for (size_t i = 0; i < SUITE_COUNT; i++) {

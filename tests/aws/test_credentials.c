@@ -68,26 +68,26 @@ static void what_can_be_credentials(void **state)
     credentials = given();
     credentials.access_key_id.length = 0;
     assert_refused(&credentials, "access key id has 0 bytes");
-    credentials.access_key_id = kf_view(long_text, 129);
+    credentials.access_key_id = kf_view_of(long_text, 129);
     assert_refused(&credentials, "access key id has 129 bytes");
     credentials.access_key_id = kf_view_text("AK ID");
     assert_refused(&credentials, "access key id has characters");
     credentials = given();
     credentials.secret_access_key = kf_view_text(SECRET "\n");
     assert_refused(&credentials, "secret access key has characters");
-    credentials.secret_access_key = kf_view(long_text, 257);
+    credentials.secret_access_key = kf_view_of(long_text, 257);
     assert_refused(&credentials, "secret access key has 257 bytes");
     credentials = given();
-    credentials.session_token = kf_view("a\0b", 3);
+    credentials.session_token = kf_view_of("a\0b", 3);
     assert_refused(&credentials, "session token has characters");
-    credentials.session_token = kf_view(long_text, 16385);
+    credentials.session_token = kf_view_of(long_text, 16385);
     assert_refused(&credentials, "session token has 16385 bytes");
 
     struct kf_error error = KF_ERROR_INIT;
     struct kf_aws_credentials_provider *provider;
-    credentials.access_key_id = kf_view(long_text, 128);
-    credentials.secret_access_key = kf_view(long_text, 256);
-    credentials.session_token = kf_view(long_text, 16384);
+    credentials.access_key_id = kf_view_of(long_text, 128);
+    credentials.secret_access_key = kf_view_of(long_text, 256);
+    credentials.session_token = kf_view_of(long_text, 16384);
     assert_ok(kf_aws_static_credentials_new(&credentials, &error, &provider), &error);
     kf_aws_credentials_provider_unref(provider);
 }

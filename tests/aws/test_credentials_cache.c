@@ -51,7 +51,7 @@ static enum kf_code vault_give(struct kf_error *error, struct kf_aws_credentials
 static enum kf_code vault_fetch(void *self, struct kf_call *call, struct kf_error *error,
                                 struct kf_aws_credentials_result *out)
 {
-    struct kf_call_waker *waker = kf_call_waker(call);
+    struct kf_call_waker *waker = kf_call_waker_of(call);
     bool begins = kf_call_state(call) == NULL;
     if (begins)
         kf_call_state_set(call, self, vault_drop);

@@ -75,7 +75,7 @@ static void what_can_be_a_region(void **state)
     assert_int_equal(strlen(longest), 63);
     assert_true(kfi_aws_region_is_valid(kf_view_text(longest)));
     assert_true(kfi_aws_region_is_valid(kf_view_text("x")));
-    assert_false(kfi_aws_region_is_valid(kf_view("a\0b", 3)));
+    assert_false(kfi_aws_region_is_valid(kf_view_of("a\0b", 3)));
     char longer[65];
     snprintf(longer, sizeof longer, "%s4", longest);
     assert_false(kfi_aws_region_is_valid(kf_view_text(longer)));

@@ -24,7 +24,7 @@ static void refuse_bytes(const void *text, size_t length, const char *why)
 {
     struct kfi_json_member members[2];
     struct kf_error error;
-    struct kfi_json json = read_as(KF_E_MALFORMED, kf_view(text, length), members, &error);
+    struct kfi_json json = read_as(KF_E_MALFORMED, kf_view_of(text, length), members, &error);
     assert_string_equal(error.text, why);
     assert_null(json.block);
     assert_null(members[0].text);
@@ -201,7 +201,7 @@ static void torn_texts_are_refused(void **state)
         char *part = malloc(length > 0 ? length : 1);
         assert_non_null(part);
         memcpy(part, whole, length);
-        struct kfi_json json = read_as(KF_E_MALFORMED, kf_view(part, length), members, &error);
+        struct kfi_json json = read_as(KF_E_MALFORMED, kf_view_of(part, length), members, &error);
         assert_null(json.block);
         free(part);
     }
@@ -294,7 +294,7 @@ static void base64_goes_there_and_back(void **state)
         struct kfi_json_writer writer = {&buf, KF_OK};
         uint8_t back[sizeof bytes];
         size_t got = 0;
-        kfi_json_write_base64(&writer, kf_view(bytes, length));
+        kfi_json_write_base64(&writer, kf_view_of(bytes, length));
         assert_int_equal(writer.code, KF_OK);
         assert_int_equal(buf.length, 2 + (length + 2) / 3 * 4);
         assert_int_equal(buf.data[0], '"');
@@ -319,9 +319,9 @@ static void strings_are_escaped(void **state)
     kfi_json_write_raw(&writer, "[");
     kfi_json_write_string(&writer, kf_view_text(text));
     kfi_json_write_raw(&writer, ",");
-    kfi_json_write_string(&writer, kf_view("\0", 1));
+    kfi_json_write_string(&writer, kf_view_of("\0", 1));
     kfi_json_write_raw(&writer, ",");
-    kfi_json_write_string(&writer, kf_view(NULL, 0));
+    kfi_json_write_string(&writer, kf_view_of(NULL, 0));
     kfi_json_write_raw(&writer, "]");
     assert_int_equal(writer.code, KF_OK);
     assert_int_equal(buf.length, sizeof expected - 1);
@@ -343,7 +343,7 @@ static void what_was_written_can_be_read(void **state)
     kfi_json_write_raw(&writer, "{\"a\":");
     kfi_json_write_string(&writer, kf_view_text(all));
     kfi_json_write_raw(&writer, "}");
-    struct kfi_json json = read_as(KF_OK, kf_view(buf.data, buf.length), members, &error);
+    struct kfi_json json = read_as(KF_OK, kf_view_of(buf.data, buf.length), members, &error);
     assert_string_equal(members[0].text, all);
     kfi_json_free(&json);
     kf_buf_free(&buf);
@@ -357,9 +357,9 @@ static void a_body_is_bounded(void **state)
     static uint8_t block[65536];
     memset(block, 'x', sizeof block);
     for (unsigned i = 0; i < 15; i++)
-        kfi_json_write_string(&writer, kf_view(block, sizeof block));
+        kfi_json_write_string(&writer, kf_view_of(block, sizeof block));
     assert_int_equal(writer.code, KF_OK);
-    kfi_json_write_string(&writer, kf_view(block, sizeof block));
+    kfi_json_write_string(&writer, kf_view_of(block, sizeof block));
     assert_int_equal(writer.code, KF_E_LIMIT);
     assert_true(buf.length <= KFI_JSON_BODY_MAX);
     const size_t length = buf.length;

@@ -238,7 +238,7 @@ static void an_edk_of_kms_without_a_key_ends_it(void **state)
         stage_discovery(&stage, NULL, NULL, NULL);
         assert_int_equal(unwrap(&stage, edks, 2), KF_E_MALFORMED);
     }
-    const struct kf_edk with_nul = {kf_view_text("aws-kms"), kf_view(KEY, sizeof KEY),
+    const struct kf_edk with_nul = {kf_view_text("aws-kms"), kf_view_of(KEY, sizeof KEY),
                                     kf_view_text("wrapped-1")};
     assert_int_equal(unwrap(&stage, &with_nul, 1), KF_E_MALFORMED);
     assert_int_equal(kms_service_requests(), 0);

@@ -102,7 +102,7 @@ static enum kf_code encrypt(struct stage *stage, const struct kfi_kms_arguments 
 
 static enum kf_code decrypt(struct stage *stage, const struct kfi_kms_arguments *arguments)
 {
-    return finish(stage, kfi_kms_decrypt(stage->service, arguments, kf_view("\1\2\3\4", 4), &stage->error,
+    return finish(stage, kfi_kms_decrypt(stage->service, arguments, kf_view_of("\1\2\3\4", 4), &stage->error,
                                          &stage->request));
 }
 
@@ -267,7 +267,7 @@ static void a_data_key_in_base64_passes_through(void **state)
     assert_ok(generate(stage, &arguments, 32), &stage->error);
     assert_memory_equal(stage->answer->plaintext.bytes, other, sizeof other);
     again(stage);
-    assert_ok(finish(stage, kfi_kms_encrypt(stage->service, &arguments, kf_view(other, sizeof other),
+    assert_ok(finish(stage, kfi_kms_encrypt(stage->service, &arguments, kf_view_of(other, sizeof other),
                                             &stage->error, &stage->request)),
               &stage->error);
     assert_non_null(strstr(json_server_body(1), "\"Plaintext\":\"" OTHER_BASE64 "\""));

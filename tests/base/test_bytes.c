@@ -26,8 +26,8 @@ static void views_are_ordered_by_unsigned_bytes(void **state)
             assert_int_equal(kfi_view_equal(a, b), i == k);
         }
     }
-    assert_int_equal(kfi_view_compare(kf_view(NULL, 0), kf_view(NULL, 0)), 0);
-    assert_true(kfi_view_equal(kf_view(NULL, 0), kf_view_text("")));
+    assert_int_equal(kfi_view_compare(kf_view_of(NULL, 0), kf_view_of(NULL, 0)), 0);
+    assert_true(kfi_view_equal(kf_view_of(NULL, 0), kf_view_text("")));
 }
 
 static void utf8_is_what_rfc_3629_says(void **state)
@@ -50,7 +50,7 @@ static void utf8_is_what_rfc_3629_says(void **state)
     };
     for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
         assert_true(kfi_view_is_utf8(kf_view_text(right[i])));
-    assert_true(kfi_view_is_utf8(kf_view("a\0b", 3)));
+    assert_true(kfi_view_is_utf8(kf_view_of("a\0b", 3)));
 
     static const char *const wrong[] = {
         "\x80",             /* a continuation without a beginning */
@@ -129,7 +129,7 @@ static void numbers_are_big_endian(void **state)
                                        0x00, 0x03, 'a',  'b',  'c'};
     assert_memory_equal(bytes, expected, sizeof expected);
 
-    struct kfi_reader reader = {kf_view(bytes, sizeof bytes), false};
+    struct kfi_reader reader = {kf_view_of(bytes, sizeof bytes), false};
     assert_int_equal(kfi_read_u8(&reader), 0xf1);
     assert_int_equal(kfi_read_u16(&reader), 0xf203);
     assert_int_equal(kfi_read_u32(&reader), 0xf4050607);
@@ -145,7 +145,7 @@ static void reading_past_the_end_answers_nothing_from_then_on(void **state)
 {
     (void)state;
     static const uint8_t bytes[] = {0x00, 0x05, 'a', 'b'};
-    struct kfi_reader reader = {kf_view(bytes, sizeof bytes), false};
+    struct kfi_reader reader = {kf_view_of(bytes, sizeof bytes), false};
     assert_int_equal(kfi_read_field(&reader).length, 0);
     assert_true(reader.short_read);
     assert_int_equal(kfi_read_u8(&reader), 0);
@@ -155,7 +155,7 @@ static void reading_past_the_end_answers_nothing_from_then_on(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         uint8_t ones[8];
         memset(ones, 0xff, sizeof ones);
-        struct kfi_reader cut = {kf_view(ones, sizes[i] - 1), false};
+        struct kfi_reader cut = {kf_view_of(ones, sizes[i] - 1), false};
         uint64_t value = i == 0   ? kfi_read_u8(&cut)
                          : i == 1 ? kfi_read_u16(&cut)
                          : i == 2 ? kfi_read_u32(&cut)
@@ -163,7 +163,7 @@ static void reading_past_the_end_answers_nothing_from_then_on(void **state)
         assert_true(cut.short_read);
         assert_true(value == 0);
     }
-    struct kfi_reader huge = {kf_view(bytes, sizeof bytes), false};
+    struct kfi_reader huge = {kf_view_of(bytes, sizeof bytes), false};
     assert_int_equal(kfi_read_bytes(&huge, SIZE_MAX).length, 0);
     assert_true(huge.short_read);
 }
@@ -189,16 +189,16 @@ static void a_field_has_at_most_65535_bytes(void **state)
     static uint8_t to[2 + 65536];
     from[65534] = 7;
     struct kfi_writer writer = {to, sizeof to, false};
-    kfi_write_field(&writer, kf_view(from, 65535));
+    kfi_write_field(&writer, kf_view_of(from, 65535));
     assert_false(writer.overflow);
     assert_int_equal(writer.room, 1);
-    struct kfi_reader reader = {kf_view(to, 2 + 65535), false};
+    struct kfi_reader reader = {kf_view_of(to, 2 + 65535), false};
     struct kf_view field = kfi_read_field(&reader);
     assert_int_equal(field.length, 65535);
     assert_int_equal(field.data[65534], 7);
 
     struct kfi_writer over = {to, sizeof to, false};
-    kfi_write_field(&over, kf_view(from, 65536));
+    kfi_write_field(&over, kf_view_of(from, 65536));
     assert_true(over.overflow);
     assert_int_equal(over.room, sizeof to);
 }

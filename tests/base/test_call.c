@@ -89,12 +89,12 @@ static void every_node_wakes_who_drives_the_root(void **unused)
     const struct kf_waker one = bell_waker(&first), two = bell_waker(&second);
     struct kf_call call;
     kfi_call_init(&call, NULL);
-    struct kf_call_waker *early = kf_call_waker(&call);
+    struct kf_call_waker *early = kf_call_waker_of(&call);
     assert_non_null(early);
     kf_call_waker_wake(early); /* nobody drives it yet */
 
     kfi_call_drive(&call, &one);
-    struct kf_call_waker *deep = kf_call_waker(kf_call_child(kf_call_child(&call, 1), 2));
+    struct kf_call_waker *deep = kf_call_waker_of(kf_call_child(kf_call_child(&call, 1), 2));
     kf_call_waker_wake(early);
     kf_call_waker_wake(deep);
     assert_int_equal(bell_rung(&first), 2);
@@ -135,7 +135,7 @@ static void a_waker_that_is_asked_for_late_knows_the_driver(void **unused)
     struct kf_call call;
     kfi_call_init(&call, NULL);
     kfi_call_drive(&call, &waker);
-    struct kf_call_waker *handle = kf_call_waker(&call);
+    struct kf_call_waker *handle = kf_call_waker_of(&call);
     kf_call_waker_wake(handle);
     assert_int_equal(bell_rung(&bell), 1);
     kf_call_waker_unref(handle);

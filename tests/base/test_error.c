@@ -109,7 +109,7 @@ static void a_long_sentence_is_cut_between_characters(void **state)
             kf_error_set(&held.error, KF_E_LIMIT, "%.*s", 1000, text);
             size_t length = strlen(held.error.text);
             assert_true(length > room - 1 - 2 * size && length < room);
-            assert_true(kfi_view_is_utf8(kf_view(held.error.text, length)));
+            assert_true(kfi_view_is_utf8(kf_view_of(held.error.text, length)));
         }
     }
 }

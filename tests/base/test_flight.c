@@ -31,7 +31,7 @@ static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error
 {
     struct fetch *fetch = (struct fetch *)flight;
     if (atomic_fetch_add(&fetch->polls, 1) == 0)
-        fetch->waker = kf_call_waker(&flight->call);
+        fetch->waker = kf_call_waker_of(&flight->call);
     atomic_store(&fetch->polled_on_internal, kfi_thread_is_internal());
     if (fetch->within != NULL)
         return fetch->within(fetch);

@@ -92,7 +92,7 @@ static void nothing_is_still_one_byte(void **state)
     assert_non_null(memory);
     assert_true(counted.last_length >= 1);
     kfi_free(memory);
-    memory = kfi_copy(kf_view(NULL, 0));
+    memory = kfi_copy(kf_view_of(NULL, 0));
     assert_non_null(memory);
     assert_true(counted.last_length >= 1);
     kfi_free(memory);
@@ -101,7 +101,7 @@ static void nothing_is_still_one_byte(void **state)
     for (size_t i = 0; i < 100; i++)
         assert_int_equal(memory[i], 0);
     kfi_free(memory);
-    memory = kfi_copy(kf_view("abc", 3));
+    memory = kfi_copy(kf_view_of("abc", 3));
     assert_memory_equal(memory, "abc", 3);
     kfi_free(memory);
 }

@@ -121,7 +121,7 @@ static void only_the_last_waker_is_woken_and_only_while_it_waits(void **state)
     bell_init(&second);
     const struct kf_waker one = bell_waker(&first), two = bell_waker(&second);
     kfi_operation_init(&operation, 0);
-    struct kf_call_waker *handle = kf_call_waker(&operation.call);
+    struct kf_call_waker *handle = kf_call_waker_of(&operation.call);
 
     kfi_operation_await(&operation, &one);
     kf_call_waker_wake(handle); /* before the poll has returned */
@@ -163,7 +163,7 @@ static void whatever_ends_it_ends_the_wait(void **state)
         unsigned dropped = 0;
         struct kf_io io = {.in = NULL};
         kfi_operation_init(&operation, 0);
-        struct kf_call_waker *handle = kf_call_waker(&operation.call);
+        struct kf_call_waker *handle = kf_call_waker_of(&operation.call);
         kfi_operation_await(&operation, &waker);
         kf_call_state_set(&operation.call, &dropped, count_drop);
         assert_int_equal(kfi_operation_awaited(&operation, KF_PENDING), KF_PENDING);

@@ -81,7 +81,7 @@ static void suites_that_sign_can_be_refused(void **state)
     for (size_t i = 0; i < CLIENT_SUITES; i++) {
         struct kf_buf message = two_frames(cmm, client_suites[i]);
         const unsigned begun = told_begun(told);
-        if (!kf_suite_info(client_suites[i])->sign) {
+        if (!kf_suite_info_of(client_suites[i])->sign) {
             assert_decrypts(cmm, &options, buf_view(message), client_plaintext(150));
             kf_buf_free(&message);
             continue;
@@ -138,7 +138,7 @@ static void what_is_no_message_is_refused(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    assert_refused(cmm, NULL, kf_view(NULL, 0), KF_E_TRUNCATED);
+    assert_refused(cmm, NULL, kf_view_of(NULL, 0), KF_E_TRUNCATED);
     assert_refused(cmm, NULL, kf_view_text("x"), KF_E_MALFORMED);
     assert_refused(cmm, NULL, kf_view_text("plaintext"), KF_E_MALFORMED);
     assert_refused(cmm, NULL, kf_view_text("AgR4"), KF_E_MALFORMED); /* base64 of 02 04 78 */
@@ -195,7 +195,7 @@ static void bytes_that_follow_fail_one_call(void **state)
             uint8_t *longer = malloc(message.length + extras[e]);
             memcpy(longer, message.data, message.length);
             memcpy(longer + message.length, message.data, extras[e]);
-            assert_refused(cmm, NULL, kf_view(longer, message.length + extras[e]), KF_E_TRAILING);
+            assert_refused(cmm, NULL, kf_view_of(longer, message.length + extras[e]), KF_E_TRAILING);
             free(longer);
         }
         kf_buf_free(&message);
@@ -218,7 +218,7 @@ static void a_stream_takes_nothing_behind_the_message(void **state)
             struct feed feed = FEED_ALL;
             feed.first_in = feed.in = piece;
             struct streamed streamed;
-            stream_decrypt(cmm, NULL, kf_view(twice, 2 * message.length), feed, &streamed);
+            stream_decrypt(cmm, NULL, kf_view_of(twice, 2 * message.length), feed, &streamed);
             assert_ok(streamed.code, &streamed.error);
             assert_int_equal(streamed.taken, message.length);
             assert_same_bytes(streamed_view(&streamed), client_plaintext(150));
@@ -281,7 +281,7 @@ static void frames_come_out_as_they_are_verified(void **state)
     struct kf_cmm *cmm = client_cmm_of_two();
     const struct kf_decrypt_options options = client_decrypt_options();
     for (size_t s = 0; s < CLIENT_SUITES; s++) {
-        const struct kf_suite_info *suite = kf_suite_info(client_suites[s]);
+        const struct kf_suite_info *suite = kf_suite_info_of(client_suites[s]);
         struct kf_buf message = two_frames(cmm, client_suites[s]);
         parts_read(buf_view(message), &parts);
         struct kf_decryptor *decryptor;

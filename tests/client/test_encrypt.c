@@ -14,7 +14,7 @@ static struct kf_view wrapping_key(size_t index)
 {
     static uint8_t keys[2][32];
     memset(keys[index], (int)index + 1, 32);
-    return kf_view(keys[index], 32);
+    return kf_view_of(keys[index], 32);
 }
 
 /* ---- By hand ---- */
@@ -28,12 +28,12 @@ static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t 
     static struct parts parts;
     parts_read(message, &parts);
     assert_int_equal(parts.suite, suite);
-    assert_int_equal(parts.format, kf_suite_info(suite)->format);
+    assert_int_equal(parts.format, kf_suite_info_of(suite)->format);
     assert_int_equal(parts.frame_length, frame_length);
 
     struct kf_encryption_context *context = parts_context(parts.context);
     assert_int_equal(kf_encryption_context_count(context),
-                     kf_encryption_context_count(asked) + (kf_suite_info(suite)->sign ? 1 : 0));
+                     kf_encryption_context_count(asked) + (kf_suite_info_of(suite)->sign ? 1 : 0));
     for (size_t i = 0; i < kf_encryption_context_count(asked); i++) {
         const struct kf_pair pair = kf_encryption_context_at(asked, i);
         struct kf_view value;
@@ -45,7 +45,7 @@ static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t 
     kf_encryption_context_unref(context);
 
     static const char *const names[] = {"one", "two"};
-    const size_t key_length = kf_suite_info(suite)->data_key_length;
+    const size_t key_length = kf_suite_info_of(suite)->data_key_length;
     uint8_t data_keys[2][32];
     assert_int_equal(parts.edk_count, 2);
     for (size_t i = 0; i < 2; i++) {
@@ -59,7 +59,7 @@ static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t 
         assert_true(parts_unwrap(edk, wrapping_key(i), parts.context, data_keys[i]));
     }
     assert_memory_equal(data_keys[0], data_keys[1], key_length);
-    parts_verify(&parts, kf_view(data_keys[0], key_length), parts.context, kf_view(NULL, 0), plaintext);
+    parts_verify(&parts, kf_view_of(data_keys[0], key_length), parts.context, kf_view_of(NULL, 0), plaintext);
 }
 
 static void every_suite_writes_what_the_format_says(void **state)
@@ -118,7 +118,7 @@ static void check_shape(struct kf_cmm *cmm, enum kf_suite suite, uint32_t frame_
     assert_int_equal(header, parts.header_body.length + (parts.format == 1 ? 12 : 0));
     const size_t body = (frames - 1) * (32 + (size_t)frame_length) + 40 + last;
     size_t footer = 0;
-    if (kf_suite_info(suite)->sign)
+    if (kf_suite_info_of(suite)->sign)
         footer = 2 + (suite == KF_AES_128_GCM_IV12_TAG16_HKDF_SHA256_ECDSA_P256 ? 71 : 103);
     assert_int_equal(message.length, header + 16 + body + footer);
 
@@ -188,7 +188,7 @@ static void messages_share_neither_id_nor_data_key(void **state)
             client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 100, NULL);
         messages[i] = client_message(cmm, &options, client_plaintext(10));
         parts_read(buf_view(messages[i]), &parts[i]);
-        assert_true(parts_unwrap(&parts[i].edks[0], wrapping_key(0), kf_view(NULL, 0), data_keys[i]));
+        assert_true(parts_unwrap(&parts[i].edks[0], wrapping_key(0), kf_view_of(NULL, 0), data_keys[i]));
     }
     assert_memory_not_equal(parts[0].message_id.data, parts[1].message_id.data, 32);
     assert_memory_not_equal(data_keys[0], data_keys[1], 32);

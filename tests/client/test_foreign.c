@@ -60,21 +60,21 @@ static void final_frames_are_empty_short_or_full(void **state)
     const struct kf_view text = client_plaintext(200);
     for (size_t suite = 0; suite < CLIENT_SUITES; suite++) {
         begin(suite, 100);
-        forge_regular(&forge, 1, kf_view(text.data, 100));
-        forge_regular(&forge, 2, kf_view(text.data + 100, 100));
-        forge_final(&forge, 3, kf_view(NULL, 0));
+        forge_regular(&forge, 1, kf_view_of(text.data, 100));
+        forge_regular(&forge, 2, kf_view_of(text.data + 100, 100));
+        forge_final(&forge, 3, kf_view_of(NULL, 0));
         assert_read(text);
         begin(suite, 100);
-        forge_regular(&forge, 1, kf_view(text.data, 100));
-        forge_final(&forge, 2, kf_view(text.data + 100, 100));
+        forge_regular(&forge, 1, kf_view_of(text.data, 100));
+        forge_final(&forge, 2, kf_view_of(text.data + 100, 100));
         assert_read(text);
         begin(suite, 100);
-        forge_regular(&forge, 1, kf_view(text.data, 100));
-        forge_final(&forge, 2, kf_view(text.data + 100, 1));
-        assert_read(kf_view(text.data, 101));
+        forge_regular(&forge, 1, kf_view_of(text.data, 100));
+        forge_final(&forge, 2, kf_view_of(text.data + 100, 1));
+        assert_read(kf_view_of(text.data, 101));
         begin(suite, 100);
-        forge_final(&forge, 1, kf_view(NULL, 0));
-        assert_read(kf_view(NULL, 0));
+        forge_final(&forge, 1, kf_view_of(NULL, 0));
+        assert_read(kf_view_of(NULL, 0));
     }
 }
 
@@ -90,8 +90,8 @@ static void frames_have_1_byte_or_up_to_the_most(void **state)
         }
         begin(suite, 1);
         for (uint32_t i = 0; i < 9; i++)
-            forge_regular(&forge, i + 1, kf_view(client_plaintext(10).data + i, 1));
-        forge_final(&forge, 10, kf_view(client_plaintext(10).data + 9, 1));
+            forge_regular(&forge, i + 1, kf_view_of(client_plaintext(10).data + i, 1));
+        forge_final(&forge, 10, kf_view_of(client_plaintext(10).data + 9, 1));
         assert_read(client_plaintext(10));
     }
 }
@@ -104,8 +104,8 @@ static void bodies_that_are_not_framed_are_read(void **state)
         forge_single_block(&forge, client_plaintext(200));
         assert_read(client_plaintext(200));
         begin(suite, 0);
-        forge_single_block(&forge, kf_view(NULL, 0));
-        assert_read(kf_view(NULL, 0));
+        forge_single_block(&forge, kf_view_of(NULL, 0));
+        assert_read(kf_view_of(NULL, 0));
     }
 }
 
@@ -117,21 +117,21 @@ static void the_stored_iv_is_used(void **state)
     for (size_t suite = 0; suite < CLIENT_SUITES; suite++) {
         begin(suite, 10);
         kfi_write_u32(&forge.writer, 1);
-        kfi_write_bytes(&forge.writer, kf_view(odd, 12));
+        kfi_write_bytes(&forge.writer, kf_view_of(odd, 12));
         forge_sealed(&forge, "Frame", 1, odd, client_plaintext(10));
-        forge_final(&forge, 2, kf_view(NULL, 0));
+        forge_final(&forge, 2, kf_view_of(NULL, 0));
         assert_read(client_plaintext(10));
 
         begin(suite, 10);
         kfi_write_u32(&forge.writer, 0xFFFFFFFF);
         kfi_write_u32(&forge.writer, 1);
-        kfi_write_bytes(&forge.writer, kf_view(odd, 12));
+        kfi_write_bytes(&forge.writer, kf_view_of(odd, 12));
         kfi_write_u32(&forge.writer, 10);
         forge_sealed(&forge, "Final Frame", 1, odd, client_plaintext(10));
         assert_read(client_plaintext(10));
 
         begin(suite, 0);
-        kfi_write_bytes(&forge.writer, kf_view(odd, 12));
+        kfi_write_bytes(&forge.writer, kf_view_of(odd, 12));
         kfi_write_u64(&forge.writer, 10);
         forge_sealed(&forge, "Single Block", 1, odd, client_plaintext(10));
         assert_read(client_plaintext(10));
@@ -197,7 +197,7 @@ static void signatures_of_any_length_are_read(void **state)
             if (negated == 1) /* one of the two is above half of the order */
                 assert_int_equal(BN_sub(s, EC_GROUP_get0_order(group), s), 1);
             assert_int_equal(ECDSA_SIG_set0(numbers, r, s), 1);
-            forge_footer(&forge, kf_view(der, (size_t)i2d_ECDSA_SIG(numbers, &to)));
+            forge_footer(&forge, kf_view_of(der, (size_t)i2d_ECDSA_SIG(numbers, &to)));
             ECDSA_SIG_free(numbers);
             assert_decrypts(cmm, &any_suite, forge_view(&forge), client_plaintext(10));
             forge_end(&forge);

@@ -78,10 +78,10 @@ static void contexts_are_exact(void **state)
     check_context(pairs.context, "twice");
     forge_context_of(&pairs, (char *)NULL);
     check_context(pairs.context, "has 0 pairs");
-    check_context(kf_view("\0", 1), "1 byte");
-    check_context(kf_view("\0\1\0\1a\0\1b\0", 9), "end 1 bytes earlier");
-    check_context(kf_view("\0\2\0\1a\0\1b", 8), "Pair 2 of 2");
-    check_context(kf_view("\0\1\0\1a\0\2b", 8), "Pair 1 of 1");
+    check_context(kf_view_of("\0", 1), "1 byte");
+    check_context(kf_view_of("\0\1\0\1a\0\1b\0", 9), "end 1 bytes earlier");
+    check_context(kf_view_of("\0\2\0\1a\0\1b", 8), "Pair 2 of 2");
+    check_context(kf_view_of("\0\1\0\1a\0\2b", 8), "Pair 1 of 1");
     forge_context(&pairs, "\xc3", "1");
     check_context(pairs.context, "not UTF-8");
     forge_context(&pairs, "a", "\xed\xa0\x80"); /* a surrogate */
@@ -191,7 +191,7 @@ static void an_empty_context_adds_nothing_to_the_tag(void **state)
     (void)state;
     for (size_t i = 0; i < CLIENT_SUITES; i++) {
         forge_begin(&forge, client_suites[i]);
-        forge.not_stored = kf_view("\0\0", 2);
+        forge.not_stored = kf_view_of("\0\0", 2);
         finish();
         assert_forged(KF_E_FORGED, 0, "header does not match its authentication tag");
     }
@@ -290,8 +290,9 @@ static void frames_are_numbered_from_1(void **state)
             forge_header(&forge);
             for (size_t frame = 0; frame < 2; frame++) {
                 if (numbers[frame] != 0)
-                    forge_regular(&forge, numbers[frame],
-                                  kf_view(client_plaintext(300).data + 100 * frame * (numbers[0] != 0), 100));
+                    forge_regular(
+                        &forge, numbers[frame],
+                        kf_view_of(client_plaintext(300).data + 100 * frame * (numbers[0] != 0), 100));
             }
             forge_final(&forge, numbers[2], client_plaintext(10));
             if (forge.signer != NULL)
@@ -333,7 +334,7 @@ static void begin_signed(unsigned suite)
     forge_begin(&forge, suite);
     forge_header(&forge);
     forge_regular(&forge, 1, client_plaintext(100));
-    forge_final(&forge, 2, kf_view(client_plaintext(110).data + 100, 10));
+    forge_final(&forge, 2, kf_view_of(client_plaintext(110).data + 100, 10));
 }
 
 static void signatures_are_over_this_message(void **state)
@@ -356,9 +357,9 @@ static void signatures_are_over_this_message(void **state)
             struct forge partial = forge;
             partial.writer = (struct kfi_writer){partial.bytes, sizeof partial.bytes, false};
             if (part == 1) /* all but the last byte, but the first one, one more, none at all */
-                kfi_write_bytes(&partial.writer, kf_view(all.data, all.length - 1));
+                kfi_write_bytes(&partial.writer, kf_view_of(all.data, all.length - 1));
             else if (part == 2)
-                kfi_write_bytes(&partial.writer, kf_view(all.data + 1, all.length - 1));
+                kfi_write_bytes(&partial.writer, kf_view_of(all.data + 1, all.length - 1));
             else if (part == 3) {
                 kfi_write_bytes(&partial.writer, all);
                 kfi_write_u8(&partial.writer, 0);
@@ -387,20 +388,20 @@ static void signatures_are_der(void **state)
         right = forge_signature(&forge, der);
         memcpy(changed, (const uint8_t[]){0x30, 0x81}, 2);
         memcpy(changed + 2, der + 1, right.length - 1);
-        check_signature(kf_view(changed, right.length + 1));
+        check_signature(kf_view_of(changed, right.length + 1));
 
         begin_signed(suites[i]); /* of no stated length */
         right = forge_signature(&forge, der);
         memcpy(changed, (const uint8_t[]){0x30, 0x80}, 2);
         memcpy(changed + 2, der + 2, right.length - 2);
         memset(changed + right.length, 0, 2);
-        check_signature(kf_view(changed, right.length + 2));
+        check_signature(kf_view_of(changed, right.length + 2));
 
         begin_signed(suites[i]); /* r with a zero too many */
         right = forge_signature(&forge, der);
         memcpy(changed, (const uint8_t[]){0x30, (uint8_t)(der[1] + 1), 2, (uint8_t)(der[3] + 1), 0}, 5);
         memcpy(changed + 5, der + 4, right.length - 4);
-        check_signature(kf_view(changed, right.length + 1));
+        check_signature(kf_view_of(changed, right.length + 1));
 
         begin_signed(suites[i]); /* r negative: without the zero that it needs */
         do
@@ -408,25 +409,25 @@ static void signatures_are_der(void **state)
         while (der[4] != 0);
         memcpy(changed, (const uint8_t[]){0x30, (uint8_t)(der[1] - 1), 2, (uint8_t)(der[3] - 1)}, 4);
         memcpy(changed + 4, der + 5, right.length - 5);
-        check_signature(kf_view(changed, right.length - 1));
+        check_signature(kf_view_of(changed, right.length - 1));
 
         for (unsigned outside = 0; outside < 2; outside++) { /* a byte behind the numbers */
             begin_signed(suites[i]);
             right = forge_signature(&forge, der);
             der[1] = (uint8_t)(der[1] + 1 - outside);
             der[right.length] = 0;
-            check_signature(kf_view(der, right.length + 1));
+            check_signature(kf_view_of(der, right.length + 1));
         }
         begin_signed(suites[i]); /* numbers that no signature has */
-        check_signature(kf_view("\x30\x06\x02\x01\x00\x02\x01\x00", 8));
+        check_signature(kf_view_of("\x30\x06\x02\x01\x00\x02\x01\x00", 8));
         begin_signed(suites[i]);
-        check_signature(kf_view("\x30\x06\x02\x01\x01\x02\x01\x01", 8));
+        check_signature(kf_view_of("\x30\x06\x02\x01\x01\x02\x01\x01", 8));
         begin_signed(suites[i]);
-        check_signature(kf_view("\x30\x00", 2));
+        check_signature(kf_view_of("\x30\x00", 2));
         begin_signed(suites[i]); /* longer than any */
         check_signature(client_plaintext(4096));
         begin_signed(suites[i]);
-        forge_footer(&forge, kf_view(NULL, 0));
+        forge_footer(&forge, kf_view_of(NULL, 0));
         assert_forged(KF_E_MALFORMED, 100, "no bytes");
     }
 }

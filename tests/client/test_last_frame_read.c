@@ -23,7 +23,7 @@ static enum kf_code decrypt_at_the_end(uint32_t last, struct kf_error *error)
     decryptor->sequence = 0xFFFFFFFE;
 
     forge_regular(&forge, 0xFFFFFFFE, client_plaintext(100));
-    forge_final(&forge, last, kf_view(client_plaintext(150).data + 100, 50));
+    forge_final(&forge, last, kf_view_of(client_plaintext(150).data + 100, 50));
     io = (struct kf_io){.in = forge.bytes + header_bytes.length,
                         .in_length = forge_view(&forge).length - header_bytes.length,
                         .in_end = true,
@@ -31,7 +31,7 @@ static enum kf_code decrypt_at_the_end(uint32_t last, struct kf_error *error)
                         .out_room = sizeof out};
     const enum kf_code code = kf_decryptor_poll(decryptor, &io, NULL);
     *error = *kf_decryptor_error(decryptor);
-    assert_same_bytes(kf_view(out, io.out_used), client_plaintext(code == KF_OK ? 150 : 0));
+    assert_same_bytes(kf_view_of(out, io.out_used), client_plaintext(code == KF_OK ? 150 : 0));
     kf_decryptor_free(decryptor);
     kf_cmm_unref(cmm);
     return code;

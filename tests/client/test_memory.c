@@ -192,7 +192,7 @@ static void a_length_that_a_message_claims_allocates_nothing(void **state)
             kfi_write_u32(&forge.writer, 1);
         } else if (kind == 1)
             kfi_write_u32(&forge.writer, 1);
-        kfi_write_bytes(&forge.writer, kf_view(iv, 12));
+        kfi_write_bytes(&forge.writer, kf_view_of(iv, 12));
         if (kind == 2)
             kfi_write_u32(&forge.writer, UINT32_MAX);
         else if (kind == 0)
@@ -203,10 +203,10 @@ static void a_length_that_a_message_claims_allocates_nothing(void **state)
     forge_begin(&forge, 0x0478); /* a context and EDKs of which only the lengths are there */
     forge_header(&forge);
     memset(forge.bytes + 35, 0xFF, 2);
-    check_claims(kf_view(forge.bytes, 35 + 100));
+    check_claims(kf_view_of(forge.bytes, 35 + 100));
     memset(forge.bytes + 35, 0, 2);
     memset(forge.bytes + 37, 0xFF, 4);
-    check_claims(kf_view(forge.bytes, 35 + 100));
+    check_claims(kf_view_of(forge.bytes, 35 + 100));
 }
 
 /*

@@ -26,9 +26,9 @@ static enum kf_code pad_encrypt(void *self, struct kf_call *call,
     (void)self, (void)call, (void)materials;
     static const uint8_t data_key[32] = "a data key of exactly 32 bytes.";
     uint8_t padded[32];
-    pad(kf_view(data_key, 32), padded);
-    const struct kf_edk edk = {kf_view_text("pad"), kf_view(NULL, 0), kf_view(padded, 32)};
-    const enum kf_code code = kf_wrapped_data_key_set(out, kf_view(data_key, 32), error);
+    pad(kf_view_of(data_key, 32), padded);
+    const struct kf_edk edk = {kf_view_text("pad"), kf_view_of(NULL, 0), kf_view_of(padded, 32)};
+    const enum kf_code code = kf_wrapped_data_key_set(out, kf_view_of(data_key, 32), error);
     return code == KF_OK ? kf_wrapped_edk_add(out, &edk, error) : code;
 }
 
@@ -160,12 +160,12 @@ static void required_pairs_are_authenticated_and_not_stored(void **state)
         assert_false(contains(message, "tenant"));
         assert_false(contains(message, "owner"));
         struct kf_encryption_context *stored = parts_context(parts.context);
-        assert_int_equal(kf_encryption_context_count(stored), kf_suite_info(suites[s])->sign ? 2 : 1);
+        assert_int_equal(kf_encryption_context_count(stored), kf_suite_info_of(suites[s])->sign ? 2 : 1);
         assert_true(kf_encryption_context_get(stored, kf_view_text("purpose"), NULL));
         kf_encryption_context_unref(stored);
 
         struct kf_encryption_context *required = client_context("owner", "me", "tenant", "7");
-        parts_verify(&parts, kf_view(data_key, 32), parts.context,
+        parts_verify(&parts, kf_view_of(data_key, 32), parts.context,
                      kfi_encryption_context_serialized(required), client_plaintext(25));
         kf_encryption_context_unref(required);
         kf_buf_free(&message);

@@ -15,9 +15,9 @@ struct edks {
 
 static struct kf_edk edk_of(const struct edks *edks)
 {
-    return (struct kf_edk){kf_view(client_plaintext(65535).data, edks->provider_id),
-                           kf_view(client_plaintext(65535).data, edks->provider_info),
-                           kf_view(client_plaintext(65535).data, edks->ciphertext)};
+    return (struct kf_edk){kf_view_of(client_plaintext(65535).data, edks->provider_id),
+                           kf_view_of(client_plaintext(65535).data, edks->provider_info),
+                           kf_view_of(client_plaintext(65535).data, edks->ciphertext)};
 }
 
 static enum kf_code wrap(void *self, struct kf_call *call, const struct kf_encryption_materials *materials,
@@ -111,7 +111,7 @@ static struct kf_encryption_context *context_of(size_t length)
 {
     static uint8_t value[65535];
     memset(value, 'v', sizeof value);
-    const struct kf_pair pair = {kf_view_text("k"), kf_view(value, length - 2 - 4 - 1)};
+    const struct kf_pair pair = {kf_view_text("k"), kf_view_of(value, length - 2 - 4 - 1)};
     struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_new(&pair, 1, &error, &context), &error);
@@ -124,7 +124,7 @@ static void the_longest_context(void **state)
     struct kf_cmm *cmm = client_cmm_of_two();
     for (size_t i = 0; i < CLIENT_SUITES; i++) {
         /* A suite that signs adds its public key. */
-        const struct kf_suite_info *suite = kf_suite_info(client_suites[i]);
+        const struct kf_suite_info *suite = kf_suite_info_of(client_suites[i]);
         const size_t added = !suite->sign ? 0 : 4 + 21 + (suite->data_key_length == 16 ? 44 : 68);
         struct kf_encryption_context *context = context_of(65535 - added);
         struct kf_encrypt_options options = client_encrypt_options(client_suites[i], 10, context);

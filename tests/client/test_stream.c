@@ -265,7 +265,7 @@ static void an_empty_plaintext_needs_no_room(void **state)
     (void)state;
     for (size_t s = 0; s < 2; s++) {
         const struct kf_encrypt_options options = client_encrypt_options(both_suites[s], FRAME, context);
-        struct kf_buf message = client_message(cmm, &options, kf_view(NULL, 0));
+        struct kf_buf message = client_message(cmm, &options, kf_view_of(NULL, 0));
         struct kf_decryptor *decryptor = decryptor_of(cmm, NULL);
         struct kf_io io = {.in = message.data, .in_length = message.length, .in_end = true};
         assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK);

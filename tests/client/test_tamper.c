@@ -102,10 +102,10 @@ static void every_missing_or_added_byte_is_refused(void **state)
         for (size_t at = 0; at < message.length; at++) {
             memcpy(changed, message.data, at);
             memcpy(changed + at, message.data + at + 1, message.length - at - 1);
-            assert_no_message(kf_view(changed, message.length - 1));
+            assert_no_message(kf_view_of(changed, message.length - 1));
             changed[at] = 0x5A;
             memcpy(changed + at + 1, message.data + at, message.length - at);
-            assert_no_message(kf_view(changed, message.length + 1));
+            assert_no_message(kf_view_of(changed, message.length + 1));
         }
     }
 }
@@ -151,7 +151,7 @@ static void check_order(const struct parts *from, const size_t order[4], size_t 
             add_frame(&spliced, from, order[i]);
     }
     add_footer(&spliced, from);
-    check_refused(kf_view(spliced.bytes, spliced.length), before, expected);
+    check_refused(kf_view_of(spliced.bytes, spliced.length), before, expected);
 }
 
 static void frames_keep_their_number_and_order(void **state)
@@ -167,7 +167,7 @@ static void frames_keep_their_number_and_order(void **state)
     }
     /* Without the final frame the message has no end; what a signed message has behind it is no frame. */
     for (size_t s = 0; s < CLIENT_SUITES; s++) {
-        const bool sign = kf_suite_info(client_suites[s])->sign;
+        const bool sign = kf_suite_info_of(client_suites[s])->sign;
         check_order(&parts[s], (const size_t[]){0, 1, 3, 3}, sign ? 2 * FRAME : FRAME,
                     sign ? KF_OK : KF_E_TRUNCATED);
     }
@@ -186,7 +186,7 @@ static void frames_can_not_be_renumbered(void **state)
         spliced.bytes[spliced.length - (FRAME + 32) + 3] = 2;
         add_frame(&spliced, &parts[s], 2);
         add_footer(&spliced, &parts[s]);
-        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 0, KF_E_FORGED);
     }
 }
 
@@ -205,7 +205,7 @@ static void the_final_mark_is_authenticated(void **state)
         add(&spliced, length, sizeof length);
         add(&spliced, frame + 16, FRAME + 16);
         add_footer(&spliced, &parts[s]);
-        check_refused(kf_view(spliced.bytes, spliced.length), FRAME, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), FRAME, KF_E_FORGED);
 
         /* A final frame of full length, so that its bytes can pass for a regular one's. */
         const struct kf_encrypt_options options = client_encrypt_options(client_suites[s], FRAME, NULL);
@@ -220,7 +220,7 @@ static void the_final_mark_is_authenticated(void **state)
         add_frame(&spliced, &of_whole, 0);
         spliced.bytes[spliced.length - (FRAME + 40) + 7] = 2;
         add_footer(&spliced, &of_whole);
-        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 0, KF_E_FORGED);
         kf_buf_free(&whole);
     }
 }
@@ -242,7 +242,7 @@ static void a_cached_data_key_binds_no_pieces_together(void **state)
     assert_ok(kf_caching_cmm_new(&options, &error, &caching), &error);
 
     for (size_t s = 0; s < CLIENT_SUITES; s++) {
-        if (!kf_suite_info(client_suites[s])->derives)
+        if (!kf_suite_info_of(client_suites[s])->derives)
             continue; /* never shares a data key */
         static struct parts of_two[2];
         struct kf_buf two[2];
@@ -257,18 +257,18 @@ static void a_cached_data_key_binds_no_pieces_together(void **state)
             for (size_t i = 0; i < 3; i++)
                 add_frame(&spliced, &of_two[i == piece], i);
             add_footer(&spliced, &of_two[0]);
-            check_refused(kf_view(spliced.bytes, spliced.length), piece * FRAME, KF_E_FORGED);
+            check_refused(kf_view_of(spliced.bytes, spliced.length), piece * FRAME, KF_E_FORGED);
         }
         struct spliced spliced = {.length = 0}; /* the whole body */
         add_header(&spliced, &of_two[0]);
         add(&spliced, two[1].data + of_two[1].header_end, two[1].length - of_two[1].header_end);
-        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 0, KF_E_FORGED);
 
         spliced.length = 0; /* the message id */
         add(&spliced, two[0].data, two[0].length);
         memcpy(spliced.bytes + (of_two[0].message_id.data - two[0].data), of_two[1].message_id.data,
                of_two[1].message_id.length);
-        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 0, KF_E_FORGED);
         kf_buf_free(&two[0]);
         kf_buf_free(&two[1]);
     }
@@ -281,7 +281,7 @@ static void a_signature_of_another_message_is_refused(void **state)
 {
     (void)state;
     for (size_t s = 0; s < CLIENT_SUITES; s++) {
-        if (!kf_suite_info(client_suites[s])->sign)
+        if (!kf_suite_info_of(client_suites[s])->sign)
             continue;
         struct kf_buf other = message_of(cmm, client_suites[s]);
         static struct parts of_other;
@@ -289,12 +289,12 @@ static void a_signature_of_another_message_is_refused(void **state)
         struct spliced spliced = {.length = 0};
         add(&spliced, messages[s].data, parts[s].body_end);
         add_footer(&spliced, &of_other);
-        check_refused(kf_view(spliced.bytes, spliced.length), 2 * FRAME, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 2 * FRAME, KF_E_FORGED);
 
         spliced.length = parts[s].body_end; /* none at all, and one of no bytes */
-        check_refused(kf_view(spliced.bytes, spliced.length), 2 * FRAME, KF_E_TRUNCATED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 2 * FRAME, KF_E_TRUNCATED);
         add(&spliced, (const uint8_t[]){0, 0}, 2);
-        check_refused(kf_view(spliced.bytes, spliced.length), 2 * FRAME, KF_E_MALFORMED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 2 * FRAME, KF_E_MALFORMED);
         kf_buf_free(&other);
     }
 }
@@ -317,7 +317,7 @@ static void the_list_of_edks_is_authenticated(void **state)
         add(&spliced, data + middle, end - middle);
         add(&spliced, data + begin, middle - begin);
         add(&spliced, data + end, messages[s].length - end);
-        check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+        check_refused(kf_view_of(spliced.bytes, spliced.length), 0, KF_E_FORGED);
 
         for (size_t dropped = 0; dropped < 2; dropped++) {
             spliced.length = 0;
@@ -328,7 +328,7 @@ static void the_list_of_edks_is_authenticated(void **state)
             else
                 add(&spliced, data + begin, middle - begin);
             add(&spliced, data + end, messages[s].length - end);
-            check_refused(kf_view(spliced.bytes, spliced.length), 0, KF_E_FORGED);
+            check_refused(kf_view_of(spliced.bytes, spliced.length), 0, KF_E_FORGED);
         }
     }
 }

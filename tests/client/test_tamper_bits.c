@@ -162,9 +162,10 @@ static void every_cut_is_refused(void **state)
 {
     (void)state;
     for (size_t length = 0; length < message.length; length++) {
-        assert_int_equal(decrypt(kf_view(message.data, length)), KF_E_TRUNCATED);
+        assert_int_equal(decrypt(kf_view_of(message.data, length)), KF_E_TRUNCATED);
         /* The last byte comes together with the end. */
-        check_stream(kf_view(message.data, length), KF_E_TRUNCATED, verified_before(length - (length > 0)));
+        check_stream(kf_view_of(message.data, length), KF_E_TRUNCATED,
+                     verified_before(length - (length > 0)));
     }
 }
 

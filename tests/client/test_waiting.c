@@ -93,7 +93,7 @@ static void a_pending_encryptor_is_woken(void **state)
     bell_wait(&bell);
     assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_OK);
     struct kf_cmm *reader = support_cmm(); /* the told CMM's keys */
-    assert_decrypts(reader, NULL, kf_view(out, io.out_used), plaintext);
+    assert_decrypts(reader, NULL, kf_view_of(out, io.out_used), plaintext);
     kf_cmm_unref(reader);
     kf_encryptor_free(encryptor);
     bell_destroy(&bell);
@@ -126,7 +126,7 @@ static void a_pending_decryptor_is_woken(void **state)
     told_answer(told, 1, KF_OK);
     bell_wait(&bell);
     assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_OK);
-    assert_same_bytes(kf_view(out, io.out_used), client_plaintext(10));
+    assert_same_bytes(kf_view_of(out, io.out_used), client_plaintext(10));
     kf_decryptor_free(decryptor);
     kf_buf_free(&message);
     bell_destroy(&bell);
@@ -169,7 +169,7 @@ static enum kf_code keep_waker(void *self, struct kf_call *call, const struct kf
 {
     if (kf_call_state(call) == NULL) {
         kf_call_state_set(call, self, NULL);
-        kept = kf_call_waker(call);
+        kept = kf_call_waker_of(call);
         return KF_PENDING;
     }
     return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, error, out);

@@ -35,7 +35,7 @@ static bool encrypt(struct kf_cmm *cmm, struct key_trace *trace)
     struct kf_buf message = KF_BUF_INIT;
     struct kf_header *header;
     bool good = kf_encrypt(cmm, &options, kf_view_text("plaintext"), NULL, &message) == KF_OK &&
-                kf_header_parse(kf_view(message.data, message.length), 0, NULL, &header) == KF_OK;
+                kf_header_parse(kf_view_of(message.data, message.length), 0, NULL, &header) == KF_OK;
     if (good) {
         memcpy(trace->bytes, kf_header_edk(header, 0).ciphertext.data, KEY_TRACE_LENGTH);
         kf_header_unref(header);

@@ -39,7 +39,7 @@ static void write_frames(struct forge *forge, struct kfi_reader *reader, struct 
         /* Mostly the right number, or one near it. */
         const uint32_t number = model->expected + (uint32_t)((plan & 0x40) != 0 ? (int)(plan & 7) - 3 : 0);
         const size_t bytes = final ? length : forge->frame_length;
-        const struct kf_view plaintext = kf_view(client_plaintext(8192).data + model->length, bytes);
+        const struct kf_view plaintext = kf_view_of(client_plaintext(8192).data + model->length, bytes);
         if (final)
             forge_final(forge, number, plaintext);
         else if (number != 0xFFFFFFFF)
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
     static struct kf_cmm *cmm;
     static struct forge forge;
-    struct kfi_reader reader = {kf_view(data, length), false};
+    struct kfi_reader reader = {kf_view_of(data, length), false};
     const uint8_t shape = kfi_read_u8(&reader), tail = kfi_read_u8(&reader);
     struct model model = {KF_WANT_INPUT, 1, 0};
     if (cmm == NULL)

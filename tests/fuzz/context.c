@@ -47,13 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct kf_encryption_context *context, *again;
     if (length > KFI_ENCRYPTION_CONTEXT_MAX)
         return 0;
-    const enum kf_code code = kfi_encryption_context_parse(kf_view(data, length), &error, &context);
+    const enum kf_code code = kfi_encryption_context_parse(kf_view_of(data, length), &error, &context);
     if (code != KF_OK) {
         CHECK_REFUSED(code, &error);
         CHECK(code == KF_E_MALFORMED && context == NULL);
         return 0;
     }
-    CHECK(kfi_encryption_context_check(kf_view(data, length), &error) == KF_OK);
+    CHECK(kfi_encryption_context_check(kf_view_of(data, length), &error) == KF_OK);
     CHECK(kfi_encryption_context_serialized(context).length == length);
     check_sorted(context);
     CHECK(kfi_encryption_context_parse(kfi_encryption_context_serialized(context), &error, &again) == KF_OK);

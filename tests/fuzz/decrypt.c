@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct kf_error error = KF_ERROR_INIT;
     struct kf_header *header;
     struct kf_buf out = KF_BUF_INIT;
-    const enum kf_code code = kf_decrypt(cmm, &options, kf_view(data, length), &error, &header, &out);
+    const enum kf_code code = kf_decrypt(cmm, &options, kf_view_of(data, length), &error, &header, &out);
     if (code != KF_OK) {
         CHECK_REFUSED(code, &error);
         CHECK(out.length == 0 && header == NULL);
@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     size_t given, taken;
     const size_t border = length > 0 ? data[length - 1] * length / 256 : 0;
     const enum kf_code streamed =
-        stream(cmm, &options, kf_view(data, length), border, plaintext, &given, &taken);
+        stream(cmm, &options, kf_view_of(data, length), border, plaintext, &given, &taken);
     if (code == KF_OK) {
         CHECK(streamed == KF_OK && taken == length && given == out.length);
         CHECK(given == 0 || memcmp(plaintext, out.data, given) == 0);

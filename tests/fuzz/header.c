@@ -15,7 +15,7 @@ static enum kf_code scan_slowly(struct kf_view message, struct kf_error *error, 
     enum kf_code code = KF_WANT_INPUT;
     size_t before = 0;
     for (size_t given = 0; code == KF_WANT_INPUT && given <= message.length; given++) {
-        code = kfi_header_scan(&scan, kf_view(message.data, given), &limits, error, length);
+        code = kfi_header_scan(&scan, kf_view_of(message.data, given), &limits, error, length);
         if (code < KF_OK)
             return code;
         CHECK(*length >= before || message.data[0] == 'A'); /* it may turn out to be base64 text */
@@ -56,8 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct kf_error error = KF_ERROR_INIT, slow_error = KF_ERROR_INIT;
     struct kf_header *header;
     size_t needed = 0;
-    const enum kf_code code = kf_header_parse(kf_view(data, length), 0, &error, &header);
-    const enum kf_code slow = scan_slowly(kf_view(data, length), &slow_error, &needed);
+    const enum kf_code code = kf_header_parse(kf_view_of(data, length), 0, &error, &header);
+    const enum kf_code slow = scan_slowly(kf_view_of(data, length), &slow_error, &needed);
     if (code == KF_OK) {
         CHECK(slow == KF_OK && needed == kf_header_length(header) && needed <= length);
         check_written(header);
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     }
     /* Limits refuse, they don't change what is read. */
     struct kf_header *limited;
-    const enum kf_code bounded = kf_header_parse(kf_view(data, length), 2, &error, &limited);
+    const enum kf_code bounded = kf_header_parse(kf_view_of(data, length), 2, &error, &limited);
     CHECK(bounded == code || bounded == KF_E_LIMIT);
     CHECK(bounded != KF_OK || kf_header_edk_count(limited) <= 2);
     kf_header_unref(limited);

@@ -74,7 +74,7 @@ static void ecdh_key(struct kf_view key, enum kf_ecdh_curve curve, bool is_priva
         CHECK(kf_raw_ecdh_key_generate(curve, &error, peer, &unused) == KF_OK);
     kf_buf_free(&unused);
     options.schema = KF_ECDH_STATIC;
-    options.public_key = kf_view(peer->data, peer->length);
+    options.public_key = kf_view_of(peer->data, peer->length);
     code = kf_raw_ecdh_keyring_new(&options, &error, &keyring);
     take(code, &error, keyring);
 }
@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     static const enum kf_ecdh_curve curves[] = {KF_ECDH_P256, KF_ECDH_P384, KF_ECDH_P521};
     if (length == 0)
         return 0;
-    const struct kf_view rest = kf_view(data + 1, length - 1);
+    const struct kf_view rest = kf_view_of(data + 1, length - 1);
     const uint8_t kind = data[0];
     switch (kind) {
     case 'R':

@@ -33,14 +33,14 @@ static FILE *open_file(const char *name, const char *mode)
 static struct kf_view read_file(const char *name)
 {
     if (strcmp(name, "-") == 0)
-        return kf_view(NULL, 0);
+        return kf_view_of(NULL, 0);
     FILE *file = open_file(name, "rb");
     size_t room = 1 << 16;
     uint8_t *bytes = malloc(room);
     size_t length = bytes ? fread(bytes, 1, room, file) : 0;
     if (!bytes || length == room || ferror(file) || fclose(file) != 0)
         give_up(name);
-    return kf_view(bytes, length);
+    return kf_view_of(bytes, length);
 }
 
 static void write_file(const char *name, struct kf_view bytes)
@@ -84,7 +84,7 @@ static struct kf_view unhex(char *text)
         char digits[3] = {text[2 * i], text[2 * i + 1], '\0'};
         text[i] = (char)strtoul(digits, NULL, 16);
     }
-    return kf_view(text, length);
+    return kf_view_of(text, length);
 }
 
 /* ---- Keyrings ---- */
@@ -256,7 +256,7 @@ static enum kf_code write_message(const struct job *job, struct kf_cmm *cmm, str
     if (code == KF_OK)
         code = kf_encrypt(cmm, &options, plaintext, error, &message);
     if (code == KF_OK)
-        write_file(job->message, kf_view(message.data, message.length));
+        write_file(job->message, kf_view_of(message.data, message.length));
     kf_buf_free(&message);
     kf_encryption_context_unref(context);
     return code;
@@ -297,7 +297,7 @@ static enum kf_code read_message(const struct job *job, struct kf_cmm *cmm, stru
         job->suite->commits ? KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT : KF_FORBID_ENCRYPT_ALLOW_DECRYPT;
     if (code == KF_OK)
         code = kf_decrypt(cmm, &options, message, error, &header, &got);
-    if (code == KF_OK && !same(kf_view(got.data, got.length), plaintext))
+    if (code == KF_OK && !same(kf_view_of(got.data, got.length), plaintext))
         code = kf_error_set(error, KF_E_BUG, "The plaintext is another one.");
     if (code == KF_OK && kf_header_suite(header) != job->suite)
         code = kf_error_set(error, KF_E_BUG, "The suite is another one.");
@@ -332,7 +332,7 @@ int main(int argc, char **argv)
         if (code == KF_OK) {
             enum kf_code (*act)(const struct job *, struct kf_cmm *, struct kf_view, struct kf_error *) =
                 job.writes ? write_message : read_message;
-            code = act(&job, cmm, kf_view(plaintext.data, job.length), &error);
+            code = act(&job, cmm, kf_view_of(plaintext.data, job.length), &error);
         }
         kf_cmm_unref(cmm);
         if (code == KF_OK)

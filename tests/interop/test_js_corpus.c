@@ -138,7 +138,7 @@ static struct kf_view unhex(char *text)
         give_up("an odd number of hexadecimal digits", text);
     for (size_t i = 0; i < length; i++)
         bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
-    return kf_view(bytes, length);
+    return kf_view_of(bytes, length);
 }
 
 /* Calls `read` with each line of a file that is no comment. The line is its own, to keep and to cut up. */
@@ -251,7 +251,7 @@ static struct kf_keyring *keyring_of(const struct key *key)
 
     options.key_namespace = kf_view_text(key->key_namespace);
     options.key_name = kf_view_text(key->name);
-    options.wrapping_key = kf_view(key->bytes, key->length);
+    options.wrapping_key = kf_view_of(key->bytes, key->length);
     assert_int_equal(kf_raw_aes_keyring_new(&options, &error, &keyring), KF_OK);
     return keyring;
 }
@@ -392,7 +392,7 @@ static void test_message(void **state)
 {
     const struct test_case *c = *state;
     struct kf_buf file = corpus_read(c->file);
-    struct kf_view message = kf_view(file.data, file.length);
+    struct kf_view message = kf_view_of(file.data, file.length);
 
     for (size_t i = 0; i < c->key_count; i++) {
         struct kf_cmm *cmm = cmm_of(keyring_of(c->keys[i]));

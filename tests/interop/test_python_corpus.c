@@ -67,7 +67,7 @@ static struct kf_view corpus_read(const char *file)
     if (bytes == NULL || fread(bytes, 1, length, stream) != length)
         give_up(path, "can't be read");
     fclose(stream);
-    return kf_view(bytes, length);
+    return kf_view_of(bytes, length);
 }
 
 static void corpus_drop(struct kf_view file)
@@ -95,7 +95,7 @@ static struct kf_view unhex(char *text)
             give_up("not hexadecimal", text);
         bytes[i] = (uint8_t)value;
     }
-    return kf_view(bytes, length);
+    return kf_view_of(bytes, length);
 }
 
 /* Calls `read` with each line of a file that is no comment. The line is its own, to keep and to cut up. */
@@ -114,7 +114,7 @@ static void each_line(const char *file, void (*read)(char *line))
 static struct kf_view key_of_file(char **line)
 {
     const char *name = field(line, " ", "file");
-    return strcmp(name, "-") == 0 ? kf_view(NULL, 0) : corpus_read(name);
+    return strcmp(name, "-") == 0 ? kf_view_of(NULL, 0) : corpus_read(name);
 }
 
 static enum kf_code read_aes(char **line, struct kf_error *error, struct kf_keyring **out)
@@ -294,7 +294,7 @@ static void test_message(void **state)
         struct kf_buf out = KF_BUF_INIT;
         options.reproduced_encryption_context = reproduced;
         assert_ok(kf_decrypt(cmm, &options, message, &error, &header, &out), &error);
-        assert_same_bytes(buf_view(out), kf_view(plaintext.data, c->plaintext_length));
+        assert_same_bytes(buf_view(out), kf_view_of(plaintext.data, c->plaintext_length));
         check_header(c, header);
         kf_header_unref(header);
         kf_buf_free(&out);

@@ -147,9 +147,9 @@ static void it_encrypts_and_decrypts_as_the_keyring_inside(void **state)
         atomic_store(&gate.pends, pends == 1);
         gate_open(true);
         assert_ok(kf_encrypt(cmm, NULL, kf_view_text("hello"), &error, &message), &error);
-        assert_ok(kf_decrypt(plain, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext),
+        assert_ok(kf_decrypt(plain, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext),
                   &error);
-        assert_ok(kf_decrypt(cmm, NULL, kf_view(message.data, message.length), &error, NULL, &plaintext),
+        assert_ok(kf_decrypt(cmm, NULL, kf_view_of(message.data, message.length), &error, NULL, &plaintext),
                   &error);
         assert_int_equal(plaintext.length, 5);
         assert_memory_equal(plaintext.data, "hello", 5);

@@ -53,7 +53,7 @@ static enum kf_code slow_poll(struct slow *slow, struct kf_call *call, struct kf
     slow->polls++;
     if (kf_call_state(call) == NULL) {
         slow->begun++;
-        slow->waker = kf_call_waker(call);
+        slow->waker = kf_call_waker_of(call);
         pthread_mutex_unlock(&lock);
         kf_call_state_set(call, slow, slow_drop);
         pthread_mutex_lock(&lock);
@@ -79,7 +79,7 @@ static enum kf_code slow_encrypt(void *self, struct kf_call *call,
     assert_int_equal(kf_encryption_materials_edk_count(materials),
                      0); /* nobody sees what the others wrapped */
     if (slow->own_key || (data_key.length == 0 && !slow->silent_key)) {
-        data_key = kf_view(made.bytes, made.length);
+        data_key = kf_view_of(made.bytes, made.length);
         code = kf_wrapped_data_key_set(out, data_key, error);
     }
     const struct kf_edk edk = {kf_view_text("slow"), kf_view_text(slow->name), data_key};
@@ -235,8 +235,8 @@ static void children_wrap_side_by_side_in_any_order(void **state)
         }
         check_edks(&scene, (const char *const[]){"generator", "a", "b", "c"}, 4);
         const struct kf_data_key made = key_by("generator");
-        assert_same_bytes(kf_view(scene.wrapped.data_key.bytes, scene.wrapped.data_key.length),
-                          kf_view(made.bytes, made.length));
+        assert_same_bytes(kf_view_of(scene.wrapped.data_key.bytes, scene.wrapped.data_key.length),
+                          kf_view_of(made.bytes, made.length));
         for (size_t i = 0; i < CHILDREN; i++) {
             assert_memory_equal(scene.children[i].seen.bytes, made.bytes, made.length);
             assert_int_equal(scene.children[i].begun, 1);

@@ -20,7 +20,7 @@ static struct kf_keyring *keyring_of(struct kf_view name_space, struct kf_view n
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = name_space;
     options.key_name = name;
-    options.wrapping_key = kf_view(bytes_of_keys, key_length);
+    options.wrapping_key = kf_view_of(bytes_of_keys, key_length);
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_raw_aes_keyring_new(&options, &error, &keyring), &error);
@@ -102,13 +102,13 @@ static void make(struct by_hand *made, const char *name_space, const char *name,
     kfi_write_bytes(&writer, kf_view_text(name));
     kfi_write_u32(&writer, tag_bits);
     kfi_write_u32(&writer, iv_length);
-    kfi_write_bytes(&writer, kf_view(iv, 12));
-    parts_seal(kf_view(bytes_of_keys, 32), kf_view(iv, 12), kf_view(context_bytes, sizeof context_bytes),
-               kf_view(data_key_bytes, data_key_length), made->ciphertext,
-               made->ciphertext + data_key_length);
+    kfi_write_bytes(&writer, kf_view_of(iv, 12));
+    parts_seal(kf_view_of(bytes_of_keys, 32), kf_view_of(iv, 12),
+               kf_view_of(context_bytes, sizeof context_bytes), kf_view_of(data_key_bytes, data_key_length),
+               made->ciphertext, made->ciphertext + data_key_length);
     made->edk =
-        (struct kf_edk){kf_view_text(name_space), kf_view(made->info, sizeof made->info - writer.room),
-                        kf_view(made->ciphertext, data_key_length + 16)};
+        (struct kf_edk){kf_view_text(name_space), kf_view_of(made->info, sizeof made->info - writer.room),
+                        kf_view_of(made->ciphertext, data_key_length + 16)};
 }
 
 static void check_fits(struct kf_keyring *keyring, const struct kf_edk *edks, size_t count)
@@ -141,8 +141,8 @@ static void it_wraps_as_the_specification_says(void **state)
             assert_int_equal(edk->provider_info.length, 4 + 20);
             assert_memory_equal(edk->provider_info.data, "name\0\0\0\x80\0\0\0\x0c", 12);
             assert_int_equal(edk->ciphertext.length, lengths[s] + 16);
-            assert_true(parts_unwrap(edk, kf_view(bytes_of_keys, lengths[k]),
-                                     kf_view(context_bytes, sizeof context_bytes), opened));
+            assert_true(parts_unwrap(edk, kf_view_of(bytes_of_keys, lengths[k]),
+                                     kf_view_of(context_bytes, sizeof context_bytes), opened));
             assert_memory_equal(opened, wrapped.data_key.bytes, lengths[s]);
             kfi_wrapped_free(&wrapped);
         }
@@ -161,8 +161,8 @@ static void it_wraps_a_data_key_that_is_there(void **state)
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(wrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, &data_key, &wrapped[i]), KF_OK);
         assert_int_equal(wrapped[i].data_key.length, 0); /* it made none */
-        assert_true(parts_unwrap(&wrapped[i].edks.items[0], kf_view(bytes_of_keys, 32),
-                                 kf_view(context_bytes, sizeof context_bytes), opened));
+        assert_true(parts_unwrap(&wrapped[i].edks.items[0], kf_view_of(bytes_of_keys, 32),
+                                 kf_view_of(context_bytes, sizeof context_bytes), opened));
         assert_memory_equal(opened, data_key_bytes, 32);
     }
     /* Under an IV of its own each time. */
@@ -310,7 +310,7 @@ static void check_options(struct kf_view name_space, struct kf_view name, size_t
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = name_space;
     options.key_name = name;
-    options.wrapping_key = kf_view(key, key_length);
+    options.wrapping_key = kf_view_of(key, key_length);
     struct kf_keyring *keyring = (struct kf_keyring *)&options; /* anything but NULL */
     struct kf_error error = KF_ERROR_INIT;
     const enum kf_code code = kf_raw_aes_keyring_new(&options, &error, &keyring);
@@ -343,16 +343,16 @@ static void options_out_of_bounds_are_refused(void **state)
 
     static uint8_t letters[65536];
     memset(letters, 'n', sizeof letters);
-    check_options(kf_view(letters, 65535), text, 32, true);
-    check_options(kf_view(letters, 65536), text, 32, false);
-    check_options(text, kf_view(letters, 65515), 32, true);
-    check_options(text, kf_view(letters, 65516), 32, false);
+    check_options(kf_view_of(letters, 65535), text, 32, true);
+    check_options(kf_view_of(letters, 65536), text, 32, false);
+    check_options(text, kf_view_of(letters, 65515), 32, true);
+    check_options(text, kf_view_of(letters, 65516), 32, false);
 
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     struct kf_keyring *keyring;
-    options.wrapping_key = kf_view(NULL, 32);
+    options.wrapping_key = kf_view_of(NULL, 32);
     assert_int_equal(kf_raw_aes_keyring_new(&options, NULL, &keyring), KF_E_USAGE);
-    options.wrapping_key = kf_view(bytes_of_keys, 32);
+    options.wrapping_key = kf_view_of(bytes_of_keys, 32);
     options.size = 0;
     assert_int_equal(kf_raw_aes_keyring_new(&options, NULL, &keyring), KF_E_USAGE);
     options.size = sizeof options + 1;
@@ -367,8 +367,8 @@ static void names_of_every_length_round_trip(void **state)
     (void)state;
     static uint8_t letters[65535];
     memset(letters, 'n', sizeof letters);
-    const struct kf_view names[] = {kf_view(NULL, 0), kf_view(letters, 65515), kf_view("a\0b", 3)};
-    const struct kf_view others[] = {kf_view("x", 1), kf_view(letters, 65514), kf_view("a\0c", 3)};
+    const struct kf_view names[] = {kf_view_of(NULL, 0), kf_view_of(letters, 65515), kf_view_of("a\0b", 3)};
+    const struct kf_view others[] = {kf_view_of("x", 1), kf_view_of(letters, 65514), kf_view_of("a\0c", 3)};
     for (size_t i = 0; i < 3; i++) {
         struct kf_keyring *keyring = keyring_of(names[i], names[i], 32),
                           *other = keyring_of(names[i], others[i], 32);
@@ -396,7 +396,7 @@ static void options_are_copied(void **state)
     memcpy(key, bytes_of_keys, sizeof key);
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = options.key_name = kf_view_text(text);
-    options.wrapping_key = kf_view(key, sizeof key);
+    options.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_raw_aes_keyring_new(&options, &error, &keyring), &error);

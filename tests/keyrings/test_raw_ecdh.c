@@ -131,23 +131,23 @@ static void open_by_hand(size_t curve, const struct kf_edk *edk, struct kf_data_
 
     uint8_t info[512];
     struct kfi_writer writer = {info, sizeof info, false};
-    kfi_write_bytes(&writer, kf_view("ecdh-key-derivation\0", 20));
-    kfi_write_bytes(&writer, kf_view(curves[curve].name, 5));
-    kfi_write_bytes(&writer, kf_view("HMAC_SHA384\0", 12));
+    kfi_write_bytes(&writer, kf_view_of("ecdh-key-derivation\0", 20));
+    kfi_write_bytes(&writer, kf_view_of(curves[curve].name, 5));
+    kfi_write_bytes(&writer, kf_view_of("HMAC_SHA384\0", 12));
     kfi_write_bytes(&writer, from);
     kfi_write_bytes(&writer, recipient);
-    kfi_write_bytes(&writer, kf_view("\0\1\0", 3));
-    kfi_write_bytes(&writer, kf_view(context_bytes, sizeof context_bytes));
-    const struct kf_view aad = kf_view(info, sizeof info - writer.room);
+    kfi_write_bytes(&writer, kf_view_of("\0\1\0", 3));
+    kfi_write_bytes(&writer, kf_view_of(context_bytes, sizeof context_bytes));
+    const struct kf_view aad = kf_view_of(info, sizeof info - writer.room);
     const uint8_t *ciphertext = edk->ciphertext.data, iv[12] = {0};
-    assert_int_equal(kfi_kdf_counter(KFI_SHA384, kf_view(secret, point - 1), aad, kf_view(ciphertext, 32),
-                                     NULL, keys, sizeof keys),
+    assert_int_equal(kfi_kdf_counter(KFI_SHA384, kf_view_of(secret, point - 1), aad,
+                                     kf_view_of(ciphertext, 32), NULL, keys, sizeof keys),
                      KF_OK);
     assert_memory_equal(ciphertext + 32, keys, 32);
     out->length = edk->ciphertext.length - 32 - 32 - 16;
-    assert_true(parts_open(kf_view(keys + 32, 32), kf_view(iv, 12), aad,
-                           kf_view(ciphertext + 64, out->length), kf_view(ciphertext + 64 + out->length, 16),
-                           out->bytes));
+    assert_true(parts_open(kf_view_of(keys + 32, 32), kf_view_of(iv, 12), aad,
+                           kf_view_of(ciphertext + 64, out->length),
+                           kf_view_of(ciphertext + 64 + out->length, 16), out->bytes));
 }
 
 static void it_wraps_as_the_specification_says(void **state)
@@ -289,8 +289,8 @@ static void every_change_is_noticed(void **state)
         uint8_t info[150], ciphertext[112];
         memcpy(info, good.provider_info.data, good.provider_info.length);
         memcpy(ciphertext, good.ciphertext.data, sizeof ciphertext);
-        struct kf_edk changed = {good.provider_id, kf_view(info, good.provider_info.length),
-                                 kf_view(ciphertext, sizeof ciphertext)};
+        struct kf_edk changed = {good.provider_id, kf_view_of(info, good.provider_info.length),
+                                 kf_view_of(ciphertext, sizeof ciphertext)};
         for (size_t i = 0; i < good.provider_info.length; i++) {
             info[i] ^= (uint8_t)(1 << i % 8);
             check_refuses_one(writer, changed, NOT_OURS);
@@ -325,11 +325,11 @@ static void cut_and_lengthened_edks_are_refused(void **state)
     memcpy(ciphertext, good.ciphertext.data, good.ciphertext.length);
     for (size_t length = 0; length <= sizeof info; length++) {
         struct kf_edk edk = good;
-        edk.provider_info = kf_view(info, length);
+        edk.provider_info = kf_view_of(info, length);
         if (length != good.provider_info.length)
             check_refuses_one(finder, edk, NOT_OURS);
         edk = good;
-        edk.ciphertext = kf_view(ciphertext, length);
+        edk.ciphertext = kf_view_of(ciphertext, length);
         if (length != good.ciphertext.length)
             check_refuses_one(finder, edk, NOT_OPENED);
     }
@@ -367,14 +367,14 @@ static void it_tries_every_edk_that_may_be_its_own(void **state)
     struct kf_edk edks[6] = {elsewhere.edks.items[0], good, good, good, good, good};
     for (size_t i = 0; i < 3; i++) {
         memcpy(infos[i], good.provider_info.data, 75);
-        edks[1 + i].provider_info = kf_view(infos[i], 75);
+        edks[1 + i].provider_info = kf_view_of(infos[i], 75);
     }
     memset(infos[0] + 43, 0xff, 32); /* no coordinate */
     infos[1][42] = 4;                /* not compressed */
     infos[2][0] = 2;                 /* a version to come */
     memcpy(ciphertext, good.ciphertext.data, 112);
     ciphertext[40] ^= 1;
-    edks[4].ciphertext = kf_view(ciphertext, 112);
+    edks[4].ciphertext = kf_view_of(ciphertext, 112);
     check_none_fits(keyring, "1", edks, 5, "none of the 3");
     check_fits(keyring, SUITE, edks, 6, &wrapped.data_key);
     kfi_wrapped_free(&wrapped);

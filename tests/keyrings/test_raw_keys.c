@@ -68,7 +68,7 @@ static void what_is_no_key_is_not_described(void **state)
     (void)state;
     struct kf_raw_key_info info = {.size = sizeof info};
     const struct kf_view keys[] = {key_file("bad-certificate.pem"), key_file("bad-ed25519.pem"),
-                                   key_file("rsa-encrypted.pem"), kf_view_text("text"), kf_view(NULL, 0)};
+                                   key_file("rsa-encrypted.pem"), kf_view_text("text"), kf_view_of(NULL, 0)};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         struct kf_error error = KF_ERROR_INIT;
         assert_int_equal(kf_raw_key_describe(keys[i], NULL, &error, &info), KF_E_USAGE);
@@ -115,7 +115,7 @@ static void new_rsa_keys_are_pairs(void **state)
     struct kf_raw_rsa_keyring_options options = KF_RAW_RSA_KEYRING_OPTIONS_INIT;
     options.public_key = buf_view(public_key);
     assert_ok(kf_raw_rsa_keyring_new(&options, &error, &encrypts), &error);
-    options.public_key = kf_view(NULL, 0);
+    options.public_key = kf_view_of(NULL, 0);
     options.private_key = buf_view(private_key);
     assert_ok(kf_raw_rsa_keyring_new(&options, &error, &decrypts), &error);
     check_pair(encrypts, decrypts);
@@ -142,7 +142,7 @@ static void new_keys_on_curves_are_pairs(void **state)
         options.public_key = buf_view(public_key);
         assert_ok(kf_raw_ecdh_keyring_new(&options, &error, &encrypts), &error);
         options.schema = KF_ECDH_DISCOVERY;
-        options.public_key = kf_view(NULL, 0);
+        options.public_key = kf_view_of(NULL, 0);
         options.private_key = buf_view(private_key);
         assert_ok(kf_raw_ecdh_keyring_new(&options, &error, &decrypts), &error);
         check_pair(encrypts, decrypts);

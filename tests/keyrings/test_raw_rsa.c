@@ -15,7 +15,7 @@ static const char *const by_openssl[PADDINGS] = {"rsa-pkcs1.bin", "rsa-oaep-sha1
 
 static struct kf_view file_or_none(const char *name)
 {
-    return name != NULL ? key_file(name) : kf_view(NULL, 0);
+    return name != NULL ? key_file(name) : kf_view_of(NULL, 0);
 }
 
 static struct kf_raw_rsa_keyring_options options_of(const char *name, enum kf_rsa_padding padding,
@@ -165,9 +165,9 @@ static void it_tries_every_edk_that_may_be_its_own(void **state)
         memcpy(changed, ciphertext.data, 256);
         changed[200] ^= 1;
         const struct kf_edk edks[] = {
-            edk_of("space", "name", kf_view(NULL, 0)),
-            edk_of("space", "name", kf_view(changed, 256)),
-            edk_of("space", "name", kf_view(ciphertext.data, 255)),
+            edk_of("space", "name", kf_view_of(NULL, 0)),
+            edk_of("space", "name", kf_view_of(changed, 256)),
+            edk_of("space", "name", kf_view_of(ciphertext.data, 255)),
             edk_of("space", "name", key_file(by_openssl[p % 4 + 1])), /* another padding */
             edk_of("space", "other", ciphertext),
             edk_of("space", "name", ciphertext),
@@ -260,9 +260,9 @@ static void options_out_of_bounds_are_refused(void **state)
     static uint8_t letters[65536];
     memset(letters, 'n', sizeof letters);
     options = options_of("name", KF_RSA_PKCS1, "rsa-public.pem", NULL);
-    options.key_name = kf_view(letters, 65536);
+    options.key_name = kf_view_of(letters, 65536);
     check_options(&options, "too long");
-    options.key_name = options.key_namespace = kf_view(letters, 65535);
+    options.key_name = options.key_namespace = kf_view_of(letters, 65535);
     kf_keyring_unref(keyring_with(&options));
 }
 

@@ -36,7 +36,7 @@ static void on_event(void *context, const struct kf_cache_event *event)
     struct notes *into = context;
     struct kf_cache_stats stats = {.size = sizeof stats};
     if (into->asks != NULL)
-        kf_cache_stats(into->asks, &stats); /* no lock is held */
+        kf_cache_stats_read(into->asks, &stats); /* no lock is held */
     pthread_mutex_lock(&into->lock);
     if (into->count < EVENTS_MAX) {
         struct note *note = &into->all[into->count++];
@@ -224,7 +224,7 @@ static enum kf_code kms_encrypt(void *self, struct kf_call *call,
         {kf_view_text("aws-kms"), kf_view_text("arn:aws:kms:eu-west-1:1:key/1"), kf_view_text("b")},
         {kf_view_text("aws-kms"), kf_view_text("arn:aws:kms:eu-west-1:1:key/2"), kf_view_text("c")},
     };
-    enum kf_code code = kf_wrapped_data_key_set(out, kf_view(key, sizeof key), error);
+    enum kf_code code = kf_wrapped_data_key_set(out, kf_view_of(key, sizeof key), error);
     for (size_t i = 0; i < 3 && code == KF_OK; i++)
         code = kf_wrapped_edk_add(out, &edks[i], error);
     kf_call_request_id_set(call, kf_view_text("an earlier one"));
@@ -243,7 +243,7 @@ static enum kf_code kms_decrypt(void *self, struct kf_call *call,
     (void)edk_count;
     (void)out;
     memset(long_id, 'x', sizeof long_id);
-    kf_call_request_id_set(call, kf_view(long_id, sizeof long_id));
+    kf_call_request_id_set(call, kf_view_of(long_id, sizeof long_id));
     return kf_error_set(error, KF_E_REMOTE, "AccessDeniedException");
 }
 

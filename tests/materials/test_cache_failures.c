@@ -292,7 +292,7 @@ static void house_close(void)
 static struct kf_cache_stats house_stats(void)
 {
     struct kf_cache_stats stats = {.size = sizeof stats};
-    kf_cache_stats(house.cache, &stats);
+    kf_cache_stats_read(house.cache, &stats);
     return stats;
 }
 

@@ -110,7 +110,7 @@ static void identifiers_are_the_specifications(void **state)
     request.suite = KF_AES_256_GCM_IV12_TAG16_HKDF_SHA256;
     request.encryption_context = NULL;
     assert_id(
-        encryption_key(kf_view("p\0", 2), &request),
+        encryption_key(kf_view_of("p\0", 2), &request),
         "e70c3d31d8d07e1f9648c66b7064ee18cde7a6a7b0184635bfa87b6f924dba787ef04f8c9e91c4f542e251bdeec3fab6");
 
     struct kf_decryption_request reading = decryption_request(edks, 1);
@@ -274,14 +274,14 @@ static void a_partition_with_zero_bytes_is_not_mistaken_for_another(void **state
     const size_t value_length = X_COUNT + 2 + PAIR_COUNT * PAIR_LENGTH;
     static uint8_t value[X_COUNT + 2 + PAIR_COUNT * PAIR_LENGTH];
     static uint8_t long_key[7 + X_COUNT];
-    struct kf_pair pairs[1 + PAIR_COUNT] = {{kf_view(long_key, sizeof long_key), kf_view(NULL, 0)}};
+    struct kf_pair pairs[1 + PAIR_COUNT] = {{kf_view_of(long_key, sizeof long_key), kf_view_of(NULL, 0)}};
     struct kfi_writer writer = {value, sizeof value, false};
     for (size_t i = 0; i < X_COUNT; i++)
         kfi_write_u8(&writer, 'x');
     kfi_write_u16(&writer, 0); /* the empty value of the long key */
     for (size_t i = 0; i < PAIR_COUNT; i++) {
         kfi_write_u16(&writer, 2);
-        pairs[1 + i].key = kf_view(writer.next, 2);
+        pairs[1 + i].key = kf_view_of(writer.next, 2);
         kfi_write_u8(&writer, (uint8_t)('a' + i / 16));
         kfi_write_u8(&writer, (uint8_t)('a' + i % 16));
         kfi_write_u16(&writer, 0);
@@ -292,17 +292,17 @@ static void a_partition_with_zero_bytes_is_not_mistaken_for_another(void **state
     kfi_write_u16(&writer, 1);                      /* one pair */
     kfi_write_u16(&writer, 0);                      /* of an empty key */
     kfi_write_u16(&writer, (uint16_t)value_length); /* and a long value */
-    kfi_write_bytes(&writer, kf_view(value, X_COUNT));
+    kfi_write_bytes(&writer, kf_view_of(value, X_COUNT));
     assert_int_equal(sizeof long_key, 0x0478);
 
-    const struct kf_pair pair = {kf_view(NULL, 0), kf_view(value, value_length)};
+    const struct kf_pair pair = {kf_view_of(NULL, 0), kf_view_of(value, value_length)};
     struct kf_encryption_context *many = context_of_pairs(pairs, 1 + PAIR_COUNT),
                                  *one = context_of_pairs(&pair, 1);
     struct kf_encryption_request request = encryption_request(1);
     request.encryption_context = many;
-    const struct kfi_cache_key first = encryption_key(kf_view("p", 1), &request);
+    const struct kfi_cache_key first = encryption_key(kf_view_of("p", 1), &request);
     request.encryption_context = one;
-    const struct kfi_cache_key second = encryption_key(kf_view("p\0\1\0\x04\x78", 6), &request);
+    const struct kfi_cache_key second = encryption_key(kf_view_of("p\0\1\0\x04\x78", 6), &request);
     assert_true(same_id(first, second));
     assert_false(same(first, second));
     kf_encryption_context_unref(many);
@@ -317,8 +317,9 @@ static void an_edk_is_not_mistaken_for_a_context(void **state)
     memset(value, 'y', 253);
     memset(value + 253, 0, 3);
     memset(info + 3, 'y', 253);
-    const struct kf_pair pair = {kf_view(NULL, 0), kf_view(value, sizeof value)};
-    const struct kf_edk two[2] = {edks[1], {kf_view(NULL, 0), kf_view(info, sizeof info), kf_view(NULL, 0)}};
+    const struct kf_pair pair = {kf_view_of(NULL, 0), kf_view_of(value, sizeof value)};
+    const struct kf_edk two[2] = {edks[1],
+                                  {kf_view_of(NULL, 0), kf_view_of(info, sizeof info), kf_view_of(NULL, 0)}};
     struct kf_encryption_context *context = context_of_pairs(&pair, 1);
     struct kf_decryption_request a = decryption_request(two, 1), b = decryption_request(two, 2);
     a.encryption_context = context;

@@ -358,7 +358,7 @@ static void a_flight_keeps_its_own_copy_of_the_question(void **state)
             assert_int_equal(asker_decrypt(&askers[0], scene.cmm, &reading), KF_PENDING);
         asker_leave(&askers[0]);
         memset(name, 'x', sizeof name - 1);
-        required = kf_view(NULL, 0);
+        required = kf_view_of(NULL, 0);
         message_free(&message);
         scene_land_all(&scene, KF_OK);
     }

@@ -340,7 +340,7 @@ static void different_partitions_share_nothing(void **state)
     others[0] = scene_cmm(&scene, &options);
     options.partition_id = kf_view_text("scene2");
     others[1] = scene_cmm(&scene, &options);
-    options.partition_id = kf_view(NULL, 0); /* one of its own, each time */
+    options.partition_id = kf_view_of(NULL, 0); /* one of its own, each time */
     others[2] = scene_cmm(&scene, &options);
     others[3] = scene_cmm(&scene, &options);
     options.partition_id = kf_view_text("scene");

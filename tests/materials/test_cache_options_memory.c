@@ -88,7 +88,7 @@ static bool sweep(unsigned long number)
     kf_cmm_unref(cmm);
     kf_cleanup(); /* what is still under way ends */
     struct kf_cache_stats stats = {.size = sizeof stats};
-    kf_cache_stats(options.cache, &stats);
+    kf_cache_stats_read(options.cache, &stats);
     assert_true(stats.queued == 0 && stats.waiting == 0);
     kf_cache_unref(options.cache);
     kf_cache_listener_unref(options.listener);

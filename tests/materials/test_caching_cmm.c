@@ -145,7 +145,7 @@ static void assert_decrypted(struct kf_cmm *cmm, struct kf_buf message)
 {
     struct kf_error error = KF_ERROR_INIT;
     struct kf_buf text = KF_BUF_INIT;
-    assert_ok(kf_decrypt(cmm, NULL, kf_view(message.data, message.length), &error, NULL, &text), &error);
+    assert_ok(kf_decrypt(cmm, NULL, kf_view_of(message.data, message.length), &error, NULL, &text), &error);
     assert_int_equal(text.length, 4);
     assert_memory_equal(text.data, "text", 4);
     kf_buf_free(&text);
@@ -337,7 +337,7 @@ static enum kf_code waiting_get(void *self, struct kf_call *call, const struct k
         kf_call_state_set(call, self, NULL);
         if (!wakes_within)
             return kf_call_wake_in(call, 1000000) == KF_OK ? KF_PENDING : KF_E_SYSTEM;
-        struct kf_call_waker *waker = kf_call_waker(call);
+        struct kf_call_waker *waker = kf_call_waker_of(call);
         kf_call_waker_wake(waker);
         kf_call_waker_unref(waker);
         return KF_PENDING;
@@ -418,8 +418,9 @@ static void messages_under_one_key_are_different_messages(void **state)
         encrypting.suite = suites[s];
         for (size_t i = 0; i < 4; i++) {
             assert_ok(kf_encrypt(scene.cmm, &encrypting, kf_view_text("text"), &error, &messages[i]), &error);
-            assert_ok(kf_header_parse(kf_view(messages[i].data, messages[i].length), 0, &error, &headers[i]),
-                      &error);
+            assert_ok(
+                kf_header_parse(kf_view_of(messages[i].data, messages[i].length), 0, &error, &headers[i]),
+                &error);
         }
         assert_int_equal(told_begun(scene.told), 1);
         for (size_t i = 0; i < 4; i++) {
@@ -501,7 +502,7 @@ static void materials_outlive_everything(void **state)
     kf_encryptor_free(encryptor);
     struct kf_cmm *cmm = support_cmm();
     struct kf_buf text = KF_BUF_INIT;
-    assert_ok(kf_decrypt(cmm, NULL, kf_view(message, io.out_used), &error, NULL, &text), &error);
+    assert_ok(kf_decrypt(cmm, NULL, kf_view_of(message, io.out_used), &error, NULL, &text), &error);
     assert_memory_equal(text.data, "text", 4);
     kf_buf_free(&text);
     kf_cmm_unref(cmm);

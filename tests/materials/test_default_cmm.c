@@ -38,7 +38,7 @@ static enum kf_code wrap(void *self, struct kf_call *call, const struct kf_encry
     (void)self, (void)call, (void)materials;
     keys.wraps++;
     if (keys.key_length > 0) {
-        keys.key_set = kf_wrapped_data_key_set(out, kf_view(key_bytes, keys.key_length), error);
+        keys.key_set = kf_wrapped_data_key_set(out, kf_view_of(key_bytes, keys.key_length), error);
         if (keys.key_set != KF_OK)
             return keys.key_set;
     }
@@ -356,7 +356,8 @@ static enum kf_code slow_wrap(void *self, struct kf_call *call,
     slow.seen = materials;
     slow.polls++;
     if (slow.polls == 1)
-        return kf_wrapped_data_key_set(out, kf_view(key_bytes, 32), error) == KF_OK ? KF_PENDING : KF_E_BUG;
+        return kf_wrapped_data_key_set(out, kf_view_of(key_bytes, 32), error) == KF_OK ? KF_PENDING
+                                                                                       : KF_E_BUG;
     if (!slow.ready)
         return KF_PENDING;
     return kf_wrapped_edk_add(out, &edk, error);

@@ -107,7 +107,7 @@ static enum kf_code plugged_wrap(void *self, struct kf_call *call,
     const struct script *script = next_script(self, call, error);
     assert_int_equal(kf_encryption_materials_data_key(materials).length, 0);
     if (script->asks_inside) {
-        assert_int_equal(kf_wrapped_data_key_set(out, kf_view(data_key, sizeof data_key), error), KF_OK);
+        assert_int_equal(kf_wrapped_data_key_set(out, kf_view_of(data_key, sizeof data_key), error), KF_OK);
         assert_int_equal(kf_wrapped_edk_add(out, &edk, error), KF_OK);
     }
     return script->answers;

@@ -42,12 +42,12 @@ static void an_edk_is_three_fields(void **state)
     assert_int_equal(writer.room, 0);
     assert_memory_equal(bytes, wire, sizeof wire);
 
-    struct kfi_reader reader = {kf_view(wire, sizeof wire), false};
+    struct kfi_reader reader = {kf_view_of(wire, sizeof wire), false};
     assert_edk(kfi_edk_read(&reader), "id", "", "data");
     assert_false(reader.short_read);
     assert_int_equal(reader.rest.length, 0);
     for (size_t length = 0; length < sizeof wire; length++) {
-        struct kfi_reader cut = {kf_view(wire, length), false};
+        struct kfi_reader cut = {kf_view_of(wire, length), false};
         kfi_edk_read(&cut);
         assert_true(cut.short_read);
     }
@@ -88,9 +88,9 @@ static void parts_have_at_most_65535_bytes(void **state)
         struct kf_view *view = part == 0   ? &edk.provider_id
                                : part == 1 ? &edk.provider_info
                                            : &edk.ciphertext;
-        *view = kf_view(bytes, 65535);
+        *view = kf_view_of(bytes, 65535);
         assert_int_equal(kfi_edk_list_add(&list, &edk, NULL), KF_OK);
-        *view = kf_view(bytes, 65536);
+        *view = kf_view_of(bytes, 65536);
         struct kf_error error;
         assert_int_equal(kfi_edk_list_add(&list, &edk, &error), KF_E_USAGE);
         assert_non_null(strstr(error.text, names[part]));

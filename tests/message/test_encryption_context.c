@@ -229,7 +229,7 @@ static void a_context_has_at_most_65535_bytes(void **state)
     struct kf_encryption_context *context;
 
     /* One pair: 2 + 2 + 1 + 2 + value. */
-    pairs[0].value = kf_view(bytes, 65535 - 7);
+    pairs[0].value = kf_view_of(bytes, 65535 - 7);
     assert_int_equal(kf_encryption_context_new(pairs, 1, NULL, &context), KF_OK);
     assert_int_equal(kfi_encryption_context_serialized(context).length, 65535);
     struct kf_encryption_context *again;
@@ -247,15 +247,15 @@ static void a_context_has_at_most_65535_bytes(void **state)
         assert_refused(pairs, 1, "too long");
     }
     /* The same for a key. */
-    pairs[0] = (struct kf_pair){kf_view(bytes, 65535 - 6), kf_view(NULL, 0)};
+    pairs[0] = (struct kf_pair){kf_view_of(bytes, 65535 - 6), kf_view_of(NULL, 0)};
     assert_int_equal(kf_encryption_context_new(pairs, 1, NULL, &context), KF_OK);
     kf_encryption_context_unref(context);
     pairs[0].key.length++;
     assert_refused(pairs, 1, "too long");
 
     /* Two pairs: it is the sum that counts. */
-    pairs[0] = (struct kf_pair){kf_view(bytes, 30000), kf_view(bytes, 2000)};
-    pairs[1] = (struct kf_pair){kf_view(bytes, 30001), kf_view(bytes, 65535 - 10 - 62001)};
+    pairs[0] = (struct kf_pair){kf_view_of(bytes, 30000), kf_view_of(bytes, 2000)};
+    pairs[1] = (struct kf_pair){kf_view_of(bytes, 30001), kf_view_of(bytes, 65535 - 10 - 62001)};
     assert_int_equal(kf_encryption_context_new(pairs, 2, NULL, &context), KF_OK);
     assert_int_equal(kfi_encryption_context_serialized(context).length, 65535);
     kf_encryption_context_unref(context);
@@ -301,7 +301,7 @@ static void what_was_serialized_is_parsed(void **state)
     kf_encryption_context_unref(parsed);
     kf_encryption_context_unref(context);
 
-    assert_int_equal(parse(kf_view(NULL, 0), NULL, &parsed), KF_OK);
+    assert_int_equal(parse(kf_view_of(NULL, 0), NULL, &parsed), KF_OK);
     assert_int_equal(kf_encryption_context_count(parsed), 0);
     kf_encryption_context_unref(parsed);
     assert_int_equal(memory.held, 0);
@@ -318,7 +318,7 @@ static void an_unsorted_one_is_sorted(void **state)
     static const uint8_t sorted[] = {0x00, 0x02, 0x00, 0x01, 'a',  0x00, 0x01,
                                      '1',  0x00, 0x01, 'b',  0x00, 0x01, '2'};
     struct kf_encryption_context *context;
-    assert_int_equal(parse(kf_view(unsorted, sizeof unsorted), NULL, &context), KF_OK);
+    assert_int_equal(parse(kf_view_of(unsorted, sizeof unsorted), NULL, &context), KF_OK);
     assert_serialized(context, sorted, sizeof sorted);
     kf_encryption_context_unref(context);
 }
@@ -331,7 +331,7 @@ static void assert_malformed(const void *bytes, size_t length, const char *sente
     uint8_t *copy = malloc(length);
     assert_non_null(copy);
     memcpy(copy, bytes, length);
-    assert_int_equal(parse(kf_view(copy, length), &error, &context), KF_E_MALFORMED);
+    assert_int_equal(parse(kf_view_of(copy, length), &error, &context), KF_E_MALFORMED);
     free(copy);
     assert_null(context);
     assert_int_equal(error.code, KF_E_MALFORMED);

@@ -34,7 +34,7 @@ static void fronts_are_read(void **state)
 {
     (void)state;
     struct kfi_frame_front front;
-    assert_int_equal(kfi_frame_read_front(kf_view(regular, sizeof regular), FRAME_LENGTH, 2, NULL, &front),
+    assert_int_equal(kfi_frame_read_front(kf_view_of(regular, sizeof regular), FRAME_LENGTH, 2, NULL, &front),
                      KF_OK);
     assert_int_equal(front.kind, KFI_REGULAR_FRAME);
     assert_int_equal(front.sequence, 2);
@@ -43,14 +43,14 @@ static void fronts_are_read(void **state)
     assert_int_equal(kfi_frame_front_length(front.kind), sizeof regular);
 
     assert_int_equal(
-        kfi_frame_read_front(kf_view(final, sizeof final), FRAME_LENGTH, 0x01020304, NULL, &front), KF_OK);
+        kfi_frame_read_front(kf_view_of(final, sizeof final), FRAME_LENGTH, 0x01020304, NULL, &front), KF_OK);
     assert_int_equal(front.kind, KFI_FINAL_FRAME);
     assert_int_equal(front.sequence, 0x01020304);
     assert_true(front.length == FRAME_LENGTH);
     assert_memory_equal(front.iv, final + 8, KFI_IV_LENGTH);
     assert_int_equal(kfi_frame_front_length(front.kind), sizeof final);
 
-    assert_int_equal(kfi_frame_read_front(kf_view(single_block, sizeof single_block), 0, 1, NULL, &front),
+    assert_int_equal(kfi_frame_read_front(kf_view_of(single_block, sizeof single_block), 0, 1, NULL, &front),
                      KF_OK);
     assert_int_equal(front.kind, KFI_SINGLE_BLOCK);
     assert_int_equal(front.sequence, 1);
@@ -64,13 +64,14 @@ static void a_front_that_is_cut_wants_input(void **state)
     (void)state;
     struct kfi_frame_front front;
     for (size_t length = 0; length < sizeof regular; length++)
-        assert_int_equal(kfi_frame_read_front(kf_view(regular, length), FRAME_LENGTH, 2, NULL, &front),
+        assert_int_equal(kfi_frame_read_front(kf_view_of(regular, length), FRAME_LENGTH, 2, NULL, &front),
                          KF_WANT_INPUT);
     for (size_t length = 0; length < sizeof final; length++)
-        assert_int_equal(kfi_frame_read_front(kf_view(final, length), FRAME_LENGTH, 0x01020304, NULL, &front),
-                         KF_WANT_INPUT);
+        assert_int_equal(
+            kfi_frame_read_front(kf_view_of(final, length), FRAME_LENGTH, 0x01020304, NULL, &front),
+            KF_WANT_INPUT);
     for (size_t length = 0; length < sizeof single_block; length++)
-        assert_int_equal(kfi_frame_read_front(kf_view(single_block, length), 0, 1, NULL, &front),
+        assert_int_equal(kfi_frame_read_front(kf_view_of(single_block, length), 0, 1, NULL, &front),
                          KF_WANT_INPUT);
 }
 
@@ -81,11 +82,11 @@ static void what_follows_a_front_does_not_matter(void **state)
     memset(bytes, 0xff, sizeof bytes);
     struct kfi_frame_front front;
     memcpy(bytes, regular, sizeof regular);
-    assert_int_equal(kfi_frame_read_front(kf_view(bytes, sizeof bytes), 1, 2, NULL, &front), KF_OK);
+    assert_int_equal(kfi_frame_read_front(kf_view_of(bytes, sizeof bytes), 1, 2, NULL, &front), KF_OK);
     assert_true(front.length == 1);
     memcpy(bytes, final, sizeof final);
-    assert_int_equal(kfi_frame_read_front(kf_view(bytes, sizeof bytes), UINT32_MAX, 0x01020304, NULL, &front),
-                     KF_OK);
+    assert_int_equal(
+        kfi_frame_read_front(kf_view_of(bytes, sizeof bytes), UINT32_MAX, 0x01020304, NULL, &front), KF_OK);
     assert_true(front.length == 4096);
 }
 
@@ -96,7 +97,7 @@ static enum kf_code read_number(bool is_final, uint32_t sequence, uint32_t expec
     struct kfi_writer writer = {bytes, sizeof bytes, false};
     kfi_frame_write_front(&writer, is_final ? KFI_FINAL_FRAME : KFI_REGULAR_FRAME, sequence, 0);
     struct kfi_frame_front front;
-    enum kf_code code = kfi_frame_read_front(kf_view(bytes, sizeof bytes - writer.room), FRAME_LENGTH,
+    enum kf_code code = kfi_frame_read_front(kf_view_of(bytes, sizeof bytes - writer.room), FRAME_LENGTH,
                                              expected, error, &front);
     if (code == KF_OK) {
         assert_int_equal(front.kind, is_final ? KFI_FINAL_FRAME : KFI_REGULAR_FRAME);
@@ -132,9 +133,9 @@ static void the_last_number_belongs_to_a_final_frame(void **state)
     static const uint8_t mark[] = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff,
                                    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00};
     struct kfi_frame_front front;
-    assert_int_equal(kfi_frame_read_front(kf_view(mark, 16), FRAME_LENGTH, KFI_SEQUENCE_END, NULL, &front),
+    assert_int_equal(kfi_frame_read_front(kf_view_of(mark, 16), FRAME_LENGTH, KFI_SEQUENCE_END, NULL, &front),
                      KF_WANT_INPUT);
-    assert_int_equal(kfi_frame_read_front(kf_view(mark, 24), FRAME_LENGTH, KFI_SEQUENCE_END, NULL, &front),
+    assert_int_equal(kfi_frame_read_front(kf_view_of(mark, 24), FRAME_LENGTH, KFI_SEQUENCE_END, NULL, &front),
                      KF_E_MALFORMED);
 }
 
@@ -161,7 +162,7 @@ static void a_final_frame_is_no_longer_than_the_others(void **state)
         struct kfi_frame_front front;
         struct kf_error error = KF_ERROR_INIT;
         assert_int_equal(
-            kfi_frame_read_front(kf_view(bytes, sizeof bytes), cases[i].frame_length, 1, &error, &front),
+            kfi_frame_read_front(kf_view_of(bytes, sizeof bytes), cases[i].frame_length, 1, &error, &front),
             cases[i].code);
         if (cases[i].code == KF_OK)
             assert_true(front.length == cases[i].length);
@@ -191,7 +192,7 @@ static void a_single_block_has_at_most_what_gcm_takes(void **state)
         kfi_write_u64(&writer, cases[i].length);
         struct kfi_frame_front front;
         struct kf_error error = KF_ERROR_INIT;
-        assert_int_equal(kfi_frame_read_front(kf_view(bytes, sizeof bytes), 0, 1, &error, &front),
+        assert_int_equal(kfi_frame_read_front(kf_view_of(bytes, sizeof bytes), 0, 1, &error, &front),
                          cases[i].code);
         assert_true(front.length == cases[i].length);
         assert_int_equal(strstr(error.text, "at most 68719476704") != NULL, cases[i].code != KF_OK);
@@ -244,7 +245,7 @@ static void additional_data_are_exact(void **state)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         for (size_t id_length = 16; id_length <= 32; id_length += 16) {
             struct kfi_body_aad aad;
-            kfi_body_aad(kf_view(message_id, id_length), kinds[i].kind, 0xfedcba98, UINT64_C(0xfffffffe0),
+            kfi_body_aad(kf_view_of(message_id, id_length), kinds[i].kind, 0xfedcba98, UINT64_C(0xfffffffe0),
                          &aad);
             size_t content_length = strlen(kinds[i].content);
             assert_int_equal(aad.length, id_length + content_length + sizeof tail);

@@ -91,7 +91,7 @@ static enum kf_code scan_in_steps(struct kf_view bytes, size_t step, const struc
     struct kfi_header_scan scan = {0};
     size_t last = 0;
     for (size_t length = 0;; length = bytes.length - length > step ? length + step : bytes.length) {
-        enum kf_code code = kfi_header_scan(&scan, kf_view(bytes.data, length), limits, error, needed);
+        enum kf_code code = kfi_header_scan(&scan, kf_view_of(bytes.data, length), limits, error, needed);
         if (code != KF_WANT_INPUT)
             return code;
         assert_true(*needed > length);
@@ -111,13 +111,13 @@ static enum kf_code scan_bytes(struct kf_view bytes, const struct kfi_header_lim
     uint8_t *copy = copy_of(bytes);
     *error = (struct kf_error)KF_ERROR_INIT;
     struct kfi_header_scan scan = {0};
-    enum kf_code code = kfi_header_scan(&scan, kf_view(copy, bytes.length), limits, error, needed);
+    enum kf_code code = kfi_header_scan(&scan, kf_view_of(copy, bytes.length), limits, error, needed);
     static const size_t steps[] = {1, 2, 3, 7, 50};
     for (size_t i = 0; i < COUNT(steps); i++) {
         struct kf_error step_error = KF_ERROR_INIT;
         size_t step_needed;
         assert_int_equal(
-            scan_in_steps(kf_view(copy, bytes.length), steps[i], limits, &step_error, &step_needed), code);
+            scan_in_steps(kf_view_of(copy, bytes.length), steps[i], limits, &step_error, &step_needed), code);
         assert_string_equal(step_error.text, error->text);
         assert_int_equal(step_needed, *needed);
     }
@@ -157,8 +157,8 @@ static void assert_replaced_refused(struct kf_view whole, size_t offset, const v
 {
     uint8_t *bytes = copy_of(whole);
     memcpy(bytes + offset, by, length);
-    assert_refused(kf_view(bytes, whole.length), &no_limits, KF_E_MALFORMED, part);
-    assert_refused(kf_view(bytes, offset + length), &no_limits, KF_E_MALFORMED, part);
+    assert_refused(kf_view_of(bytes, whole.length), &no_limits, KF_E_MALFORMED, part);
+    assert_refused(kf_view_of(bytes, offset + length), &no_limits, KF_E_MALFORMED, part);
     free(bytes);
 }
 
@@ -166,11 +166,11 @@ static void assert_replaced_taken(struct kf_view whole, size_t offset, const voi
 {
     uint8_t *bytes = copy_of(whole);
     memcpy(bytes + offset, by, length);
-    kf_header_unref(parse(kf_view(bytes, whole.length)));
+    kf_header_unref(parse(kf_view_of(bytes, whole.length)));
     free(bytes);
 }
 
-#define WHOLE(array) kf_view(array, sizeof(array))
+#define WHOLE(array) kf_view_of(array, sizeof(array))
 #define REFUSED(array, offset, by, part) \
     assert_replaced_refused(WHOLE(array), offset, by, sizeof(by) - 1, part)
 #define TAKEN(array, offset, by) assert_replaced_taken(WHOLE(array), offset, by, sizeof(by) - 1)
@@ -208,7 +208,7 @@ static void format_1_is_read(void **state)
     assert_int_equal(kf_header_frame_length(header), 4096);
     assert_int_equal(kf_header_length(header), sizeof format_1);
 
-    assert_view(kf_view(header->bytes, header->length), format_1, sizeof format_1);
+    assert_view(kf_view_of(header->bytes, header->length), format_1, sizeof format_1);
     assert_int_equal(header->body_length, 73);
     assert_int_equal(header->commit_key.length, 0);
     assert_memory_equal(header->iv, format_1 + 73, 12);
@@ -254,7 +254,7 @@ static void a_header_is_a_copy_with_references(void **state)
 {
     (void)state;
     uint8_t *bytes = copy_of(WHOLE(format_2));
-    struct kf_header *header = parse(kf_view(bytes, sizeof format_2));
+    struct kf_header *header = parse(kf_view_of(bytes, sizeof format_2));
     free(bytes);
     assert_ptr_equal(kf_header_ref(header), header);
     kf_header_unref(header);
@@ -287,7 +287,7 @@ static void unsorted_contexts_are_sorted_and_their_bytes_kept(void **state)
                                       0x00, 0x01, 'a',  0x00, 0x03, 'o',  'n', 'e'};
     memcpy(bytes + 24, swapped, sizeof swapped);
     struct kf_header *header = parse(WHOLE(bytes));
-    assert_view(kf_view(header->bytes, header->length), bytes, sizeof bytes);
+    assert_view(kf_view_of(header->bytes, header->length), bytes, sizeof bytes);
     assert_view(kfi_encryption_context_serialized(header->encryption_context), format_1 + 22, 18);
     kf_header_unref(header);
 }
@@ -301,15 +301,16 @@ static void assert_cuts(struct kf_view whole)
     assert_int_equal(scan_bytes(whole, &no_limits, &error, &needed), KF_OK);
     assert_int_equal(needed, whole.length);
     for (size_t length = 0; length < whole.length; length++) {
-        assert_int_equal(scan_bytes(kf_view(whole.data, length), &no_limits, &error, &needed), KF_WANT_INPUT);
+        assert_int_equal(scan_bytes(kf_view_of(whole.data, length), &no_limits, &error, &needed),
+                         KF_WANT_INPUT);
         assert_true(needed > length && needed <= whole.length);
         struct kf_header *header = (struct kf_header *)&error;
-        uint8_t *cut = copy_of(kf_view(whole.data, length));
-        assert_int_equal(kf_header_parse(kf_view(cut, length), 0, &error, &header), KF_WANT_INPUT);
+        uint8_t *cut = copy_of(kf_view_of(whole.data, length));
+        assert_int_equal(kf_header_parse(kf_view_of(cut, length), 0, &error, &header), KF_WANT_INPUT);
         assert_null(header);
         assert_non_null(strstr(error.text, length == 0 ? "is empty: it is not an AWS Encryption SDK message"
                                                        : "ends after"));
-        assert_int_equal(kfi_header_read(kf_view(cut, length), &no_limits, &error, &header), KF_E_BUG);
+        assert_int_equal(kfi_header_read(kf_view_of(cut, length), &no_limits, &error, &header), KF_E_BUG);
         assert_null(header);
         free(cut);
     }
@@ -317,7 +318,7 @@ static void assert_cuts(struct kf_view whole)
     struct kfi_header_scan scan = {0};
     size_t length = 0, reads = 0;
     enum kf_code code;
-    while ((code = kfi_header_scan(&scan, kf_view(whole.data, length), &no_limits, NULL, &needed)) ==
+    while ((code = kfi_header_scan(&scan, kf_view_of(whole.data, length), &no_limits, NULL, &needed)) ==
            KF_WANT_INPUT) {
         length = needed;
         reads++;
@@ -343,12 +344,12 @@ static void the_shortest_headers_are_needed_at_once(void **state)
     (void)state;
     struct kfi_header_scan scan = {0};
     size_t needed;
-    assert_int_equal(kfi_header_scan(&scan, kf_view(NULL, 0), &no_limits, NULL, &needed), KF_WANT_INPUT);
+    assert_int_equal(kfi_header_scan(&scan, kf_view_of(NULL, 0), &no_limits, NULL, &needed), KF_WANT_INPUT);
     assert_int_equal(needed, 68);
-    assert_int_equal(kfi_header_scan(&scan, kf_view("\2", 1), &no_limits, NULL, &needed), KF_WANT_INPUT);
+    assert_int_equal(kfi_header_scan(&scan, kf_view_of("\2", 1), &no_limits, NULL, &needed), KF_WANT_INPUT);
     assert_int_equal(needed, 98);
     scan = (struct kfi_header_scan){0};
-    assert_int_equal(kfi_header_scan(&scan, kf_view("\1", 1), &no_limits, NULL, &needed), KF_WANT_INPUT);
+    assert_int_equal(kfi_header_scan(&scan, kf_view_of("\1", 1), &no_limits, NULL, &needed), KF_WANT_INPUT);
     assert_int_equal(needed, 68);
     /* With the length of the AAD, of the list of EDKs and of their parts that grows. */
     scan = (struct kfi_header_scan){0};
@@ -357,7 +358,7 @@ static void the_shortest_headers_are_needed_at_once(void **state)
     } known[] = {{21, 68}, {22, 86}, {41, 86}, {42, 92}, {44, 95}, {49, 96}, {52, 100}, {61, 100}, {62, 101}};
     for (size_t i = 0; i < COUNT(known); i++) {
         assert_int_equal(
-            kfi_header_scan(&scan, kf_view(format_1, known[i].length), &no_limits, NULL, &needed),
+            kfi_header_scan(&scan, kf_view_of(format_1, known[i].length), &no_limits, NULL, &needed),
             KF_WANT_INPUT);
         assert_int_equal(needed, known[i].needed);
     }
@@ -387,17 +388,17 @@ static void what_is_no_message_is_told(void **state)
         if (byte != 1 && byte != 2)
             assert_refused(WHOLE(bytes), &no_limits, KF_E_MALFORMED, "not an AWS Encryption SDK message");
     }
-    assert_refused(kf_view("hello", 5), &no_limits, KF_E_MALFORMED, "begins with the byte 0x68");
-    assert_refused(kf_view("\0", 1), &no_limits, KF_E_MALFORMED, "begins with the byte 0x00");
-    assert_refused(kf_view("AX", 2), &no_limits, KF_E_MALFORMED, "begins with the byte 0x41");
-    assert_refused(kf_view("AYADeA==", 8), &no_limits, KF_E_MALFORMED,
+    assert_refused(kf_view_of("hello", 5), &no_limits, KF_E_MALFORMED, "begins with the byte 0x68");
+    assert_refused(kf_view_of("\0", 1), &no_limits, KF_E_MALFORMED, "begins with the byte 0x00");
+    assert_refused(kf_view_of("AX", 2), &no_limits, KF_E_MALFORMED, "begins with the byte 0x41");
+    assert_refused(kf_view_of("AYADeA==", 8), &no_limits, KF_E_MALFORMED,
                    "looks like the base64 text of one. Decode it first");
-    assert_refused(kf_view("AgV4", 4), &no_limits, KF_E_MALFORMED,
+    assert_refused(kf_view_of("AgV4", 4), &no_limits, KF_E_MALFORMED,
                    "looks like the base64 text of one. Decode it first");
     /* An A may be either. */
     struct kf_error error;
     size_t needed;
-    assert_int_equal(scan_bytes(kf_view("A", 1), &no_limits, &error, &needed), KF_WANT_INPUT);
+    assert_int_equal(scan_bytes(kf_view_of("A", 1), &no_limits, &error, &needed), KF_WANT_INPUT);
     assert_int_equal(needed, 2);
 }
 
@@ -532,7 +533,7 @@ static void too_many_edks_are_refused_before_any_is_read(void **state)
     const struct kfi_header_limits two = {2, SIZE_MAX}, one = {1, SIZE_MAX};
     assert_int_equal(scan_bytes(WHOLE(format_1), &two, &error, &needed), KF_OK);
     assert_refused(WHOLE(format_1), &one, KF_E_LIMIT, "has 2 encrypted data keys; the limit is 1");
-    assert_refused(kf_view(format_1, 42), &one, KF_E_LIMIT, "has 2 encrypted data keys; the limit is 1");
+    assert_refused(kf_view_of(format_1, 42), &one, KF_E_LIMIT, "has 2 encrypted data keys; the limit is 1");
     struct kf_header *header;
     assert_int_equal(kf_header_parse(WHOLE(format_1), 1, &error, &header), KF_E_LIMIT);
     assert_null(header);
@@ -557,8 +558,8 @@ static void a_header_that_gets_too_long_is_refused_as_soon_as_it_is_certain(void
     } known[] = {{1, 68}, {22, 86}, {42, 92}, {44, 95}, {49, 96}, {52, 100}, {62, 101}};
     for (size_t i = 0; i < COUNT(known); i++) {
         const struct kfi_header_limits below = {0, known[i].least - 1};
-        assert_refused(kf_view(format_1, known[i].told_by), &below, KF_E_LIMIT, "header has at least");
-        assert_int_equal(scan_bytes(kf_view(format_1, known[i].told_by - 1), &below, &error, &needed),
+        assert_refused(kf_view_of(format_1, known[i].told_by), &below, KF_E_LIMIT, "header has at least");
+        assert_int_equal(scan_bytes(kf_view_of(format_1, known[i].told_by - 1), &below, &error, &needed),
                          KF_WANT_INPUT);
     }
     const struct kfi_header_limits below = {0, 100}, exact = {0, 101}, none = {0, 0};
@@ -655,10 +656,10 @@ static void the_longest_lists_and_fields(void **state)
     memset(big, 'x', sizeof big);
     static struct kf_edk edks[65535];
     for (size_t i = 0; i < COUNT(edks); i++)
-        edks[i] = (struct kf_edk){kf_view(big, i % 3), kf_view(big, 0), kf_view(big, i % 2)};
+        edks[i] = (struct kf_edk){kf_view_of(big, i % 3), kf_view_of(big, 0), kf_view_of(big, i % 2)};
     /* Three parts of the greatest length at the end. */
-    edks[65534] = (struct kf_edk){kf_view(big, 65535), kf_view(big, 65535), kf_view(big, 65535)};
-    const struct kf_pair pair = {kf_view(big, 1), kf_view(big, 65535 - 7)};
+    edks[65534] = (struct kf_edk){kf_view_of(big, 65535), kf_view_of(big, 65535), kf_view_of(big, 65535)};
+    const struct kf_pair pair = {kf_view_of(big, 1), kf_view_of(big, 65535 - 7)};
     struct kf_encryption_context *context;
     assert_int_equal(kf_encryption_context_new(&pair, 1, NULL, &context), KF_OK);
     static const enum kf_suite suites[] = {KF_AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384,
@@ -666,7 +667,7 @@ static void the_longest_lists_and_fields(void **state)
     for (size_t i = 0; i < COUNT(suites); i++) {
         const struct kfi_suite *suite = kfi_suite_get(suites[i]);
         const struct kfi_header_fields fields = {.suite = suite,
-                                                 .message_id = kf_view(big, suite->message_id_length),
+                                                 .message_id = kf_view_of(big, suite->message_id_length),
                                                  .encryption_context = context,
                                                  .edks = edks,
                                                  .edk_count = COUNT(edks),
@@ -676,11 +677,11 @@ static void the_longest_lists_and_fields(void **state)
         uint8_t *bytes = write_header(&fields, big, &length);
         struct kf_error error = KF_ERROR_INIT;
         size_t needed;
-        assert_int_equal(scan_bytes(kf_view(bytes, length), &no_limits, &error, &needed), KF_OK);
+        assert_int_equal(scan_bytes(kf_view_of(bytes, length), &no_limits, &error, &needed), KF_OK);
         assert_int_equal(needed, length);
         const struct kfi_header_limits exact = {65535, length};
         struct kf_header *header;
-        assert_int_equal(kfi_header_read(kf_view(bytes, length), &exact, NULL, &header), KF_OK);
+        assert_int_equal(kfi_header_read(kf_view_of(bytes, length), &exact, NULL, &header), KF_OK);
         free(bytes);
         assert_int_equal(kf_header_edk_count(header), 65535);
         for (size_t k = 0; k < COUNT(edks); k++) {

@@ -41,7 +41,7 @@ static struct kf_view make_header(enum kf_suite suite_id, const struct kf_encryp
     const struct kfi_suite *suite = kfi_suite_get(suite_id);
     assert_non_null(suite);
     const struct kfi_header_fields fields = {.suite = suite,
-                                             .message_id = kf_view(message_id, suite->message_id_length),
+                                             .message_id = kf_view_of(message_id, suite->message_id_length),
                                              .encryption_context = context,
                                              .edks = edks,
                                              .edk_count = 3,
@@ -54,7 +54,7 @@ static struct kf_view make_header(enum kf_suite suite_id, const struct kf_encryp
     kfi_header_write_body(&writer, &fields);
     kfi_header_write_auth(&writer, suite, tag);
     assert_false(writer.overflow);
-    return kf_view(bytes, length);
+    return kf_view_of(bytes, length);
 }
 
 /* Damages up to four bytes: sets, flips or counts, most often where lengths are small. */
@@ -135,11 +135,11 @@ static void damaged_headers_are_refused_or_whole(void **state)
         struct kfi_header_scan scan = {0};
         size_t whole_needed, needed;
         enum kf_code whole_code =
-            kfi_header_scan(&scan, kf_view(bytes, length), &limits, NULL, &whole_needed);
+            kfi_header_scan(&scan, kf_view_of(bytes, length), &limits, NULL, &whole_needed);
         scan = (struct kfi_header_scan){0};
-        enum kf_code code = kfi_header_scan(&scan, kf_view(bytes, below(length)), &limits, NULL, &needed);
+        enum kf_code code = kfi_header_scan(&scan, kf_view_of(bytes, below(length)), &limits, NULL, &needed);
         if (code == KF_WANT_INPUT)
-            code = kfi_header_scan(&scan, kf_view(bytes, length), &limits, NULL, &needed);
+            code = kfi_header_scan(&scan, kf_view_of(bytes, length), &limits, NULL, &needed);
         assert_int_equal(code, whole_code);
         assert_int_equal(needed, whole_needed);
 
@@ -147,7 +147,7 @@ static void damaged_headers_are_refused_or_whole(void **state)
         switch (code) {
         case KF_OK:
             assert_true(needed <= length);
-            code = kfi_header_read(kf_view(bytes, needed), &limits, NULL, &header);
+            code = kfi_header_read(kf_view_of(bytes, needed), &limits, NULL, &header);
             if (code == KF_OK) {
                 assert_written_back(header);
                 kf_header_unref(header);

@@ -108,7 +108,7 @@ static struct kf_cache_stats stage_close(struct stage *stage)
     struct kf_cache_stats stats = {.size = sizeof stats};
     kf_cmm_unref(stage->cmm);
     kf_cleanup(); /* what is still under way lands */
-    kf_cache_stats(stage->cache, &stats);
+    kf_cache_stats_read(stage->cache, &stats);
     kf_cache_unref(stage->cache);
     kf_keyring_unref(stage->keyring);
     gate_await(&gate.destroyed);
@@ -179,7 +179,7 @@ static void message(struct worker *worker, unsigned round)
     const bool leaves = (worker->number + round) % 5 == 0;
     enum kf_code code = kf_encryptor_poll(stream, &io, leaves ? &waker : NULL);
     if (code == KF_OK)
-        worker->traces[worker->made++] = key_trace_of_message(kf_view(out, io.out_used));
+        worker->traces[worker->made++] = key_trace_of_message(kf_view_of(out, io.out_used));
     else if (code == KF_PENDING)
         worker->left++;
     else
@@ -201,7 +201,7 @@ static void *clear(void *context)
     struct kf_cache_stats stats = {.size = sizeof stats};
     for (unsigned i = 0; i < 100; i++) {
         kf_cache_clear(stage->cache);
-        kf_cache_stats(stage->cache, &stats);
+        kf_cache_stats_read(stage->cache, &stats);
         sched_yield();
     }
     return NULL;

@@ -101,7 +101,7 @@ static void encrypt_once(struct worker *worker)
     const struct kf_encrypt_options options = message_options();
     enum kf_code code = kf_encrypt(worker->shared->cmm, &options, kf_view_text("plaintext"), NULL, &message);
     if (code == KF_OK)
-        worker->traces[worker->made++] = key_trace_of_message(kf_view(message.data, message.length));
+        worker->traces[worker->made++] = key_trace_of_message(kf_view_of(message.data, message.length));
     else
         worker->failed++;
     kf_buf_free(&message);
@@ -119,7 +119,7 @@ static void *encrypt_many(void *context)
 static void wait_until_seated(struct kf_cache *cache, uint64_t callers)
 {
     struct kf_cache_stats stats = {.size = sizeof stats};
-    for (kf_cache_stats(cache, &stats); stats.waiting < callers; kf_cache_stats(cache, &stats))
+    for (kf_cache_stats_read(cache, &stats); stats.waiting < callers; kf_cache_stats_read(cache, &stats))
         sched_yield();
 }
 
@@ -170,7 +170,7 @@ static void test_any_interleaving_is_exact_without_eviction(void **state)
     assert_int_equal(key_traces_count(traces, count, &most), count / LIMIT);
     assert_int_equal(most, LIMIT);
     struct kf_cache_stats stats = {.size = sizeof stats};
-    kf_cache_stats(shared.cache, &stats);
+    kf_cache_stats_read(shared.cache, &stats);
     assert_int_equal(stats.hits + stats.coalesced + stats.flights_opened, count);
     assert_int_equal(stats.waiting, 0);
     assert_int_equal(stats.flights_failed, 0);
@@ -219,7 +219,7 @@ static void *clear_now_and_then(void *context)
     struct kf_cache_stats stats = {.size = sizeof stats};
     for (unsigned i = 0; i < 200; i++) {
         kf_cache_clear(shared->cache);
-        kf_cache_stats(shared->cache, &stats);
+        kf_cache_stats_read(shared->cache, &stats);
         sched_yield();
     }
     return NULL;

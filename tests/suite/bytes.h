@@ -42,7 +42,7 @@ static inline struct bytes range(uint8_t first, size_t length)
 
 static inline struct kf_view view(const struct bytes *bytes)
 {
-    return kf_view(bytes->data, bytes->length);
+    return kf_view_of(bytes->data, bytes->length);
 }
 
 #endif

@@ -40,7 +40,7 @@ static void answers_are_the_known_ones(void **state)
 {
     (void)state;
     struct bytes iv = range(0x10, KFI_IV_LENGTH);
-    const struct kf_view aad[] = {kf_view_text("header"), kf_view(NULL, 0), kf_view_text("context")};
+    const struct kf_view aad[] = {kf_view_text("header"), kf_view_of(NULL, 0), kf_view_text("context")};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         struct kfi_aead *aead = aead_new(known[i].key_length);
         uint8_t out[LENGTH];

@@ -70,7 +70,7 @@ static void *work(void *context)
         uint8_t tag[KFI_TAG_LENGTH];
         uint8_t digest[KFI_HASH_MAX];
         if (kfi_derive(suite, view(&id), view(&id), NULL, &key) != KF_OK ||
-            kfi_aead_new(kf_view(key.key, key.length), NULL, &aead) != KF_OK)
+            kfi_aead_new(kf_view_of(key.key, key.length), NULL, &aead) != KF_OK)
             return context;
         bool well = kfi_aead_seal(aead, iv.data, &part, 1, id.data, 32, NULL, sealed, tag) == KF_OK &&
                     kfi_aead_open(aead, iv.data, &part, 1, sealed, 32, tag, NULL, opened) == KF_OK &&
@@ -108,14 +108,14 @@ static bool sign_and_verify(const struct keys *keys, uint8_t content)
     uint8_t signature[KFI_SIGNATURE_MAX];
     struct kfi_transcript *signing = NULL;
     struct kfi_transcript *verifying = NULL;
-    struct kf_view bytes = kf_view(&content, 1);
-    bool well =
-        kfi_transcript_new(keys->hash, NULL, &signing) == KF_OK &&
-        kfi_transcript_new(keys->hash, NULL, &verifying) == KF_OK &&
-        kfi_transcript_add(signing, bytes, NULL) == KF_OK &&
-        kfi_transcript_add(verifying, bytes, NULL) == KF_OK &&
-        kfi_transcript_sign(signing, keys->signing, keys->length, NULL, signature) == KF_OK &&
-        kfi_transcript_verify(verifying, keys->verification, kf_view(signature, keys->length), NULL) == KF_OK;
+    struct kf_view bytes = kf_view_of(&content, 1);
+    bool well = kfi_transcript_new(keys->hash, NULL, &signing) == KF_OK &&
+                kfi_transcript_new(keys->hash, NULL, &verifying) == KF_OK &&
+                kfi_transcript_add(signing, bytes, NULL) == KF_OK &&
+                kfi_transcript_add(verifying, bytes, NULL) == KF_OK &&
+                kfi_transcript_sign(signing, keys->signing, keys->length, NULL, signature) == KF_OK &&
+                kfi_transcript_verify(verifying, keys->verification, kf_view_of(signature, keys->length),
+                                      NULL) == KF_OK;
     kfi_transcript_free(signing);
     kfi_transcript_free(verifying);
     return well;

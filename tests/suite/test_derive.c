@@ -74,8 +74,8 @@ static void hkdf_goes_to_its_last_block(void **state)
     struct bytes key = hex("0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b");
     struct bytes last = hex("c081476d201226dbc6c1cc80de7d3909de02634126d2e57f47aae9cd77993ea6");
     assert_int_equal(kfi_hmac_begin(KFI_SHA256, NULL, &hmac), KF_OK);
-    assert_int_equal(kfi_hkdf_extract(&hmac, kf_view(NULL, 0), view(&key), NULL), KF_OK);
-    assert_int_equal(kfi_hkdf_expand(&hmac, kf_view(NULL, 0), NULL, out, sizeof out), KF_OK);
+    assert_int_equal(kfi_hkdf_extract(&hmac, kf_view_of(NULL, 0), view(&key), NULL), KF_OK);
+    assert_int_equal(kfi_hkdf_expand(&hmac, kf_view_of(NULL, 0), NULL, out, sizeof out), KF_OK);
     kfi_hmac_end(&hmac);
     assert_memory_equal(out + sizeof out - last.length, last.data, last.length);
 }

@@ -39,7 +39,7 @@ static void digests_are_the_known_ones(void **state)
         assert_int_equal(kfi_digest(known[i].hash, &whole, 1, NULL, digest), KF_OK);
         assert_memory_equal(digest, hex(known[i].of_abc).data, known[i].length);
 
-        const struct kf_view parts[] = {kf_view_text("a"), kf_view(NULL, 0), kf_view_text("bc")};
+        const struct kf_view parts[] = {kf_view_text("a"), kf_view_of(NULL, 0), kf_view_text("bc")};
         assert_int_equal(kfi_digest(known[i].hash, parts, 3, NULL, digest), KF_OK);
         assert_memory_equal(digest, hex(known[i].of_abc).data, known[i].length);
     }

@@ -41,10 +41,10 @@ static struct kf_view p256_private(struct kf_view scalar, struct kf_view point)
     struct kfi_writer writer = {der, sizeof der, false};
     const size_t tail = point.length > 0 ? 5 + point.length : 0;
     kfi_write_u16(&writer, (uint16_t)(0x3000 | (5 + scalar.length + 12 + tail)));
-    kfi_write_bytes(&writer, kf_view("\x02\x01\x01\x04", 4));
+    kfi_write_bytes(&writer, kf_view_of("\x02\x01\x01\x04", 4));
     kfi_write_u8(&writer, (uint8_t)scalar.length);
     kfi_write_bytes(&writer, scalar);
-    kfi_write_bytes(&writer, kf_view("\xa0\x0a\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 12));
+    kfi_write_bytes(&writer, kf_view_of("\xa0\x0a\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 12));
     if (point.length > 0) {
         kfi_write_u8(&writer, 0xa1);
         kfi_write_u8(&writer, (uint8_t)(3 + point.length));
@@ -53,7 +53,7 @@ static struct kf_view p256_private(struct kf_view scalar, struct kf_view point)
         kfi_write_u8(&writer, 0);
         kfi_write_bytes(&writer, point);
     }
-    return kf_view(der, sizeof der - writer.room);
+    return kf_view_of(der, sizeof der - writer.room);
 }
 
 /* SubjectPublicKeyInfo on P-256 of these bytes. */
@@ -62,13 +62,13 @@ static struct kf_view p256_public(struct kf_view point)
     static uint8_t der[256];
     struct kfi_writer writer = {der, sizeof der, false};
     kfi_write_u16(&writer, (uint16_t)(0x3000 | (21 + 3 + point.length)));
-    kfi_write_bytes(&writer, kf_view("\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
-                                     "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03",
-                                     22));
+    kfi_write_bytes(&writer, kf_view_of("\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+                                        "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03",
+                                        22));
     kfi_write_u8(&writer, (uint8_t)(1 + point.length));
     kfi_write_u8(&writer, 0);
     kfi_write_bytes(&writer, point);
-    return kf_view(der, sizeof der - writer.room);
+    return kf_view_of(der, sizeof der - writer.room);
 }
 
 static enum kf_code p256_new(struct kf_view text, bool is_private, struct kfi_ecdh_key **out)
@@ -108,7 +108,7 @@ static void nist_gives_the_same_secret(void **state)
     const struct bytes expected = hex("46fc62106420ff012e54a434fbdd2d25ccc5852060561e68040dd7778997bd7b");
     struct kfi_ecdh_key *own, *other;
     uint8_t secret[KFI_ECDH_SECRET_MAX];
-    assert_int_equal(p256_new(p256_private(view(&scalar), kf_view(NULL, 0)), true, &own), KF_OK);
+    assert_int_equal(p256_new(p256_private(view(&scalar), kf_view_of(NULL, 0)), true, &own), KF_OK);
     assert_int_equal(p256_new(p256_public(view(&peer)), false, &other), KF_OK);
     assert_int_equal(kfi_ecdh_agree(own, other, NULL, secret), KF_OK);
     assert_memory_equal(secret, expected.data, 32);
@@ -245,9 +245,9 @@ static void points_of_messages_are_compressed(void **state)
     kfi_ecdh_key_free(key);
     check_point(KF_ECDH_P256, view(&whole));
     check_point(KF_ECDH_P384, view(&short_one));
-    check_point(KF_ECDH_P256, kf_view(NULL, 0));
+    check_point(KF_ECDH_P256, kf_view_of(NULL, 0));
     for (size_t length = 0; length < short_one.length; length++)
-        check_point(KF_ECDH_P256, kf_view(short_one.data, length));
+        check_point(KF_ECDH_P256, kf_view_of(short_one.data, length));
     for (unsigned first = 0; first < 256; first++) {
         other.data[0] = (uint8_t)first;
         if (first != 2 && first != 3)
@@ -311,8 +311,9 @@ static void keys_are_derived_in_counter_mode(void **state)
         const struct bytes context = range(cases[i].context_first, cases[i].context_length);
         uint8_t out[256];
         struct kf_error error = KF_ERROR_INIT;
-        assert_ok(kfi_kdf_counter(cases[i].hash, view(&key), kf_view(cases[i].label, cases[i].label_length),
-                                  view(&context), &error, out, expected.length),
+        assert_ok(kfi_kdf_counter(cases[i].hash, view(&key),
+                                  kf_view_of(cases[i].label, cases[i].label_length), view(&context), &error,
+                                  out, expected.length),
                   &error);
         assert_memory_equal(out, expected.data, expected.length);
     }

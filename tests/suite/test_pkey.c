@@ -127,7 +127,7 @@ static void every_form_of_an_rsa_key_is_read(void **state)
     struct kfi_pkey first = read_file(rsa_private[0]);
     assert_true(first.is_rsa && first.is_private);
     assert_int_equal(first.rsa[KFI_RSA_N].length, 256);
-    assert_same_bytes(first.rsa[KFI_RSA_E], kf_view("\x01\x00\x01", 3));
+    assert_same_bytes(first.rsa[KFI_RSA_E], kf_view_of("\x01\x00\x01", 3));
     for (size_t i = 1; i < COUNT(rsa_private); i++) {
         struct kfi_pkey pkey = read_file(rsa_private[i]);
         assert_true(pkey.is_rsa && pkey.is_private);
@@ -207,11 +207,11 @@ static void check_cut(struct kf_view der)
 {
     uint8_t longer[8193];
     for (size_t length = 0; length < der.length; length++)
-        check_refused(kf_view(der.data, length));
+        check_refused(kf_view_of(der.data, length));
     memcpy(longer, der.data, der.length);
     for (unsigned more = 0; more < 256; more += 51) {
         longer[der.length] = (uint8_t)more;
-        check_refused(kf_view(longer, der.length + 1));
+        check_refused(kf_view_of(longer, der.length + 1));
     }
 }
 
@@ -232,7 +232,7 @@ static void check_changed(struct kf_view der)
     for (size_t i = 0; i < der.length; i++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             changed[i] ^= (uint8_t)(1 << bit);
-            const enum kf_code code = read_view(kf_view(changed, der.length), &nobody, &error, &pkey);
+            const enum kf_code code = read_view(kf_view_of(changed, der.length), &nobody, &error, &pkey);
             assert_true(code == KF_OK || code == KF_E_USAGE);
             if (code == KF_OK)
                 kfi_pkey_end(&pkey);
@@ -256,20 +256,20 @@ static void pem_is_exactly_one_object(void **state)
     struct kfi_pkey pkey;
     struct kf_error error;
     for (size_t length = 0; length + 2 < pem.length; length++) /* the line's end may be missing */
-        check_refused(kf_view(pem.data, length));
+        check_refused(kf_view_of(pem.data, length));
 
     memcpy(text, " \n\t", 3);
     memcpy(text + 3, pem.data, pem.length);
     memcpy(text + 3 + pem.length, "\r\n \n", 4);
-    assert_ok(read_view(kf_view(text, 7 + pem.length), &nobody, &error, &pkey), &error);
+    assert_ok(read_view(kf_view_of(text, 7 + pem.length), &nobody, &error, &pkey), &error);
     kfi_pkey_end(&pkey);
 
     text[3 + pem.length] = 'x';
-    check_refused(kf_view(text, 4 + pem.length));
+    check_refused(kf_view_of(text, 4 + pem.length));
     memcpy(text + 3 + pem.length, other.data, other.length);
-    check_refused(kf_view(text, 3 + pem.length + other.length));
+    check_refused(kf_view_of(text, 3 + pem.length + other.length));
     text[0] = 'x';
-    check_refused(kf_view(text, 3 + pem.length));
+    check_refused(kf_view_of(text, 3 + pem.length));
 }
 
 static void labels_of_pem_have_to_tell_the_truth(void **state)
@@ -302,10 +302,10 @@ static void other_keys_are_refused(void **state)
     memset(large, ' ', sizeof large);
     memcpy(large, key_file("p256-a-pkcs8.pem").data, key_file("p256-a-pkcs8.pem").length);
     struct kfi_pkey pkey;
-    assert_int_equal(kfi_pkey_read(kf_view(large, KFI_PKEY_TEXT_MAX), NULL, NULL, &pkey), KF_OK);
+    assert_int_equal(kfi_pkey_read(kf_view_of(large, KFI_PKEY_TEXT_MAX), NULL, NULL, &pkey), KF_OK);
     kfi_pkey_end(&pkey);
-    check_refused(kf_view(large, sizeof large));
-    check_refused(kf_view(NULL, 0));
+    check_refused(kf_view_of(large, sizeof large));
+    check_refused(kf_view_of(NULL, 0));
     check_refused(kf_view_text("no key"));
 }
 
@@ -387,7 +387,7 @@ static void no_secret_stays_in_memory_given_back(void **state)
     kfi_pkey_end(&first);
     for (size_t i = 0; i < 32; i++)
         memory.reversed[i] = scalar[31 - i];
-    memory.secret = kf_view(scalar, sizeof scalar);
+    memory.secret = kf_view_of(scalar, sizeof scalar);
     kfi_free(kfi_copy(memory.secret)); /* it would be found, */
     assert_int_equal(memory.found, 1);
     OPENSSL_free(OPENSSL_memdup(memory.reversed, 32)); /* there as well */
@@ -398,7 +398,7 @@ static void no_secret_stays_in_memory_given_back(void **state)
         if (memory.found != 2)
             fail_msg("%s leaves its secret behind", names[i]);
     }
-    memory.secret = kf_view(NULL, 0);
+    memory.secret = kf_view_of(NULL, 0);
 }
 
 /* From now on nobody may give this back: 32 bytes, or the last 32 of more. */
@@ -408,7 +408,7 @@ static void look_for(struct kf_view secret)
     memcpy(bytes, secret.data + secret.length - 32, 32);
     for (size_t i = 0; i < 32; i++)
         memory.reversed[i] = bytes[31 - i];
-    memory.secret = kf_view(bytes, 32);
+    memory.secret = kf_view_of(bytes, 32);
     memory.found = 0;
 }
 
@@ -430,7 +430,7 @@ static void keys_made_of_them_leave_nothing_behind(void **state)
         /* The private key only up to here: OpenSSL 3.0 itself leaves a copy as it multiplies on P-256. */
         if (i == 1) {
             assert_int_equal(kfi_ecdh_agree(own, peer, NULL, out), KF_OK);
-            assert_int_equal(kfi_kdf_counter(KFI_SHA384, kf_view(out, 32), kf_view_text("label"),
+            assert_int_equal(kfi_kdf_counter(KFI_SHA384, kf_view_of(out, 32), kf_view_text("label"),
                                              kf_view_text("context"), NULL, out, 32),
                              KF_OK);
         }
@@ -448,7 +448,7 @@ static void keys_made_of_them_leave_nothing_behind(void **state)
         kfi_rsa_key_free(rsa);
         assert_int_equal(memory.found, 0);
     }
-    memory.secret = kf_view(NULL, 0);
+    memory.secret = kf_view_of(NULL, 0);
 }
 
 int main(void)

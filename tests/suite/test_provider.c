@@ -63,9 +63,9 @@ static enum kf_code work(uint8_t random[32])
 
     enum kf_code code = kfi_random(random, 32, NULL);
     if (code == KF_OK)
-        code = kfi_derive(suite, kf_view(random, 32), kf_view(random, 32), NULL, &key);
+        code = kfi_derive(suite, kf_view_of(random, 32), kf_view_of(random, 32), NULL, &key);
     if (code == KF_OK)
-        code = kfi_aead_new(kf_view(key.key, key.length), NULL, &aead);
+        code = kfi_aead_new(kf_view_of(key.key, key.length), NULL, &aead);
     if (code == KF_OK)
         code = kfi_aead_seal(aead, iv, NULL, 0, NULL, 0, NULL, NULL, tag);
     if (code == KF_OK)
@@ -80,8 +80,8 @@ static enum kf_code work(uint8_t random[32])
     if (code == KF_OK)
         code = kfi_transcript_sign(signing, signing_key, suite->signature_length, NULL, signature);
     if (code == KF_OK)
-        code = kfi_transcript_verify(verifying, verification_key, kf_view(signature, suite->signature_length),
-                                     NULL);
+        code = kfi_transcript_verify(verifying, verification_key,
+                                     kf_view_of(signature, suite->signature_length), NULL);
 
     kfi_transcript_free(signing);
     kfi_transcript_free(verifying);

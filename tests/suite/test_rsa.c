@@ -76,12 +76,12 @@ static void it_decrypts_what_it_encrypts(void **state)
         for (size_t p = 0; p < PADDINGS; p++) {
             for (size_t bytes = 16; bytes <= 32; bytes += 8) {
                 uint8_t ciphertext[2][384], out[32];
-                const struct kf_view plaintext = kf_view(key_file("data-key.bin").data, bytes);
+                const struct kf_view plaintext = kf_view_of(key_file("data-key.bin").data, bytes);
                 for (size_t i = 0; i < 2; i++)
                     assert_int_equal(kfi_rsa_encrypt(public_key, paddings[p], plaintext, NULL, ciphertext[i]),
                                      KF_OK);
                 assert_memory_not_equal(ciphertext[0], ciphertext[1], length);
-                const struct kf_view first = kf_view(ciphertext[0], length);
+                const struct kf_view first = kf_view_of(ciphertext[0], length);
                 assert_int_equal(kfi_rsa_decrypt(key, paddings[p], first, NULL, out, bytes), KF_OK);
                 assert_memory_equal(out, plaintext.data, bytes);
                 /* As a key of any other length it is refused. */
@@ -104,18 +104,19 @@ static void changed_ciphertexts_are_refused(void **state)
         memcpy(changed, ciphertext.data, 256);
         for (size_t i = 0; i < 256; i += 5) {
             changed[i] ^= (uint8_t)(1 << i % 8);
-            check_refused(key, paddings[p], kf_view(changed, 256));
+            check_refused(key, paddings[p], kf_view_of(changed, 256));
             changed[i] = ciphertext.data[i];
         }
         uint8_t out[32];
         static const size_t lengths[] = {0, 1, 32, 255, 257};
         for (size_t i = 0; i < 5; i++) /* these are told by their length alone */
-            assert_int_equal(kfi_rsa_decrypt(key, paddings[p], kf_view(changed, lengths[i]), NULL, out, 32),
-                             KF_E_FORGED);
+            assert_int_equal(
+                kfi_rsa_decrypt(key, paddings[p], kf_view_of(changed, lengths[i]), NULL, out, 32),
+                KF_E_FORGED);
         memset(changed, 0xff, 256); /* larger than the modulus */
-        check_refused(key, paddings[p], kf_view(changed, 256));
+        check_refused(key, paddings[p], kf_view_of(changed, 256));
         memset(changed, 0, 256);
-        check_refused(key, paddings[p], kf_view(changed, 256));
+        check_refused(key, paddings[p], kf_view_of(changed, 256));
     }
     kfi_rsa_key_free(key);
 }
@@ -163,11 +164,11 @@ static struct kf_view made(size_t bits, bool odd, const char *exponent, size_t e
     kfi_write_u16(&writer, (uint16_t)(length + sign));
     if (sign)
         kfi_write_u8(&writer, 0);
-    kfi_write_bytes(&writer, kf_view(modulus, length));
+    kfi_write_bytes(&writer, kf_view_of(modulus, length));
     kfi_write_u8(&writer, 2);
     kfi_write_u8(&writer, (uint8_t)exponent_length);
-    kfi_write_bytes(&writer, kf_view(exponent, exponent_length));
-    return kf_view(der, sizeof der - writer.room);
+    kfi_write_bytes(&writer, kf_view_of(exponent, exponent_length));
+    return kf_view_of(der, sizeof der - writer.room);
 }
 
 static void check_taken(struct kf_view text)

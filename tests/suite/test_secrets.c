@@ -189,11 +189,11 @@ static void a_secret_in_memory_given_back_is_noticed(void **state)
 {
     (void)state;
     static const uint8_t secret[32] = "a secret of thirty-two bytes, ok";
-    watch(kf_view(secret, sizeof secret));
-    uint8_t *copy = kfi_copy(kf_view(secret, sizeof secret));
+    watch(kf_view_of(secret, sizeof secret));
+    uint8_t *copy = kfi_copy(kf_view_of(secret, sizeof secret));
     kfi_free(copy);
     assert_int_equal(memory.leaked, 1);
-    copy = kfi_copy(kf_view(secret, sizeof secret));
+    copy = kfi_copy(kf_view_of(secret, sizeof secret));
     kfi_free_secret(copy, sizeof secret);
     assert_int_equal(memory.leaked, 1);
 }
@@ -213,9 +213,9 @@ static void signing_leaves_neither_key_nor_nonce(void **state)
         size_t length = kfi_curve_bytes(curves[c].curve);
         struct kfi_transcript *transcript = transcript_of(curves[c].hash, kf_view_text("sample"));
         uint8_t der[KFI_SIGNATURE_MAX];
-        watch(kf_view(chance.first, length));
-        watch(kf_view(chance.last, length));
-        watch(kf_view(chance.inverse, length));
+        watch(kf_view_of(chance.first, length));
+        watch(kf_view_of(chance.last, length));
+        watch(kf_view_of(chance.inverse, length));
         assert_int_equal(kfi_signing_key_generate_by(&kfi_signature_nettle, curves[c].curve, NULL, &key),
                          KF_OK);
         assert_int_equal(chance.first_length, length);
@@ -312,7 +312,7 @@ static void numbers_out_of_range_are_drawn_again(void **state)
                                                        &verification_key),
                          KF_OK);
         assert_int_equal(verify(verification_key, curves[c].hash, kf_view_text("sample"),
-                                kf_view(der, curves[c].length), NULL),
+                                kf_view_of(der, curves[c].length), NULL),
                          KF_OK);
         kfi_verification_key_unref(verification_key);
         kfi_signing_key_unref(key);
@@ -333,7 +333,7 @@ static enum kf_code work(const struct kfi_signature_engine *engine, const struct
     struct kfi_transcript *signing = NULL;
     struct kfi_transcript *verifying = NULL;
     uint8_t der[KFI_SIGNATURE_MAX];
-    enum kf_code code = kfi_aead_new(kf_view(key, sizeof key), error, &aead);
+    enum kf_code code = kfi_aead_new(kf_view_of(key, sizeof key), error, &aead);
     if (code == KF_OK)
         code = kfi_signing_key_generate_by(engine, curve->curve, error, &signing_key);
     if (code == KF_OK)
@@ -346,7 +346,7 @@ static enum kf_code work(const struct kfi_signature_engine *engine, const struct
     if (code == KF_OK)
         code = kfi_transcript_sign(signing, signing_key, curve->length, error, der);
     if (code == KF_OK)
-        code = kfi_transcript_verify(verifying, verification_key, kf_view(der, curve->length), error);
+        code = kfi_transcript_verify(verifying, verification_key, kf_view_of(der, curve->length), error);
     kfi_aead_free(aead);
     kfi_signing_key_unref(signing_key);
     kfi_verification_key_unref(verification_key);

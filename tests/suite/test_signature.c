@@ -44,7 +44,7 @@ static void engines_verify_each_other(void **state)
                 verifying[v] = parse(engines[v], curve->curve, kfi_signing_key_public_text(signing));
             unsigned high_r = 0;
             for (uint32_t i = 0; i < 300; i++) {
-                struct kf_view content = kf_view(&i, sizeof i);
+                struct kf_view content = kf_view_of(&i, sizeof i);
                 struct kfi_transcript *transcript = transcript_of(curve->hash, content);
                 uint8_t der[KFI_SIGNATURE_MAX];
                 assert_int_equal(kfi_transcript_sign(transcript, signing, curve->length, NULL, der), KF_OK);
@@ -53,7 +53,8 @@ static void engines_verify_each_other(void **state)
                 high_r += der[4] == 0;
                 for (size_t v = 0; v < ENGINE_COUNT; v++)
                     assert_int_equal(
-                        verify(verifying[v], curve->hash, content, kf_view(der, curve->length), NULL), KF_OK);
+                        verify(verifying[v], curve->hash, content, kf_view_of(der, curve->length), NULL),
+                        KF_OK);
             }
             /*
              * r is left as it came: it is high half the time (out of these bounds by chance: once in 10^11
@@ -148,7 +149,7 @@ static void transcripts_may_be_added_to_in_pieces(void **state)
     struct kfi_verification_key *key = parse(engines[0], KFI_P256, kf_view_text(known[0].key));
     struct bytes der = der_of(number(known[0].r, 0), number(known[0].s, 0));
     struct kfi_transcript *transcript = transcript_of(KFI_SHA256, kf_view_text("sa"));
-    assert_int_equal(kfi_transcript_add(transcript, kf_view(NULL, 0), NULL), KF_OK);
+    assert_int_equal(kfi_transcript_add(transcript, kf_view_of(NULL, 0), NULL), KF_OK);
     assert_int_equal(kfi_transcript_add(transcript, kf_view_text("mple"), NULL), KF_OK);
     assert_int_equal(kfi_transcript_verify(transcript, key, view(&der), NULL), KF_OK);
     kfi_transcript_free(transcript);
@@ -227,7 +228,7 @@ static void every_flipped_bit_and_every_cut_is_refused(void **state)
                 assert_refused(key, curve->hash, view(&forged));
             }
             for (size_t length = 0; length < der.length; length++)
-                assert_refused(key, curve->hash, kf_view(der.data, length));
+                assert_refused(key, curve->hash, kf_view_of(der.data, length));
             kfi_verification_key_unref(key);
         }
     }
@@ -294,30 +295,30 @@ static void public_keys_are_read_strictly(void **state)
     assert_no_key(KFI_P256, kf_view_text(""), "0 characters instead of 44");
     assert_no_key(KFI_P256, kf_view_text(p384), "68 characters instead of 44");
     assert_no_key(KFI_P384, kf_view_text(p256), "44 characters instead of 68");
-    assert_no_key(KFI_P384, kf_view(p384, 67), "67 characters");
-    assert_no_key(KFI_P384, kf_view(p384, 66), "66 characters");
+    assert_no_key(KFI_P384, kf_view_of(p384, 67), "67 characters");
+    assert_no_key(KFI_P384, kf_view_of(p384, 66), "66 characters");
 
     /* White space in the place of a character, at the front, at the end and inside. */
     for (size_t at = 0; at < 44; at++) {
         for (const char *odd = " \n\r\t-_=."; *odd != '\0'; odd++) {
             memcpy(text, p256, 44);
             text[at] = *odd;
-            assert_no_key(KFI_P256, kf_view(text, 44), "base64");
+            assert_no_key(KFI_P256, kf_view_of(text, 44), "base64");
         }
     }
     /* White space beside a key that is too short by it. */
     snprintf(text, sizeof text, " %.43s", p256);
-    assert_no_key(KFI_P256, kf_view(text, 44), "base64");
+    assert_no_key(KFI_P256, kf_view_of(text, 44), "base64");
     /* Bits beyond the last byte. */
     memcpy(text, p384, 68);
     for (const char *last = "xyz0123/+"; *last != '\0'; last++) {
         text[65] = *last;
-        assert_no_key(KFI_P384, kf_view(text, 68), "base64");
+        assert_no_key(KFI_P384, kf_view_of(text, 68), "base64");
     }
     /* Less padding, more bytes. */
     memcpy(text, p384, 68);
     text[66] = 'A';
-    assert_no_key(KFI_P384, kf_view(text, 68), "base64");
+    assert_no_key(KFI_P384, kf_view_of(text, 68), "base64");
 }
 
 static struct kf_view point_text(char *text, size_t bytes, uint8_t form, const BIGNUM *x)
@@ -325,7 +326,7 @@ static struct kf_view point_text(char *text, size_t bytes, uint8_t form, const B
     uint8_t point[KFI_POINT_MAX];
     point[0] = form;
     assert_int_equal(BN_bn2binpad(x, point + 1, (int)bytes), bytes);
-    return kf_view(text, (size_t)EVP_EncodeBlock((uint8_t *)text, point, (int)(1 + bytes)));
+    return kf_view_of(text, (size_t)EVP_EncodeBlock((uint8_t *)text, point, (int)(1 + bytes)));
 }
 
 static void only_points_of_the_curve_are_keys(void **state)

@@ -55,7 +55,7 @@ static void the_table_is_the_specifications(void **state)
         const struct row *row = &rows[i];
         const struct kfi_suite *suite = kfi_suite_get((enum kf_suite)row->id);
         assert_non_null(suite);
-        assert_ptr_equal(kf_suite_info((enum kf_suite)row->id), &suite->info);
+        assert_ptr_equal(kf_suite_info_of((enum kf_suite)row->id), &suite->info);
         assert_int_equal(suite->info.id, row->id);
         assert_string_equal(suite->info.name, row->name);
         assert_int_equal(suite->info.format, row->format);
@@ -78,7 +78,7 @@ static void no_other_number_is_a_suite(void **state)
     (void)state;
     size_t found = 0;
     for (int id = -1; id <= 0x10000; id++) {
-        if (kf_suite_info((enum kf_suite)id) != NULL)
+        if (kf_suite_info_of((enum kf_suite)id) != NULL)
             found++;
     }
     assert_int_equal(found, ROW_COUNT);
@@ -89,7 +89,7 @@ static void suites_are_found_by_digits_and_by_name(void **state)
     (void)state;
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char text[80];
-        const struct kf_suite_info *info = kf_suite_info((enum kf_suite)rows[i].id);
+        const struct kf_suite_info *info = kf_suite_info_of((enum kf_suite)rows[i].id);
         snprintf(text, sizeof text, "%04x", (unsigned)rows[i].id);
         assert_ptr_equal(kf_suite_find(text), info);
         snprintf(text, sizeof text, "0x%04X", (unsigned)rows[i].id);

@@ -183,7 +183,7 @@ void scene_close(struct scene *scene)
 struct kf_cache_stats scene_stats(struct scene *scene)
 {
     struct kf_cache_stats stats = {.size = sizeof stats};
-    kf_cache_stats(scene->cache, &stats);
+    kf_cache_stats_read(scene->cache, &stats);
     return stats;
 }
 

@@ -28,7 +28,7 @@ struct kf_keyring *client_keyring(const char *name, uint8_t fill)
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = kf_view_text("tests");
     options.key_name = kf_view_text(name);
-    options.wrapping_key = kf_view(key, sizeof key);
+    options.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_raw_aes_keyring_new(&options, &error, &keyring), &error);
@@ -80,7 +80,7 @@ struct kf_view client_plaintext(size_t length)
         for (size_t i = 0; i < sizeof pattern; i++)
             pattern[i] = (uint8_t)((i * 2654435761U >> 11) | 1U); /* never 0, so that what was wiped shows */
     }
-    return kf_view(pattern, length);
+    return kf_view_of(pattern, length);
 }
 
 struct kf_encrypt_options client_encrypt_options(enum kf_suite suite, uint32_t frame_length,
@@ -90,7 +90,7 @@ struct kf_encrypt_options client_encrypt_options(enum kf_suite suite, uint32_t f
     options.suite = suite;
     options.frame_length = frame_length;
     options.encryption_context = context;
-    if (!kf_suite_info(suite)->commits)
+    if (!kf_suite_info_of(suite)->commits)
         options.commitment_policy = KF_FORBID_ENCRYPT_ALLOW_DECRYPT;
     return options;
 }

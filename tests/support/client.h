@@ -62,7 +62,7 @@ void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *
 
 static inline struct kf_view buf_view(struct kf_buf buf)
 {
-    return kf_view(buf.data, buf.length);
+    return kf_view_of(buf.data, buf.length);
 }
 
 /* ---- Streams ---- */
@@ -88,7 +88,7 @@ struct streamed {
 
 static inline struct kf_view streamed_view(const struct streamed *streamed)
 {
-    return kf_view(streamed->bytes, streamed->length);
+    return kf_view_of(streamed->bytes, streamed->length);
 }
 
 static inline void streamed_free(struct streamed *streamed)

@@ -26,7 +26,7 @@ static struct kf_view data_key_of(const struct forge *forge)
 {
     static uint8_t data_key[32];
     memset(data_key, 0x77, sizeof data_key);
-    return kf_view(data_key, data_key_length(forge->suite));
+    return kf_view_of(data_key, data_key_length(forge->suite));
 }
 
 static void make_signer(struct forge *forge)
@@ -85,7 +85,7 @@ void forge_context_of(struct forge *forge, ...)
     }
     va_end(texts);
     assert_false(writer.overflow);
-    forge->context = kf_view(forge->context_bytes, sizeof forge->context_bytes - writer.room);
+    forge->context = kf_view_of(forge->context_bytes, sizeof forge->context_bytes - writer.room);
     writer = (struct kfi_writer){forge->context_bytes, 2, false};
     kfi_write_u16(&writer, count);
 }
@@ -94,18 +94,18 @@ void forge_context_of(struct forge *forge, ...)
 
 static struct kf_view key_of(const struct forge *forge)
 {
-    return kf_view(forge->keys.key, forge->keys.length);
+    return kf_view_of(forge->keys.key, forge->keys.length);
 }
 
 static struct kf_view message_id_of(const struct forge *forge)
 {
-    return kf_view(forge->message_id, forge->version == 1 ? 16 : 32);
+    return kf_view_of(forge->message_id, forge->version == 1 ? 16 : 32);
 }
 
 struct kf_view forge_view(const struct forge *forge)
 {
     assert_false(forge->writer.overflow);
-    return kf_view(forge->bytes, sizeof forge->bytes - forge->writer.room);
+    return kf_view_of(forge->bytes, sizeof forge->bytes - forge->writer.room);
 }
 
 /* The EDK that the raw AES keyring "one" unwraps. */
@@ -116,12 +116,12 @@ static void write_edk(struct forge *forge)
     const struct kf_view data_key = data_key_of(forge);
     uint8_t wrapping_key[32], sealed[32 + 16];
     memset(wrapping_key, 1, sizeof wrapping_key);
-    parts_seal(kf_view(wrapping_key, 32), kf_view(info + 11, 12),
+    parts_seal(kf_view_of(wrapping_key, 32), kf_view_of(info + 11, 12),
                forge->bound.data != NULL ? forge->bound : forge->context, data_key, sealed,
                sealed + data_key.length);
     kfi_write_field(&forge->writer, kf_view_text("tests"));
-    kfi_write_field(&forge->writer, kf_view(info, sizeof info));
-    kfi_write_field(&forge->writer, kf_view(sealed, data_key.length + 16));
+    kfi_write_field(&forge->writer, kf_view_of(info, sizeof info));
+    kfi_write_field(&forge->writer, kf_view_of(sealed, data_key.length + 16));
 }
 
 void forge_header(struct forge *forge)
@@ -146,28 +146,29 @@ void forge_header(struct forge *forge)
     }
     kfi_write_u32(writer, forge->frame_length);
     if (forge->version == 2 && !forge->without_suite_data)
-        kfi_write_bytes(writer, kf_view(forge->keys.commit_key, 32));
+        kfi_write_bytes(writer, kf_view_of(forge->keys.commit_key, 32));
 
     /* What is not stored is written for the tag only, and taken back. */
     const struct kfi_writer end = *writer;
     uint8_t tag[16];
     kfi_write_bytes(writer, forge->not_stored);
-    parts_seal(key_of(forge), kf_view(forge->header_iv, 12), forge_view(forge), kf_view(NULL, 0), NULL, tag);
+    parts_seal(key_of(forge), kf_view_of(forge->header_iv, 12), forge_view(forge), kf_view_of(NULL, 0), NULL,
+               tag);
     *writer = end;
     if (forge->version == 1)
-        kfi_write_bytes(writer, kf_view(forge->header_iv, 12));
-    kfi_write_bytes(writer, kf_view(tag, 16));
+        kfi_write_bytes(writer, kf_view_of(forge->header_iv, 12));
+    kfi_write_bytes(writer, kf_view_of(tag, 16));
 }
 
 void forge_sealed(struct forge *forge, const char *name, uint32_t sequence, const uint8_t iv[12],
                   struct kf_view plaintext)
 {
     uint8_t aad[96], tag[16], *sealed = malloc(plaintext.length + 1);
-    parts_seal(key_of(forge), kf_view(iv, 12),
+    parts_seal(key_of(forge), kf_view_of(iv, 12),
                parts_body_aad(message_id_of(forge), name, sequence, plaintext.length, aad), plaintext, sealed,
                tag);
-    kfi_write_bytes(&forge->writer, kf_view(sealed, plaintext.length));
-    kfi_write_bytes(&forge->writer, kf_view(tag, 16));
+    kfi_write_bytes(&forge->writer, kf_view_of(sealed, plaintext.length));
+    kfi_write_bytes(&forge->writer, kf_view_of(tag, 16));
     free(sealed);
 }
 
@@ -177,7 +178,7 @@ static void write_iv(struct forge *forge, uint32_t sequence, uint8_t iv[12])
     struct kfi_writer writer = {iv, 12, false};
     kfi_write_u64(&writer, 0);
     kfi_write_u32(&writer, sequence);
-    kfi_write_bytes(&forge->writer, kf_view(iv, 12));
+    kfi_write_bytes(&forge->writer, kf_view_of(iv, 12));
 }
 
 void forge_regular(struct forge *forge, uint32_t sequence, struct kf_view plaintext)
@@ -216,7 +217,7 @@ struct kf_view forge_signature(const struct forge *forge, uint8_t *out)
                      1);
     assert_int_equal(EVP_DigestSign(context, out, &length, bytes.data, bytes.length), 1);
     EVP_MD_CTX_free(context);
-    return kf_view(out, length);
+    return kf_view_of(out, length);
 }
 
 void forge_footer(struct forge *forge, struct kf_view signature)

@@ -33,7 +33,7 @@ struct kf_view key_file(const char *name)
         assert_in_range(files[i].length, 1, sizeof files[i].bytes - 1);
         snprintf(files[i].name, sizeof files[i].name, "%s", name);
     }
-    return kf_view(files[i].bytes, files[i].length);
+    return kf_view_of(files[i].bytes, files[i].length);
 }
 
 static bool ask(void *context, char *out, size_t room, size_t *length)

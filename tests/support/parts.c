@@ -42,7 +42,7 @@ static void read_header(struct kfi_reader *reader, struct parts *out)
     out->frame_length = kfi_read_u32(reader);
     if (out->format == 2)
         out->commit_key = kfi_read_bytes(reader, 32);
-    out->header_body = kf_view(out->message.data, out->message.length - reader->rest.length);
+    out->header_body = kf_view_of(out->message.data, out->message.length - reader->rest.length);
     if (out->format == 1)
         out->header_iv = kfi_read_bytes(reader, 12);
     out->header_tag = kfi_read_bytes(reader, 16);
@@ -127,7 +127,7 @@ bool parts_open(struct kf_view key, struct kf_view iv, struct kf_view aad, struc
     /* GCM's cipher is its own inverse, so the tag of what comes out can be made again and compared. */
     uint8_t *again = malloc(ciphertext.length + 1), made[16];
     parts_seal(key, iv, aad, ciphertext, out, made);
-    parts_seal(key, iv, aad, kf_view(out, ciphertext.length), again, made);
+    parts_seal(key, iv, aad, kf_view_of(out, ciphertext.length), again, made);
     bool same = tag.length == 16 && memcmp(made, tag.data, 16) == 0;
     if (ciphertext.length > 0)
         same = same && memcmp(again, ciphertext.data, ciphertext.length) == 0;
@@ -170,16 +170,16 @@ void parts_derive(unsigned suite, struct kf_view data_key, struct kf_view messag
     case 0x0178:
     case 0x0214:
         memcpy(info + 2, message_id.data, 16);
-        hkdf("SHA256", data_key, kf_view(zeros, 32), kf_view(info, sizeof info), out->key, out->length);
+        hkdf("SHA256", data_key, kf_view_of(zeros, 32), kf_view_of(info, sizeof info), out->key, out->length);
         break;
     case 0x0346:
     case 0x0378:
         memcpy(info + 2, message_id.data, 16);
-        hkdf("SHA384", data_key, kf_view(zeros, 48), kf_view(info, sizeof info), out->key, out->length);
+        hkdf("SHA384", data_key, kf_view_of(zeros, 48), kf_view_of(info, sizeof info), out->key, out->length);
         break;
     default:
         memcpy(info + 2, "DERIVEKEY", 9);
-        hkdf("SHA512", data_key, message_id, kf_view(info, 11), out->key, out->length);
+        hkdf("SHA512", data_key, message_id, kf_view_of(info, 11), out->key, out->length);
         hkdf("SHA512", data_key, message_id, kf_view_text("COMMITKEY"), out->commit_key, 32);
     }
 }
@@ -194,7 +194,7 @@ struct kf_view parts_body_aad(struct kf_view message_id, const char *name, uint3
     kfi_write_u32(&writer, sequence);
     kfi_write_u64(&writer, length);
     assert_false(writer.overflow);
-    return kf_view(out, 96 - writer.room);
+    return kf_view_of(out, 96 - writer.room);
 }
 
 bool parts_signature_holds(unsigned suite, struct kf_view public_key, struct kf_view bytes,
@@ -232,9 +232,9 @@ bool parts_unwrap(const struct kf_edk *edk, struct kf_view wrapping_key, struct 
 {
     assert_true(edk->provider_info.length >= 12 && edk->ciphertext.length >= 16);
     const size_t length = edk->ciphertext.length - 16;
-    return parts_open(wrapping_key, kf_view(edk->provider_info.data + edk->provider_info.length - 12, 12),
-                      context, kf_view(edk->ciphertext.data, length),
-                      kf_view(edk->ciphertext.data + length, 16), out);
+    return parts_open(wrapping_key, kf_view_of(edk->provider_info.data + edk->provider_info.length - 12, 12),
+                      context, kf_view_of(edk->ciphertext.data, length),
+                      kf_view_of(edk->ciphertext.data + length, 16), out);
 }
 
 /* ---- All of it ---- */
@@ -246,8 +246,8 @@ static void verify_header(const struct parts *parts, struct kf_view key, struct 
     memcpy(aad, parts->header_body.data, parts->header_body.length);
     if (required.length > 0)
         memcpy(aad + parts->header_body.length, required.data, required.length);
-    parts_seal(key, kf_view(zeros, 12), kf_view(aad, parts->header_body.length + required.length),
-               kf_view(NULL, 0), NULL, tag);
+    parts_seal(key, kf_view_of(zeros, 12), kf_view_of(aad, parts->header_body.length + required.length),
+               kf_view_of(NULL, 0), NULL, tag);
     free(aad);
     assert_memory_equal(parts->header_tag.data, tag, 16);
     if (parts->format == 1)
@@ -264,7 +264,7 @@ static void verify_frame(const struct parts *parts, size_t index, struct kf_view
     assert_int_equal(frame->sequence, index + 1);
     assert_memory_equal(frame->iv.data, iv, 12);
     assert_int_equal(frame->ciphertext.length, plaintext.length);
-    parts_seal(key, kf_view(iv, 12),
+    parts_seal(key, kf_view_of(iv, 12),
                parts_body_aad(parts->message_id, frame->final ? "Final Frame" : "Frame", frame->sequence,
                               plaintext.length, aad),
                plaintext, sealed, tag);
@@ -283,8 +283,8 @@ static void verify_signature(const struct parts *parts, struct kf_view serialize
     assert_int_equal(has_key, signs(parts->suite));
     if (has_key) {
         assert_int_equal(parts->signature.length, parts->suite == 0x0214 ? 71 : 103);
-        assert_true(parts_signature_holds(parts->suite, public_key,
-                                          kf_view(parts->message.data, parts->body_end), parts->signature));
+        assert_true(parts_signature_holds(
+            parts->suite, public_key, kf_view_of(parts->message.data, parts->body_end), parts->signature));
     }
     kf_encryption_context_unref(context);
 }
@@ -296,7 +296,7 @@ void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_
     parts_derive(parts->suite, data_key, parts->message_id, &keys);
     if (parts->format == 2)
         assert_memory_equal(parts->commit_key.data, keys.commit_key, 32);
-    const struct kf_view key = kf_view(keys.key, keys.length);
+    const struct kf_view key = kf_view_of(keys.key, keys.length);
     verify_header(parts, key, required);
 
     size_t done = 0;
@@ -305,7 +305,7 @@ void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_
         const size_t left = plaintext.length - done;
         size_t length = left < parts->frame_length ? left : parts->frame_length;
         assert_int_equal(frame->final, i + 1 == parts->frame_count);
-        verify_frame(parts, i, key, kf_view(plaintext.data + done, length));
+        verify_frame(parts, i, key, kf_view_of(plaintext.data + done, length));
         done += length;
     }
     assert_int_equal(done, plaintext.length);

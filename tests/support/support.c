@@ -72,7 +72,7 @@ struct kf_keyring *support_keyring(void)
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     options.key_namespace = kf_view_text("tests");
     options.key_name = kf_view_text("key");
-    options.wrapping_key = kf_view(key, sizeof key);
+    options.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_raw_aes_keyring_new(&options, &error, &keyring), &error);
@@ -131,7 +131,7 @@ static enum kf_code told_poll(struct told *told, struct kf_call *call, struct kf
     if (told_call == NULL) {
         told_call = calloc(1, sizeof *told_call);
         told_call->told = told;
-        told_call->waker = kf_call_waker(call);
+        told_call->waker = kf_call_waker_of(call);
         told_call->answered = told->always;
         told_call->code = KF_OK;
         *told->end = told_call;

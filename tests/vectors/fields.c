@@ -53,7 +53,7 @@ bool unhex(struct vectors *vectors, struct kf_view text, struct kf_view *out)
             return false;
         bytes[i / 2] = (uint8_t)(high << 4 | low);
     }
-    *out = kf_view(bytes, text.length / 2);
+    *out = kf_view_of(bytes, text.length / 2);
     return text.length % 2 == 0;
 }
 
@@ -67,7 +67,7 @@ bool unbase64(struct vectors *vectors, struct kf_view text, struct kf_view *out)
     size_t length = text.length / 4 * 3;
     for (size_t end = text.length; end > 0 && text.data[end - 1] == '=' && text.length - end < 2; end--)
         length--;
-    *out = kf_view(bytes, length);
+    *out = kf_view_of(bytes, length);
     return true;
 }
 
@@ -108,7 +108,7 @@ bool want_suite(const struct json *object, const char *name, struct verdict *ver
     unsigned number = 0;
     if (!want_suite_number(object, name, verdict, &number))
         return false;
-    *out = kf_suite_info((enum kf_suite)number);
+    *out = kf_suite_info_of((enum kf_suite)number);
     return *out != NULL || fail(verdict, "there is no suite %04x", number);
 }
 
@@ -127,7 +127,7 @@ bool file_read(struct arena *arena, const char *path, struct kf_view *out)
         bytes = arena_take(arena, length);
     const bool whole = is_file && fread(bytes, 1, length, file) == length;
     fclose(file);
-    *out = kf_view(bytes, length);
+    *out = kf_view_of(bytes, length);
     if (!whole)
         errno = is_file ? EIO : EISDIR;
     return whole;

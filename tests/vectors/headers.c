@@ -39,7 +39,7 @@ static bool check_written(struct vectors *vectors, const struct kf_header *heade
     if (body != header->body_length)
         return fail(verdict, "written again the header has %zu bytes, and had %zu", body,
                     header->body_length);
-    return !sorted || same(kf_view(bytes, compared), kf_view(header->bytes, compared),
+    return !sorted || same(kf_view_of(bytes, compared), kf_view_of(header->bytes, compared),
                            "the header written again", verdict);
 }
 
@@ -139,7 +139,7 @@ static enum kf_code read_header(struct vectors *vectors, struct kf_view bytes, s
         length += bytes.length > 0 && bytes.data[0] == 2 ? KFI_TAG_LENGTH : KFI_IV_LENGTH + KFI_TAG_LENGTH;
         uint8_t *whole = arena_take(&vectors->arena, length);
         memcpy(whole, bytes.data, bytes.length);
-        code = kf_header_parse(kf_view(whole, length), 0, error, &header);
+        code = kf_header_parse(kf_view_of(whole, length), 0, error, &header);
     }
     struct verdict verdict = {.kind = PASSED};
     if (code == KF_OK && kf_header_length(header) != length)
@@ -168,7 +168,7 @@ static enum kf_code read_context(struct vectors *vectors, struct kf_view bytes, 
     (void)vectors;
     if (bytes.length < 2)
         return kf_error_set(error, KF_E_MALFORMED, "There is no length.");
-    const struct kf_view content = kf_view(bytes.data + 2, bytes.length - 2);
+    const struct kf_view content = kf_view_of(bytes.data + 2, bytes.length - 2);
     enum kf_code code = kfi_encryption_context_parse(content, error, &context);
     if (code == KF_OK && !kfi_view_equal(kfi_encryption_context_serialized(context), content))
         code = kf_error_set(error, KF_E_BUG, "Written again it has other bytes.");
@@ -184,7 +184,7 @@ static enum kf_code read_edks(struct vectors *vectors, struct kf_view bytes, str
     memcpy(whole, front, sizeof front);
     memcpy(whole + sizeof front, bytes.data, bytes.length);
     memcpy(whole + sizeof front + bytes.length, back, sizeof back);
-    return read_header(vectors, kf_view(whole, sizeof front + bytes.length + sizeof back), error);
+    return read_header(vectors, kf_view_of(whole, sizeof front + bytes.length + sizeof back), error);
 }
 
 /* What stands before the first ciphertext of a body whose frames have 999 bytes. */
@@ -208,7 +208,7 @@ static enum kf_code read_iv_of(uint32_t sequence, struct kf_view bytes, struct k
 {
     uint8_t iv[KFI_IV_LENGTH];
     kfi_frame_iv(sequence, iv);
-    return kfi_view_equal(bytes, kf_view(iv, sizeof iv))
+    return kfi_view_equal(bytes, kf_view_of(iv, sizeof iv))
                ? KF_OK
                : kf_error_set(error, KF_E_BUG, "We have another IV.");
 }

@@ -23,7 +23,7 @@ static struct kf_view keep(struct builder *builder, const unsigned char *text, s
 {
     uint8_t *copy = arena_take(builder->arena, length);
     memcpy(copy, text, length);
-    return kf_view(copy, length);
+    return kf_view_of(copy, length);
 }
 
 static struct json *add(struct builder *builder, enum json_type type)

@@ -24,7 +24,7 @@ static enum kf_code known_on_decrypt(void *self, struct kf_call *call,
                                      struct kf_data_key *out)
 {
     struct known_key *known = self;
-    const size_t length = kf_suite_info(kf_decryption_materials_suite(materials))->data_key_length;
+    const size_t length = kf_suite_info_of(kf_decryption_materials_suite(materials))->data_key_length;
     (void)call, (void)edks, (void)edk_count;
     known->asked++;
     if (known->data_key.length != 0 && known->data_key.length != length)
@@ -118,7 +118,7 @@ static bool want_material(struct vectors *vectors, const struct json *key, const
             memcpy(end, line->text.data, line->text.length);
         end += line->text.length;
     }
-    *out = kf_view(text, (size_t)(end - text));
+    *out = kf_view_of(text, (size_t)(end - text));
     return true;
 }
 

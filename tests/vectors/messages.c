@@ -14,7 +14,7 @@ static bool data_key_of(struct vectors *vectors, const struct json *text, struct
                         struct kf_view *out)
 {
     static const char zero[] = "all zero";
-    *out = kf_view(NULL, 0);
+    *out = kf_view_of(NULL, 0);
     if (text == NULL || text->type != JSON_STRING)
         return fail(verdict, "the manifest is damaged: there is no data key");
     return strncmp((const char *)text->text.data, zero, strlen(zero)) == 0 ||
@@ -50,7 +50,7 @@ static void run_flipped(struct vectors *vectors, const struct json *test, struct
     uint8_t *bytes = arena_take(&vectors->arena, ciphertext.length);
     memcpy(bytes, ciphertext.data, ciphertext.length);
     const struct trial trial = {.cmm = known_key_cmm(&known, verdict),
-                                .message = kf_view(bytes, ciphertext.length)};
+                                .message = kf_view_of(bytes, ciphertext.length)};
     struct kf_buf out = KF_BUF_INIT;
     bool good = trial.cmm != NULL && trial_gives(&trial, plaintext, verdict, NULL);
     for (size_t bit = 0; good && bit < 8 * ciphertext.length; bit++) {
@@ -82,7 +82,7 @@ static struct kf_view joined(struct vectors *vectors, const struct json *frames)
             memcpy(bytes + length, frame->text.data, frame->text.length);
         length += frame->text.length;
     }
-    return kf_view(bytes, length);
+    return kf_view_of(bytes, length);
 }
 
 /* The keys that come of the data key, where they are known. */
@@ -99,10 +99,10 @@ static bool check_derived(struct vectors *vectors, const struct json *test, cons
         return false;
     return (json_get(test, "content-encryption-key") == NULL ||
             (want_base64(vectors, test, "content-encryption-key", verdict, &key) &&
-             same(kf_view(derived.key, derived.length), key, "the content encryption key", verdict))) &&
+             same(kf_view_of(derived.key, derived.length), key, "the content encryption key", verdict))) &&
            (json_get(test, "commitment") == NULL || !suite->info.commits ||
             (want_base64(vectors, test, "commitment", verdict, &commitment) &&
-             same(kf_view(derived.commit_key, sizeof derived.commit_key), commitment, "the commit key",
+             same(kf_view_of(derived.commit_key, sizeof derived.commit_key), commitment, "the commit key",
                   verdict)));
 }
 

@@ -36,7 +36,7 @@ static bool want_hash(const struct json *test, struct verdict *verdict, enum kfi
 static bool maybe_hex(struct vectors *vectors, const struct json *test, const char *name,
                       struct verdict *verdict, struct kf_view *out)
 {
-    *out = kf_view(NULL, 0);
+    *out = kf_view_of(NULL, 0);
     return json_get(test, name) == NULL || want_hex(vectors, test, name, verdict, out);
 }
 
@@ -72,7 +72,7 @@ static void run_hkdf(struct vectors *vectors, const struct json *test, struct ve
         code = kfi_hkdf_expand(&hmac, info, &error, okm, wanted.length);
     kfi_hmac_end(&hmac);
     if (done(code, &error, "HKDF", verdict))
-        same(kf_view(okm, wanted.length), wanted, "the derived key", verdict);
+        same(kf_view_of(okm, wanted.length), wanted, "the derived key", verdict);
 }
 
 /* Counter mode over an info that is given whole: what the library's derivation does, without its own info. */
@@ -93,14 +93,14 @@ static void run_raw_derive(struct vectors *vectors, const struct json *test, str
     uint8_t number = 0;
     for (size_t at = 0; code == KF_OK && at < wanted.length; at += kfi_hash_length(hash)) {
         const uint8_t counter[] = {0, 0, 0, ++number};
-        const struct kf_view parts[] = {kf_view(counter, sizeof counter), info};
+        const struct kf_view parts[] = {kf_view_of(counter, sizeof counter), info};
         const size_t left = wanted.length - at, length = kfi_hash_length(hash);
         code = kfi_hmac(&hmac, parts, 2, &error, block);
         memcpy(okm + at, block, left < length ? left : length);
     }
     kfi_hmac_end(&hmac);
     if (done(code, &error, "HMAC", verdict))
-        same(kf_view(okm, wanted.length), wanted, "the derived key", verdict);
+        same(kf_view_of(okm, wanted.length), wanted, "the derived key", verdict);
 }
 
 static void run_counter_mode(struct vectors *vectors, const struct json *test, struct verdict *verdict)
@@ -115,7 +115,7 @@ static void run_counter_mode(struct vectors *vectors, const struct json *test, s
         want_okm(vectors, test, "L", verdict, &wanted, &okm) &&
         done(kfi_kdf_counter(hash, key, label, context, &error, okm, wanted.length), &error, "the derivation",
              verdict))
-        same(kf_view(okm, wanted.length), wanted, "the derived key", verdict);
+        same(kf_view_of(okm, wanted.length), wanted, "the derived key", verdict);
 }
 
 /* ---- cache-ids ---- */
@@ -136,7 +136,7 @@ static struct kf_view digest(const struct kf_view *parts, size_t count, uint8_t 
 {
     struct kf_error error = KF_ERROR_INIT;
     const enum kf_code code = kfi_digest(KFI_SHA512, parts, count, &error, out);
-    return kf_view(out, code == KF_OK ? KFI_HASH_MAX : 0);
+    return kf_view_of(out, code == KF_OK ? KFI_HASH_MAX : 0);
 }
 
 static int compare_digests(const void *a, const void *b)
@@ -160,21 +160,21 @@ static void old_identifier(struct vectors *vectors, const struct question *quest
         uint8_t *bytes = arena_take(&vectors->arena, length);
         struct kfi_writer writer = {bytes, length, false};
         kfi_edk_write(&writer, &question->edks[i]);
-        const struct kf_view whole = kf_view(bytes, length);
+        const struct kf_view whole = kf_view_of(bytes, length);
         digest(&whole, 1, edks[i]);
     }
     if (question->edk_count > 0)
         qsort(edks, question->edk_count, sizeof edks[0], compare_digests);
     const struct kf_view decryption[] = {
         digest(&question->partition, 1, partition),
-        kf_view(suite + 1, 2),
-        kf_view(edks, question->edk_count * sizeof edks[0]),
-        kf_view(zero, sizeof zero),
+        kf_view_of(suite + 1, 2),
+        kf_view_of(edks, question->edk_count * sizeof edks[0]),
+        kf_view_of(zero, sizeof zero),
         digest(&context, 1, digest_of_context),
     };
     const struct kf_view encryption[] = {
         decryption[0],
-        question->named ? kf_view(suite, 3) : kf_view(zero, 1),
+        question->named ? kf_view_of(suite, 3) : kf_view_of(zero, 1),
         decryption[4],
     };
     if (question->decrypts)
@@ -248,11 +248,11 @@ static void run_cache_id(struct vectors *vectors, const struct json *test, struc
     struct kfi_cache_key key;
     if ((official ? want_base64(vectors, test, "legacy_sha512_b64", verdict, &wanted)
                   : want_hex(vectors, test, "cache_id_hex", verdict, &wanted)) &&
-        same(kf_view(old, sizeof old), wanted, "the old identifier", verdict) &&
+        same(kf_view_of(old, sizeof old), wanted, "the old identifier", verdict) &&
         json_get(test, "spec_0_4_sha384_hex_SELF_COMPUTED") != NULL &&
         want_hex(vectors, test, "spec_0_4_sha384_hex_SELF_COMPUTED", verdict, &wanted) &&
         new_identifier(&question, verdict, &key))
-        same(kf_view(key.id, sizeof key.id), wanted, "the identifier", verdict);
+        same(kf_view_of(key.id, sizeof key.id), wanted, "the identifier", verdict);
     kf_encryption_context_unref(question.context);
 }
 
@@ -275,7 +275,7 @@ static struct kf_keyring *edk_keyring(struct vectors *vectors, const struct json
             return NULL;
         }
         aes.key_namespace = edk->provider_id;
-        aes.key_name = kf_view(edk->provider_info.data, edk->provider_info.length - 20);
+        aes.key_name = kf_view_of(edk->provider_info.data, edk->provider_info.length - 20);
         done(kf_raw_aes_keyring_new(&aes, &error, &keyring), &error, "the raw AES keyring", verdict);
         return keyring;
     }
@@ -314,7 +314,7 @@ static void run_edk(struct vectors *vectors, const struct json *test, struct ver
         materials->context = kf_encryption_context_ref(context);
         if (done(kf_keyring_on_decrypt(keyring, &call, materials, &edk, 1, &error, &data_key), &error,
                  "unwrapping", verdict))
-            same(kf_view(data_key.bytes, data_key.length), wanted, "the data key", verdict);
+            same(kf_view_of(data_key.bytes, data_key.length), wanted, "the data key", verdict);
         kfi_call_end(&call);
     }
     kf_decryption_materials_unref(materials);

@@ -147,7 +147,7 @@ static void try_message(const struct scenario *scenario, struct verdict *verdict
     options.required_keys = scenario->names;
     options.required_key_count = scenario->name_count;
     options.frame_length = 8;
-    if (!kf_suite_info(options.suite)->commits)
+    if (!kf_suite_info_of(options.suite)->commits)
         options.commitment_policy = KF_FORBID_ENCRYPT_ALLOW_DECRYPT;
     struct kf_cmm *encrypts = cmm_on(kf_keyring_ref(scenario->encrypts), verdict);
     struct trial trial = {.cmm = cmm_on(kf_keyring_ref(scenario->decrypts), verdict),
@@ -155,7 +155,7 @@ static void try_message(const struct scenario *scenario, struct verdict *verdict
     enum kf_code code = KF_E_NO_MEMORY;
     if (encrypts != NULL && trial.cmm != NULL)
         code = kf_encrypt(encrypts, &options, plaintext, &error, &message);
-    trial.message = kf_view(message.data, message.length);
+    trial.message = kf_view_of(message.data, message.length);
     if (scenario->encryption_fails) {
         if (code >= KF_OK)
             fail(verdict, "it encrypts what has to be refused");
@@ -190,8 +190,8 @@ static void try_data_key(const struct scenario *scenario, struct verdict *verdic
             done(kf_keyring_on_decrypt(scenario->decrypts, &call, decryption, wrapped.edks.items,
                                        wrapped.edks.count, &error, &data_key),
                  &error, "unwrapping", verdict))
-            same(kf_view(data_key.bytes, data_key.length),
-                 kf_view(wrapped.data_key.bytes, wrapped.data_key.length), "the data key", verdict);
+            same(kf_view_of(data_key.bytes, data_key.length),
+                 kf_view_of(wrapped.data_key.bytes, wrapped.data_key.length), "the data key", verdict);
         kfi_wrapped_free(&wrapped);
         kfi_call_end(&call);
     }
@@ -204,7 +204,7 @@ static void run_scenario(struct vectors *vectors, const struct json *keys, const
 {
     struct scenario scenario = {.name_count = 0};
     if (scenario_read(vectors, keys, test, verdict, &scenario)) {
-        if (kf_suite_info((enum kf_suite)scenario.suite) != NULL)
+        if (kf_suite_info_of((enum kf_suite)scenario.suite) != NULL)
             try_message(&scenario, verdict);
         else if ((scenario.suite == 0x6700 || scenario.suite == 0x6701) && !scenario.encryption_fails &&
                  !scenario.decryption_fails)

@@ -67,13 +67,13 @@ bool trial_gives(const struct trial *trial, struct kf_view plaintext, struct ver
     struct kf_error error = KF_ERROR_INIT;
     const enum kf_code code = kf_decrypt(trial->cmm, &options, trial->message, &error, header, &out);
     bool good = done(code, &error, "decryption", verdict) &&
-                same(kf_view(out.data, out.length), plaintext, "the plaintext", verdict);
+                same(kf_view_of(out.data, out.length), plaintext, "the plaintext", verdict);
     kf_buf_free(&out);
     if (good) {
         struct streamed streamed;
         stream(trial, &streamed);
         good = done(streamed.code, &streamed.error, "decryption as a stream", verdict) &&
-               same(kf_view(streamed.bytes, streamed.length), plaintext, "the plaintext of the stream",
+               same(kf_view_of(streamed.bytes, streamed.length), plaintext, "the plaintext of the stream",
                     verdict) &&
                (streamed.taken == trial->message.length ||
                 fail(verdict, "the stream ends %zu bytes before the message",

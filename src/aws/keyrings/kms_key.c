@@ -38,8 +38,8 @@ static enum kf_code begin(const struct kms_key *self, const struct kf_encryption
         .grant_token_count = self->access.grant_token_count,
     };
     if (data_key->length > 0)
-        return kfi_kms_encrypt(self->service, &arguments, kf_view(data_key->bytes, data_key->length), error,
-                               out);
+        return kfi_kms_encrypt(self->service, &arguments, kf_view_of(data_key->bytes, data_key->length),
+                               error, out);
     return kfi_kms_generate_data_key(self->service, &arguments, materials->suite->info.data_key_length, error,
                                      out);
 }
@@ -66,7 +66,7 @@ static enum kf_code take(const struct kfi_kms_answer *answer, const struct kf_en
                             answer->plaintext.length, length);
     enum kf_code code = KF_OK;
     if (generated)
-        code = kf_wrapped_data_key_set(out, kf_view(answer->plaintext.bytes, length), error);
+        code = kf_wrapped_data_key_set(out, kf_view_of(answer->plaintext.bytes, length), error);
     return code == KF_OK ? kf_wrapped_edk_add(out, &edk, error) : code;
 }
 

@@ -70,7 +70,7 @@ static bool is_alias(struct kf_view name)
 enum kf_code kfi_kms_name_check(const char *name, struct kf_error *error, struct kf_view *region)
 {
     struct kfi_kms_arn arn;
-    *region = kf_view(NULL, 0);
+    *region = kf_view_of(NULL, 0);
     if (name == NULL || name[0] == '\0')
         return kf_error_set(error, KF_E_USAGE, "The name of a KMS key is empty: give the key's ARN.");
     const struct kf_view text = kf_view_text(name);

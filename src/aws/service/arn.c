@@ -19,8 +19,8 @@ static bool split(struct kf_view *rest, char separator, struct kf_view *front)
     if (end == NULL)
         return false;
     size_t length = (size_t)(end - rest->data);
-    *front = kf_view(rest->data, length);
-    *rest = kf_view(end + 1, rest->length - length - 1);
+    *front = kf_view_of(rest->data, length);
+    *rest = kf_view_of(end + 1, rest->length - length - 1);
     return true;
 }
 

@@ -191,7 +191,7 @@ void kf_aws_client_unref(struct kf_aws_client *client)
 
 static char *copy_text(const char *text)
 {
-    return (char *)kfi_copy(kf_view(text, strlen(text) + 1));
+    return (char *)kfi_copy(kf_view_of(text, strlen(text) + 1));
 }
 
 static enum kf_code service_new(struct kf_aws_client *client, const char *name, const char *region,

@@ -211,6 +211,6 @@ enum kf_code kfi_aws_container_fetch(const struct kfi_aws_chain *chain, struct k
     code = kfi_aws_metadata_check(reply, WHO, error);
     if (code != KF_OK)
         return code;
-    return kfi_aws_metadata_credentials(kf_view(reply->body.data, reply->body.length), WHO,
+    return kfi_aws_metadata_credentials(kf_view_of(reply->body.data, reply->body.length), WHO,
                                         "the container endpoint", error, out);
 }

@@ -131,7 +131,7 @@ static bool is_text(struct kf_view text, bool name)
 static enum kf_code take_token(struct instance *instance, const struct kfi_http_reply *reply,
                                struct kf_error *error)
 {
-    struct kf_view token = kf_view(reply->body.data, reply->body.length);
+    struct kf_view token = kf_view_of(reply->body.data, reply->body.length);
     if (token.length > TOKEN_MAX || !is_text(token, false))
         return kf_error_set(error, KF_E_REMOTE, WHO " gave no token that can be one.");
     snprintf(instance->token, sizeof instance->token, "X-aws-ec2-metadata-token: %.*s", (int)token.length,
@@ -144,7 +144,7 @@ static enum kf_code take_token(struct instance *instance, const struct kfi_http_
 static enum kf_code take_role(struct instance *instance, const struct kfi_http_reply *reply,
                               struct kf_error *error)
 {
-    struct kf_view role = kf_view(reply->body.data, reply->body.length);
+    struct kf_view role = kf_view_of(reply->body.data, reply->body.length);
     const uint8_t *end = role.length > 0 ? memchr(role.data, '\n', role.length) : NULL;
     if (end != NULL)
         role.length = (size_t)(end - role.data);
@@ -160,7 +160,7 @@ static enum kf_code take_credentials(struct instance *instance, const struct kfi
 {
     char source[64 + ROLE_MAX];
     snprintf(source, sizeof source, "the instance metadata service, role %s", instance->role);
-    return kfi_aws_metadata_credentials(kf_view(reply->body.data, reply->body.length), WHO, source, error,
+    return kfi_aws_metadata_credentials(kf_view_of(reply->body.data, reply->body.length), WHO, source, error,
                                         out);
 }
 

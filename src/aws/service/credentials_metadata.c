@@ -27,7 +27,7 @@ static enum kf_code start(struct kfi_aws_metadata *metadata, struct kfi_http_poo
         .reply_max = KFI_JSON_TEXT_MAX,
         .direct = true,
     };
-    struct kf_call_waker *waker = kf_call_waker(call);
+    struct kf_call_waker *waker = kf_call_waker_of(call);
     if (waker == NULL)
         return kfi_no_memory(error);
     enum kf_code code = kfi_http_exchange_start(pool, &request, waker, error, &metadata->exchange);
@@ -156,7 +156,7 @@ static void tidy(char *to, size_t room, const char *text)
 
 static struct kf_view view_of(const struct kfi_json_member *member)
 {
-    return kf_view(member->text, member->length);
+    return kf_view_of(member->text, member->length);
 }
 
 static enum kf_code take(const struct kfi_json_member *members, const char *who, const char *source,

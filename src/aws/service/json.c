@@ -150,9 +150,9 @@ static int on_name(void *context, const unsigned char *text, size_t length)
 {
     struct reader *reader = context;
     const struct name **last = &reader->names[reader->depth];
-    const struct kf_view view = kf_view(text, length);
+    const struct kf_view view = kf_view_of(text, length);
     for (const struct name *name = *last; name != NULL; name = name->before) {
-        if (kfi_view_equal(kf_view(name->bytes, name->length), view))
+        if (kfi_view_equal(kf_view_of(name->bytes, name->length), view))
             return stop(reader, "an object has a member twice");
     }
     if (reader->name_count++ >= KFI_JSON_MEMBERS_MAX)

@@ -152,7 +152,7 @@ static const char *take(struct kfi_kms_request *request, struct kfi_json_member 
             !kfi_base64_decode(ciphertext->text, ciphertext->length, bytes, KFI_KMS_BLOB_MAX, &length) ||
             length == 0)
             return "its CiphertextBlob is missing or not base64 of 1 to 6144 bytes";
-        answer->ciphertext = kf_view(bytes, length);
+        answer->ciphertext = kf_view_of(bytes, length);
     }
     if (request->has_plaintext) {
         struct kf_data_key *key = &answer->plaintext;

@@ -141,7 +141,7 @@ static void read_error(struct kfi_aws_request *request, const struct kfi_http_re
     struct kfi_json_member members[] = {
         {.name = "__type"}, {.name = "code"}, {.name = "message"}, {.name = "Message"}};
     struct kfi_json json;
-    const struct kf_view body = kf_view(reply->body.data, reply->body.length);
+    const struct kf_view body = kf_view_of(reply->body.data, reply->body.length);
     bare_code(request->error_code, sizeof request->error_code, reply->error_type);
     if (kfi_json_read(body, members, sizeof members / sizeof members[0], NULL, &json) != KF_OK) {
         /* XML or HTML of a gateway: its beginning has to do. JSON might be a reply after all, with a secret. */
@@ -421,13 +421,13 @@ static enum kf_code start(struct kfi_aws_request *request, struct kf_call *call,
         .url = service->url,
         .headers = headers,
         .header_count = sizeof headers / sizeof headers[0],
-        .body = kf_view(request->body.data, request->body.length),
+        .body = kf_view_of(request->body.data, request->body.length),
         .signature = &signature,
         .connect_timeout_ms = limits->connect_timeout_ms,
         .timeout_ms = left < limits->attempt_timeout_ms ? left : limits->attempt_timeout_ms,
         .reply_max = KFI_JSON_TEXT_MAX,
     };
-    struct kf_call_waker *waker = kf_call_waker(call);
+    struct kf_call_waker *waker = kf_call_waker_of(call);
     if (waker == NULL)
         return kfi_no_memory(error);
     kfi_http_exchange_free(request->exchange);
@@ -456,7 +456,7 @@ static enum kf_code look_at_exchange(struct kfi_aws_request *request, struct kf_
     if (reply->status != 200)
         return look_at_error(request, reply, error);
     kfi_aws_retry_quota_give(&request->service->quota, request->taken);
-    *body = kf_view(reply->body.data, reply->body.length);
+    *body = kf_view_of(reply->body.data, reply->body.length);
     request->stage = DONE;
     return KF_OK;
 }
@@ -497,7 +497,7 @@ enum kf_code kfi_aws_request_poll(struct kfi_aws_request *request, struct kf_cal
     enum kf_code code = KF_OK;
     if (error == NULL)
         error = &own; /* the transport's sentence becomes part of ours */
-    *reply = kf_view(NULL, 0);
+    *reply = kf_view_of(NULL, 0);
     if (request->deadline == 0) {
         request->deadline =
             kfi_ms_after(kfi_now_ms(), kfi_aws_client_limits(request->service->client)->request_timeout_ms);
