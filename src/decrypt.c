@@ -167,8 +167,8 @@ static enum kf_code signed_over(struct kf_decryptor *decryptor, struct kf_view b
 /* ---- HEADER ---- */
 
 /*
- * Whether a message of this suite is to be decrypted at all. (S: client-apis/decrypt.md#behavior,
- * framework/commitment-policy.md)
+ * Whether a message of this suite is to be decrypted at all.
+ * (S: client-apis/decrypt.md#behavior, framework/commitment-policy.md)
  */
 static enum kf_code check_suite(const struct kf_decryptor *decryptor, const struct kfi_suite *suite,
                                 struct kf_error *error)
@@ -251,8 +251,8 @@ static enum kf_code keys(struct kf_decryptor *decryptor, const struct kf_waker *
 /* ---- VERIFY ---- */
 
 /*
- * Commitment first: before it holds, nothing is done with the derived key. (S: client-apis/decrypt.md#get-
- * the-decryption-materials)
+ * Commitment first: before it holds, nothing is done with the derived key.
+ * (S: client-apis/decrypt.md#get-the-decryption-materials)
  */
 static enum kf_code verify_commitment(const struct kf_header *parsed,
                                       const struct kfi_message_key *message_key, struct kf_error *error)

@@ -295,8 +295,8 @@ static enum kf_code gather(struct kf_encryptor *encryptor, struct kf_io *io, siz
 
 /*
  * One frame, if it is all there: a regular one once it is certain that something follows, the final one when
- * the input ends. A plaintext of whole frames so ends in a full final frame. (S:
- * data-format/message-body.md#final-frame)
+ * the input ends. A plaintext of whole frames so ends in a full final frame.
+ * (S: data-format/message-body.md#final-frame)
  */
 static enum kf_code frame(struct kf_encryptor *encryptor, struct kf_io *io)
 {

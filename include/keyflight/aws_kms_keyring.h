@@ -36,7 +36,8 @@ extern "C" {
  *
  * A key is named by its key ARN; for encryption also by an alias ARN, and in the client's region by a key id
  * or alias/NAME. Decryption needs key ARNs: an EDK carries one, and anything else never equals it. A name may
- * be given once. (S: framework/aws-kms/aws-kms-keyring.md, aws-kms-multi-keyrings.md)
+ * be given once.
+ * (S: framework/aws-kms/aws-kms-keyring.md, framework/aws-kms/aws-kms-multi-keyrings.md)
  */
 struct kf_aws_kms_keyring_options {
     size_t size;

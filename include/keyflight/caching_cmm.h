@@ -4,8 +4,8 @@
  *
  * Equal requests share a data key until it has encrypted max_messages messages or max_bytes bytes or is
  * max_age_ms old, whichever comes first. Requests that miss together share the fetches too: a burst of N
- * makes exactly as many calls as the limits demand, all of them at once, whatever the capacity. (S:
- * framework/caching-cmm.md)
+ * makes exactly as many calls as the limits demand, all of them at once, whatever the capacity.
+ * (S: framework/caching-cmm.md)
  */
 #ifndef KEYFLIGHT_CACHING_CMM_H
 #define KEYFLIGHT_CACHING_CMM_H

@@ -1,6 +1,6 @@
 /*
- * The raw AES keyring: data keys wrapped by AES-GCM under a key that the caller holds. (S:
- * framework/raw-aes-keyring.md)
+ * The raw AES keyring: data keys wrapped by AES-GCM under a key that the caller holds.
+ * (S: framework/raw-aes-keyring.md)
  */
 #include <keyflight/keyring.h>
 

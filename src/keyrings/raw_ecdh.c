@@ -1,6 +1,6 @@
 /*
- * The raw ECDH keyring: data keys wrapped under a secret that two key pairs share. (S:
- * framework/raw-ecdh-keyring.md, key-agreement-schemas.md)
+ * The raw ECDH keyring: data keys wrapped under a secret that two key pairs share.
+ * (S: framework/raw-ecdh-keyring.md, framework/key-agreement-schemas.md)
  *
  * A static keyring computes its secret once, when it is made, and keeps no private key.
  */

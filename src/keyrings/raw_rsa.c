@@ -1,6 +1,6 @@
 /*
- * The raw RSA keyring: data keys wrapped by RSA under a public key and unwrapped by its private key. (S:
- * framework/raw-rsa-keyring.md)
+ * The raw RSA keyring: data keys wrapped by RSA under a public key and unwrapped by its private key.
+ * (S: framework/raw-rsa-keyring.md)
  */
 #include <keyflight/raw_keyrings.h>
 

@@ -45,8 +45,8 @@ enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *co
 /*
  * Joins what a message stores with what its reader reproduced: a key in both must have equal values (else
  * KF_E_POLICY with a sentence that names the key). `*joined` has all pairs, `*only_reproduced` those that are
- * not stored. Errors: also KF_E_LIMIT (together they are longer than a context can be), KF_E_NO_MEMORY. (S:
- * framework/cmm-interface.md#decrypt-materials)
+ * not stored. Errors: also KF_E_LIMIT (together they are longer than a context can be), KF_E_NO_MEMORY.
+ * (S: framework/cmm-interface.md#decrypt-materials)
  */
 enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *stored,
                                          const struct kf_encryption_context *reproduced,

@@ -1,6 +1,6 @@
 /*
  * Frames of a message body, their IVs and additional data.
- * (S: data-format/message-body.md, message-body-aad.md)
+ * (S: data-format/message-body.md, data-format/message-body-aad.md)
  */
 #ifndef KFI_MESSAGE_FRAME_H
 #define KFI_MESSAGE_FRAME_H

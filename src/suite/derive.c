@@ -42,8 +42,8 @@ enum kf_code kfi_hkdf_expand(struct kfi_hmac *hmac, struct kf_view info, struct 
 }
 
 /*
- * Format 1: no salt, and the message id in the info. (S: framework/algorithm-suites.md,
- * client-apis/encrypt.md)
+ * Format 1: no salt, and the message id in the info.
+ * (S: framework/transitive-requirements.md#hkdf-encryption-key)
  */
 static enum kf_code derive_format_1(struct kfi_hmac *hmac, const struct kfi_suite *suite,
                                     struct kf_view data_key, struct kf_view message_id,
@@ -62,7 +62,8 @@ static enum kf_code derive_format_1(struct kfi_hmac *hmac, const struct kfi_suit
 
 /*
  * Format 2: the message id is the salt; one extraction gives both keys. The commit key's info lacks the
- * suite's identifier. (S: framework/algorithm-suites.md, client-apis/encrypt.md)
+ * suite's identifier.
+ * (S: framework/transitive-requirements.md#hkdf-encryption-key, framework/transitive-requirements.md#hkdf-commit-key)
  */
 static enum kf_code derive_format_2(struct kfi_hmac *hmac, const struct kfi_suite *suite,
                                     struct kf_view data_key, struct kf_view message_id,

@@ -1,6 +1,6 @@
 /*
- * Key derivation of a message. (S: framework/algorithm-suites.md#key-derivation-algorithms,
- * client-apis/encrypt.md)
+ * Key derivation of a message.
+ * (S: framework/algorithm-suites.md#algorithm-suites-encryption-key-derivation-settings)
  */
 #ifndef KFI_SUITE_DERIVE_H
 #define KFI_SUITE_DERIVE_H

@@ -1,8 +1,8 @@
 /*
  * Required keys: pairs of the context that are authenticated but not stored, and that the reader has to bring
  * again. With a keyring that binds the context (raw AES) a wrong one fails at the key, with one that does not
- * it fails at the header's tag. (S: framework/cmm-interface.md,
- * data-format/message-header.md#authentication-tag)
+ * it fails at the header's tag.
+ * (S: framework/cmm-interface.md#decrypt-materials, data-format/message-header.md#authentication-tag)
  */
 #include <string.h>
 

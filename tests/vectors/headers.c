@@ -270,7 +270,7 @@ static const struct fixture fixtures[] = {
     {"finalFrameHeaderZeroBytes", read_frame, KF_OK},
     {"hasOwnPropertyEncryptionContext", read_context, KF_OK},
     {"headerAuthIV", read_header_iv, KF_OK},
-    /* 2^36-32 itself: JavaScript refuses it, not the specification (S: data-format/message-body.md). */
+    /* 2^36-32 itself: JavaScript refuses it, not the specification (S: data-format/message-body.md#encrypted-content-length). */
     {"invalidNonFrameHeaderContentLengthExcedsLimits", read_block, KF_OK},
     {"invalidSequenceEndFinalFrameHeader", read_frame, KF_E_MALFORMED},
     {"invalidSequenceNumberFinalFrameHeader", read_frame, KF_E_MALFORMED},

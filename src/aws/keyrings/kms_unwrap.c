@@ -1,6 +1,6 @@
 /*
  * Unwrapping by KMS: see kms_unwrap.h. Called by the KMS keyring and the discovery keyring.
- * (S: framework/aws-kms/aws-kms-keyring.md#ondecrypt, aws-kms-discovery-keyring.md#ondecrypt)
+ * (S: framework/aws-kms/aws-kms-keyring.md#ondecrypt, framework/aws-kms/aws-kms-discovery-keyring.md#ondecrypt)
  */
 #include "aws/keyrings/kms_unwrap.h"
 
