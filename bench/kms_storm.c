@@ -64,7 +64,7 @@ static struct kf_cmm *caching_cmm(const char *endpoint_url)
 }
 
 /* `count` callers ask at once; milliseconds until the last of them holds its materials. */
-static double ask_all(struct kf_cmm *cmm, struct kf_encryption_context *context, size_t count)
+static double ask_all(struct kf_cmm *cmm, const struct kf_encryption_context *context, size_t count)
 {
     static struct storm_caller callers[CALLERS];
     struct storm_job job = {
@@ -95,10 +95,10 @@ static double ask_all(struct kf_cmm *cmm, struct kf_encryption_context *context,
     return answer_ms;
 }
 
-static struct kf_encryption_context *context_of(const char *purpose)
+static const struct kf_encryption_context *context_of(const char *purpose)
 {
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *context = NULL;
+    const struct kf_encryption_context *context = NULL;
     demand(kf_encryption_context_of(&error, &context, "purpose", purpose, (char *)NULL), &error);
     return context;
 }
@@ -106,7 +106,7 @@ static struct kf_encryption_context *context_of(const char *purpose)
 /* A cold client each time: the storm opens its connections. */
 static struct figures storm(void)
 {
-    struct kf_encryption_context *bench = context_of("bench"), *other = context_of("one");
+    const struct kf_encryption_context *bench = context_of("bench"), *other = context_of("one");
     struct figures figures;
     struct fault_kms kms;
     char told[64];

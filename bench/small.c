@@ -181,7 +181,7 @@ int main(void)
     keyring_options.wrapping_key = kf_view_of(wrapping_key, sizeof wrapping_key);
     struct kf_caching_cmm_options cmm_options = KF_CACHING_CMM_OPTIONS_INIT;
     cmm_options.max_age_ms = 3600000;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct ours ours = {NULL, KF_ENCRYPT_OPTIONS_INIT, KF_BUF_INIT};
     check(kf_raw_aes_keyring_new(&keyring_options, &error, &cmm_options.keyring) == KF_OK &&
               kf_cache_new(100, &error, &cmm_options.cache) == KF_OK &&

@@ -80,7 +80,7 @@ static struct figures storm(uint64_t rtt_ms)
     struct storm_service *service = NULL;
     struct kf_keyring *keyring = NULL;
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *context = NULL;
+    const struct kf_encryption_context *context = NULL;
     demand(kf_encryption_context_of(&error, &context, "purpose", "bench", (char *)NULL), &error);
     struct storm_job job = {.cmm = caching_cmm(rtt_ms, &service, &keyring),
                             .suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,

@@ -51,7 +51,8 @@ static enum kf_code wait_for_turn(struct rate_cmm *cmm, struct kf_call *call, st
 
 static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     struct rate_cmm *cmm = self;
     const enum kf_code code = wait_for_turn(cmm, call, error);
@@ -62,7 +63,7 @@ static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
 
 static enum kf_code decrypt_materials(void *self, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     struct rate_cmm *cmm = self;
     const enum kf_code code = wait_for_turn(cmm, call, error);

@@ -18,7 +18,7 @@ struct tenant_cmm {
 
 /* The pairs of `context`, and the tenant's. */
 static enum kf_code add_tenant(const struct kf_encryption_context *context, const char *tenant,
-                               struct kf_error *error, struct kf_encryption_context **out)
+                               struct kf_error *error, const struct kf_encryption_context **out)
 {
     const size_t count = kf_encryption_context_count(context);
     struct kf_pair *pairs = malloc((count + 1) * sizeof *pairs);
@@ -32,35 +32,52 @@ static enum kf_code add_tenant(const struct kf_encryption_context *context, cons
     return code;
 }
 
-static void context_drop(void *state)
+static void request_drop(void *state)
 {
-    kf_encryption_context_unref(state);
+    struct kf_encryption_request *changed = state;
+    kf_encryption_context_unref(changed->encryption_context);
+    free(changed);
+}
+
+/*
+ * A request with the tenant in it. The CMM inside may need several polls, and what we pass to it has to live as
+ * long as the call: it becomes the call's state.
+ */
+static enum kf_code change(const struct tenant_cmm *cmm, const struct kf_encryption_request *request,
+                           struct kf_error *error, struct kf_encryption_request **out)
+{
+    struct kf_encryption_request *changed = malloc(sizeof *changed);
+    if (changed == NULL)
+        return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for a request.");
+    *changed = *request;
+    const enum kf_code code =
+        add_tenant(request->encryption_context, cmm->tenant, error, &changed->encryption_context);
+    if (code == KF_OK)
+        *out = changed;
+    else
+        free(changed);
+    return code;
 }
 
 static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     const struct tenant_cmm *cmm = self;
-    /*
-     * The CMM inside may need several polls, so what we pass to it has to live as long as the call: it is the
-     * call's state.
-     */
-    struct kf_encryption_context *context = kf_call_state(call);
-    if (context == NULL) {
-        const enum kf_code code = add_tenant(request->encryption_context, cmm->tenant, error, &context);
+    struct kf_encryption_request *changed = kf_call_state(call);
+    if (changed == NULL) {
+        const enum kf_code code = change(cmm, request, error, &changed);
         if (code != KF_OK)
             return code;
-        kf_call_state_set(call, context, context_drop);
+        kf_call_state_set(call, changed, request_drop);
     }
-    struct kf_encryption_request changed = *request;
-    changed.encryption_context = context;
-    return kf_cmm_get_encryption_materials(cmm->inner, kf_call_child(call, 0), &changed, error, out);
+    return kf_cmm_get_encryption_materials(cmm->inner, kf_call_child(call, 0), changed, error, out);
 }
 
 static enum kf_code decrypt_materials(void *self, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     const struct tenant_cmm *cmm = self;
     struct kf_view tenant;

@@ -115,7 +115,7 @@ static enum kf_code loop_run(int loop_fd, struct job *jobs, struct kf_error *err
 
 static enum kf_code slow_encrypt(void *self, struct kf_call *call,
                                  const struct kf_encryption_request *request, struct kf_error *error,
-                                 struct kf_encryption_materials **out)
+                                 const struct kf_encryption_materials **out)
 {
     if (kf_call_state(call) == NULL) { /* the first poll */
         kf_call_state_set(call, self, NULL);
@@ -127,7 +127,7 @@ static enum kf_code slow_encrypt(void *self, struct kf_call *call,
 
 static enum kf_code slow_decrypt(void *self, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out)
+                                 const struct kf_decryption_materials **out)
 {
     return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
 }

@@ -11,7 +11,7 @@ int main(void)
     struct kf_aws_kms_keyring_options ring = KF_AWS_KMS_KEYRING_OPTIONS_INIT;
     struct kf_caching_cmm_options caching = KF_CACHING_CMM_OPTIONS_INIT;
     struct kf_encrypt_options encrypting = KF_ENCRYPT_OPTIONS_INIT;
-    struct kf_encryption_context *context = NULL;
+    const struct kf_encryption_context *context = NULL;
     struct kf_cache_stats stats = {.size = sizeof stats};
     struct kf_aws_client *client = NULL;
     struct kf_keyring *keyring = NULL;

@@ -36,7 +36,7 @@ struct kf_decryptor {
     struct kfi_operation operation;
     enum stage stage;
     struct kf_cmm *cmm;
-    struct kf_encryption_context *reproduced;
+    const struct kf_encryption_context *reproduced;
     enum kf_commitment_policy commitment_policy;
     bool unsigned_only;
     struct kfi_header_limits limits;
@@ -49,9 +49,9 @@ struct kf_decryptor {
         gathered; /* what has come of the header, of a frame or of the footer, while it is not all there */
 
     /* From KEYS on. */
-    struct kf_header *header;
+    const struct kf_header *header;
     struct kf_decryption_request request;
-    struct kf_decryption_materials *materials;
+    const struct kf_decryption_materials *materials;
     bool verified; /* the header's tag holds */
 
     /* From VERIFY on. */
@@ -505,7 +505,7 @@ const struct kf_error *kf_decryptor_error(const struct kf_decryptor *decryptor)
     return &decryptor->operation.error;
 }
 
-struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor)
+const struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor)
 {
     return decryptor->verified ? decryptor->header : NULL;
 }
@@ -546,7 +546,7 @@ static enum kf_code decrypt(struct kf_decryptor *decryptor, struct kf_view messa
 }
 
 enum kf_code kf_decrypt(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
-                        struct kf_error *error, struct kf_header **header_out, struct kf_buf *out)
+                        struct kf_error *error, const struct kf_header **header_out, struct kf_buf *out)
 {
     struct kf_decryptor *decryptor;
     kfi_buf_wipe(out);

@@ -39,7 +39,7 @@ struct kf_encryptor {
     uint64_t taken; /* bytes of plaintext so far */
 
     /* From KEYS on. */
-    struct kf_encryption_materials *materials;
+    const struct kf_encryption_materials *materials;
     const struct kfi_suite *suite;
 
     /* From HEADER on. */

@@ -36,10 +36,11 @@ struct kf_cmm_vtable {
      */
     enum kf_code (*get_encryption_materials)(void *self, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out);
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out);
     enum kf_code (*decrypt_materials)(void *self, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out);
+                                      const struct kf_decryption_materials **out);
 
     void (*destroy)(void *self); /* at the last release, on whatever thread that is; may be NULL */
 };
@@ -54,10 +55,10 @@ KF_CODE kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct kf_err
  */
 KF_CODE kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call *call,
                                         const struct kf_encryption_request *request, struct kf_error *error,
-                                        struct kf_encryption_materials **out);
+                                        const struct kf_encryption_materials **out);
 KF_CODE kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out);
+                                 const struct kf_decryption_materials **out);
 
 #ifdef __cplusplus
 }

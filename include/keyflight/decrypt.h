@@ -41,7 +41,7 @@ struct kf_decrypt_options {
  * and KF_E_TRAILING.
  */
 KF_CODE kf_decrypt(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
-                   struct kf_error *error, struct kf_header **header, struct kf_buf *out);
+                   struct kf_error *error, const struct kf_header **header, struct kf_buf *out);
 
 /* ---- Streams ---- */
 
@@ -69,7 +69,7 @@ KF_API uint64_t kf_decryptor_deadline(const struct kf_decryptor *decryptor);
 KF_API const struct kf_error *kf_decryptor_error(const struct kf_decryptor *decryptor);
 
 /* The header, once its tag was verified; NULL before. Borrowed. */
-KF_API struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor);
+KF_API const struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor);
 
 /* The whole context, reproduced pairs included, once the header's tag was verified; NULL before. Borrowed. */
 KF_API const struct kf_encryption_context *kf_decryptor_encryption_context(

@@ -26,17 +26,18 @@ struct kf_pair {
  * The caller owns one reference of `*out`.
  */
 KF_CODE kf_encryption_context_new(const struct kf_pair *pairs, size_t count, struct kf_error *error,
-                                  struct kf_encryption_context **out);
+                                  const struct kf_encryption_context **out);
 
 /*
  * The same from C strings: keys and values in turn, ended by NULL in the place of a key.
  * `kf_encryption_context_of(&error, &context, "purpose", "demo", (char *)NULL)`
  */
-KF_CODE kf_encryption_context_of(struct kf_error *error, struct kf_encryption_context **out, ...)
+KF_CODE kf_encryption_context_of(struct kf_error *error, const struct kf_encryption_context **out, ...)
     __attribute__((sentinel));
 
 /* One more reference; answers `context`. NULL is allowed. */
-KF_API struct kf_encryption_context *kf_encryption_context_ref(const struct kf_encryption_context *context);
+KF_API const struct kf_encryption_context *kf_encryption_context_ref(
+    const struct kf_encryption_context *context);
 
 /* One reference less. NULL is allowed. */
 KF_API void kf_encryption_context_unref(const struct kf_encryption_context *context);

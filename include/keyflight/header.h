@@ -22,10 +22,10 @@ struct kf_header;
  * KF_E_MALFORMED, KF_E_LIMIT, KF_E_NO_MEMORY.
  */
 KF_CODE kf_header_parse(struct kf_view message, uint16_t max_edks, struct kf_error *error,
-                        struct kf_header **out);
+                        const struct kf_header **out);
 
-KF_API struct kf_header *kf_header_ref(struct kf_header *header);
-KF_API void kf_header_unref(struct kf_header *header); /* NULL is allowed */
+KF_API const struct kf_header *kf_header_ref(const struct kf_header *header);
+KF_API void kf_header_unref(const struct kf_header *header); /* NULL is allowed */
 
 KF_API const struct kf_suite_info *kf_header_suite(const struct kf_header *header);
 /* 16 bytes in format 1, 32 in format 2. Views live as long as the header. */

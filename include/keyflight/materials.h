@@ -69,8 +69,10 @@ struct kf_decryption_request {
  */
 struct kf_encryption_materials;
 
-KF_API struct kf_encryption_materials *kf_encryption_materials_ref(struct kf_encryption_materials *materials);
-KF_API void kf_encryption_materials_unref(struct kf_encryption_materials *materials); /* NULL is allowed */
+KF_API const struct kf_encryption_materials *kf_encryption_materials_ref(
+    const struct kf_encryption_materials *materials);
+KF_API void kf_encryption_materials_unref(
+    const struct kf_encryption_materials *materials); /* NULL is allowed */
 KF_API enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials *materials);
 /* The whole context, required pairs and public key included; lives as long as the materials. */
 KF_API const struct kf_encryption_context *kf_encryption_materials_encryption_context(
@@ -87,8 +89,10 @@ KF_API struct kf_edk kf_encryption_materials_edk(const struct kf_encryption_mate
 /* Decryption materials, likewise. */
 struct kf_decryption_materials;
 
-KF_API struct kf_decryption_materials *kf_decryption_materials_ref(struct kf_decryption_materials *materials);
-KF_API void kf_decryption_materials_unref(struct kf_decryption_materials *materials); /* NULL is allowed */
+KF_API const struct kf_decryption_materials *kf_decryption_materials_ref(
+    const struct kf_decryption_materials *materials);
+KF_API void kf_decryption_materials_unref(
+    const struct kf_decryption_materials *materials); /* NULL is allowed */
 KF_API enum kf_suite kf_decryption_materials_suite(const struct kf_decryption_materials *materials);
 /* The whole context: what the message stores and what the caller reproduced. */
 KF_API const struct kf_encryption_context *kf_decryption_materials_encryption_context(

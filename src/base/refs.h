@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kfi_refs {
     atomic_size_t count;
@@ -17,19 +18,30 @@ static inline void kfi_refs_init(struct kfi_refs *refs)
     atomic_init(&refs->count, 1);
 }
 
-/* Relaxed: who makes a reference has one already, so that the object can't end meanwhile. */
-static inline void kfi_refs_add(struct kfi_refs *refs, size_t more)
+/*
+ * Whoever shares an object that never changes holds it as const. Its count changes nevertheless, and its last
+ * owner destroys it: this is the one place where the const is cast away.
+ */
+static inline void *kfi_refs_unconst(const void *object)
 {
-    atomic_fetch_add_explicit(&refs->count, more, memory_order_relaxed);
+    return (void *)(uintptr_t)object;
+}
+
+/* Relaxed: whoever makes a reference has one already, so that the object can't end meanwhile. */
+static inline void kfi_refs_add(const struct kfi_refs *refs, size_t more)
+{
+    struct kfi_refs *counted = kfi_refs_unconst(refs);
+    atomic_fetch_add_explicit(&counted->count, more, memory_order_relaxed);
 }
 
 /*
  * True for the last one, which then destroys the object. Each release publishes what its owner did with the
  * object; the last owner acquires all of that before it destroys.
  */
-static inline bool kfi_refs_drop(struct kfi_refs *refs)
+static inline bool kfi_refs_drop(const struct kfi_refs *refs)
 {
-    return atomic_fetch_sub_explicit(&refs->count, 1, memory_order_acq_rel) == 1;
+    struct kfi_refs *counted = kfi_refs_unconst(refs);
+    return atomic_fetch_sub_explicit(&counted->count, 1, memory_order_acq_rel) == 1;
 }
 
 #endif

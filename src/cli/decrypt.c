@@ -215,7 +215,7 @@ static enum kf_code decrypt(const struct job *job, struct kf_decryptor *decrypto
 static enum kf_code begin(const struct job *job, struct kf_cmm *cmm, struct kf_cli_failure *failure,
                           struct kf_decryptor **out)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     enum kf_code code =
         kf_encryption_context_new(job->context.pairs, job->context.pair_count, &failure->error, &context);
     if (code != KF_OK)

@@ -162,7 +162,7 @@ static enum kf_code encrypt(const struct kf_cli_context *pairs, struct kf_keyrin
                             struct kf_error *error, struct kf_buf *message)
 {
     struct kf_encrypt_options settings = KF_ENCRYPT_OPTIONS_INIT;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_cmm *cmm = NULL;
     enum kf_code code = kf_encryption_context_new(pairs->pairs, pairs->pair_count, error, &context);
     if (code != KF_OK)

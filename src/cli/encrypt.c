@@ -156,7 +156,7 @@ static enum kf_code transfer(const struct job *job, struct kf_encryptor *encrypt
 static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct kf_cli_output *output,
                             struct kf_cli_failure *failure)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     enum kf_code code =
         kf_encryption_context_new(job->context.pairs, job->context.pair_count, &failure->error, &context);
     if (code != KF_OK)

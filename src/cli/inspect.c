@@ -59,7 +59,7 @@ static enum kf_code incomplete(const struct kf_cli_input *input, size_t length, 
 }
 
 static enum kf_code read_header(struct kf_cli_input *input, struct kf_cli_failure *failure,
-                                struct kf_header **out)
+                                const struct kf_header **out)
 {
     uint8_t *bytes = NULL;
     size_t length = 0;
@@ -139,7 +139,7 @@ static enum kf_code print_edk_text(size_t number, const struct kf_edk *edk, stru
     return KF_OK;
 }
 
-static enum kf_code print_text(struct kf_header *header, struct kf_error *error)
+static enum kf_code print_text(const struct kf_header *header, struct kf_error *error)
 {
     const struct kf_suite_info *suite = kf_header_suite(header);
     const struct kf_encryption_context *context = kf_header_encryption_context(header);
@@ -213,7 +213,7 @@ static void print_context_json(const struct kf_encryption_context *context)
     putchar('}');
 }
 
-static enum kf_code print_json(struct kf_header *header, struct kf_error *error)
+static enum kf_code print_json(const struct kf_header *header, struct kf_error *error)
 {
     const struct kf_suite_info *suite = kf_header_suite(header);
     uint32_t frame_length = kf_header_frame_length(header);
@@ -248,7 +248,7 @@ int kf_cli_inspect(int argc, char **argv)
     }
     struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
     struct kf_cli_input input = KF_CLI_INPUT_INIT;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     enum kf_code code = kf_cli_input_open(arguments.operands[0], &failure, &input);
     if (code == KF_OK)
         code = read_header(&input, &failure, &header);

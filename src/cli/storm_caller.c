@@ -11,7 +11,7 @@
 enum kf_code storm_fingerprint(struct kf_view message, struct kf_error *error, size_t *header_length,
                                uint64_t *out)
 {
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     enum kf_code code = kf_header_parse(message, 0, error, &header);
     if (code != KF_OK)
         return code;

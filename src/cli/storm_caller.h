@@ -20,7 +20,7 @@ struct storm_job {
     enum kf_suite suite;
     enum kf_commitment_policy commitment_policy;
     uint64_t bytes; /* of plaintext */
-    struct kf_encryption_context **contexts;
+    const struct kf_encryption_context **contexts;
     struct storm_message *messages; /* one for each context, to be decrypted; NULL: encrypt */
 };
 

@@ -13,8 +13,8 @@
 struct entry {
     struct entry *older;
     struct kf_view key; /* into the materials' encryption context */
-    struct kf_encryption_materials *encryption;
-    struct kf_decryption_materials *decryption;
+    const struct kf_encryption_materials *encryption;
+    const struct kf_decryption_materials *decryption;
     uint64_t messages;
     uint64_t bytes;
     uint64_t expires_ns;
@@ -138,7 +138,8 @@ static void put(struct storm_naive *naive, const struct entry *fetched)
 
 static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     struct storm_naive *naive = self;
     struct entry entry = {.key = key_of(request->encryption_context), .bytes = request->plaintext_bound};
@@ -162,7 +163,7 @@ static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
 
 static enum kf_code decrypt_materials(void *self, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     struct storm_naive *naive = self;
     struct entry entry = {.key = key_of(request->encryption_context)};

@@ -50,8 +50,8 @@ struct job {
     struct kfi_request_id request_id;
 
     /* What is asked: one of the two, the EDKs for decryption. */
-    struct kf_encryption_materials *encryption;
-    struct kf_decryption_materials *decryption;
+    const struct kf_encryption_materials *encryption;
+    const struct kf_decryption_materials *decryption;
     struct kfi_edk_list edks;
 
     /* What came out. */
@@ -329,7 +329,7 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
         job = job_new(self, call);
         if (job == NULL)
             return kfi_no_memory(error);
-        job->encryption = kf_encryption_materials_ref((struct kf_encryption_materials *)(uintptr_t)materials);
+        job->encryption = kf_encryption_materials_ref(materials);
         kfi_wrapped_init(&job->wrapped, materials);
         begin(call, job);
     }
@@ -351,7 +351,7 @@ static enum kf_code on_decrypt(void *self, struct kf_call *call,
         job = job_new(self, call);
         if (job == NULL)
             return kfi_no_memory(error);
-        job->decryption = kf_decryption_materials_ref((struct kf_decryption_materials *)(uintptr_t)materials);
+        job->decryption = kf_decryption_materials_ref(materials);
         enum kf_code code = KF_OK;
         for (size_t i = 0; i < edk_count && code == KF_OK; i++)
             code = kfi_edk_list_add(&job->edks, &edks[i], error);

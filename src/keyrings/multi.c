@@ -26,7 +26,7 @@ struct part {
 };
 
 struct encryption {
-    struct kf_encryption_materials *with_key; /* what the children see, once there is a data key */
+    const struct kf_encryption_materials *with_key; /* what the children see, once there is a data key */
     size_t count;
     struct part parts[];
 };

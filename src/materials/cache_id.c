@@ -75,7 +75,7 @@ enum kf_code kfi_cache_key_encryption(struct kf_view partition, const struct kf_
     if (request->required_key_count == 0)
         return beside(&numbers, NULL, error, out->beside);
 
-    struct kf_encryption_context *required = NULL, *stored = NULL;
+    const struct kf_encryption_context *required = NULL, *stored = NULL;
     code = kfi_encryption_context_split(request->encryption_context, request->required_keys,
                                         request->required_key_count, error, &required, &stored);
     if (code == KF_OK)

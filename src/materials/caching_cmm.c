@@ -39,10 +39,10 @@ static enum kf_code nested(struct kf_error *error)
 /* Asks the backing CMM for materials that have been in no caching CMM yet, and marks them. */
 static enum kf_code encryption_fresh(struct kf_cmm *backing, struct kf_call *call,
                                      const struct kf_encryption_request *request, struct kf_error *error,
-                                     struct kf_encryption_materials **out)
+                                     const struct kf_encryption_materials **out)
 {
     enum kf_code code = kf_cmm_get_encryption_materials(backing, kf_call_child(call, 0), request, error, out);
-    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
+    if (code == KF_OK && kfi_encryption_materials_mark_cached(*out)) {
         kf_encryption_materials_unref(*out);
         *out = NULL;
         code = nested(error);
@@ -108,7 +108,7 @@ static enum kf_code encryption_fetch(void *request, struct kf_call *call, struct
                                      void **value)
 {
     struct encryption_copy *copy = request;
-    struct kf_encryption_materials *materials;
+    const struct kf_encryption_materials *materials;
     enum kf_code code = encryption_fresh(copy->backing, call, &copy->request, error, &materials);
     if (code != KF_OK)
         return code;
@@ -121,13 +121,13 @@ static enum kf_code encryption_fetch(void *request, struct kf_call *call, struct
         kf_encryption_materials_unref(materials);
         return code;
     }
-    *value = materials;
+    *value = kfi_refs_unconst(materials);
     return KF_OK;
 }
 
 static void *encryption_value_ref(void *value)
 {
-    return kf_encryption_materials_ref(value);
+    return kfi_refs_unconst(kf_encryption_materials_ref(value));
 }
 
 static void encryption_value_unref(void *value)
@@ -194,7 +194,8 @@ static bool encryption_bypasses(const struct caching_cmm *self, const struct kf_
 
 static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     struct caching_cmm *self = context;
     void *value = NULL;
@@ -231,10 +232,10 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
 
 static enum kf_code decryption_fresh(struct kf_cmm *backing, struct kf_call *call,
                                      const struct kf_decryption_request *request, struct kf_error *error,
-                                     struct kf_decryption_materials **out)
+                                     const struct kf_decryption_materials **out)
 {
     enum kf_code code = kf_cmm_decrypt_materials(backing, kf_call_child(call, 0), request, error, out);
-    if (code == KF_OK && atomic_exchange_explicit(&(*out)->cached, true, memory_order_relaxed)) {
+    if (code == KF_OK && kfi_decryption_materials_mark_cached(*out)) {
         kf_decryption_materials_unref(*out);
         *out = NULL;
         code = nested(error);
@@ -298,15 +299,15 @@ static enum kf_code decryption_fetch(void *request, struct kf_call *call, struct
                                      void **value)
 {
     struct decryption_copy *copy = request;
-    struct kf_decryption_materials *materials;
+    const struct kf_decryption_materials *materials;
     enum kf_code code = decryption_fresh(copy->backing, call, &copy->request, error, &materials);
-    *value = materials;
+    *value = kfi_refs_unconst(materials);
     return code;
 }
 
 static void *decryption_value_ref(void *value)
 {
-    return kf_decryption_materials_ref(value);
+    return kfi_refs_unconst(kf_decryption_materials_ref(value));
 }
 
 static void decryption_value_unref(void *value)
@@ -339,7 +340,7 @@ static bool decryption_bypasses(const struct kf_decryption_request *request)
 
 static enum kf_code decrypt_materials(void *context, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     struct caching_cmm *self = context;
     void *value = NULL;

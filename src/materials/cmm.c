@@ -53,7 +53,8 @@ void kf_cmm_unref(struct kf_cmm *cmm)
 
 enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     *out = NULL;
     if (call == NULL)
@@ -81,7 +82,7 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
 
 enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     *out = NULL;
     if (call == NULL)

@@ -90,7 +90,7 @@ static enum kf_code encryption_begin(const struct kf_encryption_request *request
 
 /* Takes over what the keyring added. */
 static enum kf_code encryption_complete(struct encryption *encryption, struct kf_error *error,
-                                        struct kf_encryption_materials **out)
+                                        const struct kf_encryption_materials **out)
 {
     struct kf_encryption_materials *materials = encryption->materials;
     if (encryption->wrapped.data_key.length == 0)
@@ -111,7 +111,8 @@ static enum kf_code encryption_complete(struct encryption *encryption, struct kf
 
 static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     struct encryption *encryption = kf_call_state(call);
     if (encryption == NULL) {
@@ -189,7 +190,7 @@ static enum kf_code decryption_begin(const struct kf_decryption_request *request
 }
 
 static enum kf_code decryption_complete(struct decryption *decryption, struct kf_error *error,
-                                        struct kf_decryption_materials **out)
+                                        const struct kf_decryption_materials **out)
 {
     struct kf_decryption_materials *materials = decryption->materials;
     if (decryption->data_key.length != materials->suite->info.data_key_length)
@@ -205,7 +206,7 @@ static enum kf_code decryption_complete(struct decryption *decryption, struct kf
 
 static enum kf_code decrypt_materials(void *self, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     struct decryption *decryption = kf_call_state(call);
     if (decryption == NULL) {

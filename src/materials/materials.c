@@ -29,17 +29,19 @@ struct kf_encryption_materials *kfi_encryption_materials_with_key(
     return other;
 }
 
-struct kf_encryption_materials *kf_encryption_materials_ref(struct kf_encryption_materials *materials)
+const struct kf_encryption_materials *kf_encryption_materials_ref(
+    const struct kf_encryption_materials *materials)
 {
     if (materials != NULL)
         kfi_refs_add(&materials->refs, 1);
     return materials;
 }
 
-void kf_encryption_materials_unref(struct kf_encryption_materials *materials)
+void kf_encryption_materials_unref(const struct kf_encryption_materials *shared)
 {
-    if (materials == NULL || !kfi_refs_drop(&materials->refs))
+    if (shared == NULL || !kfi_refs_drop(&shared->refs))
         return;
+    struct kf_encryption_materials *materials = kfi_refs_unconst(shared);
     kf_encryption_context_unref(materials->context);
     kf_encryption_context_unref(materials->required);
     kf_encryption_context_unref(materials->stored);
@@ -48,14 +50,22 @@ void kf_encryption_materials_unref(struct kf_encryption_materials *materials)
     kfi_free_secret(materials, sizeof *materials);
 }
 
-void kfi_encryption_materials_settle(struct kf_encryption_materials *materials, uint64_t bytes)
+bool kfi_encryption_materials_mark_cached(const struct kf_encryption_materials *materials)
 {
-    atomic_fetch_add_explicit(&materials->settled, bytes, memory_order_relaxed);
+    struct kf_encryption_materials *marked = kfi_refs_unconst(materials);
+    return atomic_exchange_explicit(&marked->cached, true, memory_order_relaxed);
 }
 
-uint64_t kfi_encryption_materials_settled(struct kf_encryption_materials *materials)
+void kfi_encryption_materials_settle(const struct kf_encryption_materials *materials, uint64_t bytes)
 {
-    return atomic_exchange_explicit(&materials->settled, 0, memory_order_relaxed);
+    struct kf_encryption_materials *counted = kfi_refs_unconst(materials);
+    atomic_fetch_add_explicit(&counted->settled, bytes, memory_order_relaxed);
+}
+
+uint64_t kfi_encryption_materials_settled(const struct kf_encryption_materials *materials)
+{
+    struct kf_encryption_materials *counted = kfi_refs_unconst(materials);
+    return atomic_exchange_explicit(&counted->settled, 0, memory_order_relaxed);
 }
 
 enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials *materials)
@@ -100,21 +110,29 @@ struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_su
     return materials;
 }
 
-struct kf_decryption_materials *kf_decryption_materials_ref(struct kf_decryption_materials *materials)
+const struct kf_decryption_materials *kf_decryption_materials_ref(
+    const struct kf_decryption_materials *materials)
 {
     if (materials != NULL)
         kfi_refs_add(&materials->refs, 1);
     return materials;
 }
 
-void kf_decryption_materials_unref(struct kf_decryption_materials *materials)
+void kf_decryption_materials_unref(const struct kf_decryption_materials *shared)
 {
-    if (materials == NULL || !kfi_refs_drop(&materials->refs))
+    if (shared == NULL || !kfi_refs_drop(&shared->refs))
         return;
+    struct kf_decryption_materials *materials = kfi_refs_unconst(shared);
     kf_encryption_context_unref(materials->context);
     kf_encryption_context_unref(materials->required);
     kfi_verification_key_unref(materials->verification_key);
     kfi_free_secret(materials, sizeof *materials);
+}
+
+bool kfi_decryption_materials_mark_cached(const struct kf_decryption_materials *materials)
+{
+    struct kf_decryption_materials *marked = kfi_refs_unconst(materials);
+    return atomic_exchange_explicit(&marked->cached, true, memory_order_relaxed);
 }
 
 enum kf_suite kf_decryption_materials_suite(const struct kf_decryption_materials *materials)

@@ -26,9 +26,9 @@ struct kf_encryption_materials {
     atomic_bool cached;    /* came out of a caching CMM */
     atomic_ullong settled; /* bytes that finished messages reserved and did not use; the cache takes them */
     const struct kfi_suite *suite;
-    struct kf_encryption_context *context;  /* the whole one */
-    struct kf_encryption_context *required; /* pairs to authenticate only */
-    struct kf_encryption_context *stored;   /* pairs to store */
+    const struct kf_encryption_context *context;  /* the whole one */
+    const struct kf_encryption_context *required; /* pairs to authenticate only */
+    const struct kf_encryption_context *stored;   /* pairs to store */
     struct kf_data_key data_key;
     struct kfi_edk_list edks;
     struct kfi_signing_key *signing_key; /* NULL unless the suite signs */
@@ -38,8 +38,8 @@ struct kf_decryption_materials {
     struct kfi_refs refs;
     atomic_bool cached;
     const struct kfi_suite *suite;
-    struct kf_encryption_context *context;
-    struct kf_encryption_context *required;
+    const struct kf_encryption_context *context;
+    const struct kf_encryption_context *required;
     struct kf_data_key data_key;
     struct kfi_verification_key *verification_key; /* NULL unless the suite signs */
 };
@@ -55,13 +55,17 @@ struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_su
 struct kf_encryption_materials *kfi_encryption_materials_with_key(
     const struct kf_encryption_materials *materials, const struct kf_data_key *data_key);
 
+/* Marks materials as having been in a caching CMM, and says whether they were marked before. */
+bool kfi_encryption_materials_mark_cached(const struct kf_encryption_materials *materials);
+bool kfi_decryption_materials_mark_cached(const struct kf_decryption_materials *materials);
+
 /*
  * A message that was made with these materials is whole and was so many bytes shorter than was reserved for
  * it. Where a cache still has the key, and settles, it takes them back.
  */
-void kfi_encryption_materials_settle(struct kf_encryption_materials *materials, uint64_t bytes);
+void kfi_encryption_materials_settle(const struct kf_encryption_materials *materials, uint64_t bytes);
 /* Takes away the bytes given back since the last time. */
-uint64_t kfi_encryption_materials_settled(struct kf_encryption_materials *materials);
+uint64_t kfi_encryption_materials_settled(const struct kf_encryption_materials *materials);
 
 /* What a keyring adds to materials. */
 struct kf_wrapped {

@@ -103,7 +103,8 @@ static enum kf_code encryption_begin(const struct required_context_cmm *self,
 
 static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
                                              const struct kf_encryption_request *request,
-                                             struct kf_error *error, struct kf_encryption_materials **out)
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
 {
     const struct required_context_cmm *self = context;
     struct encryption *encryption = kf_call_state(call);
@@ -132,7 +133,7 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
 
 static enum kf_code decrypt_materials(void *context, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
-                                      struct kf_decryption_materials **out)
+                                      const struct kf_decryption_materials **out)
 {
     const struct required_context_cmm *self = context;
     struct list missing;

@@ -146,7 +146,7 @@ static void serialize(struct kf_encryption_context *context)
  * one key are an error of code `twice`.
  */
 static enum kf_code finish(struct kf_encryption_context *context, enum kf_code twice, struct kf_error *error,
-                           struct kf_encryption_context **out)
+                           const struct kf_encryption_context **out)
 {
     sort(context->pairs, context->count);
     for (size_t i = 1; i < context->count; i++) {
@@ -169,7 +169,7 @@ static enum kf_code finish(struct kf_encryption_context *context, enum kf_code t
  */
 static enum kf_code build(const struct kf_pair *first, size_t first_count, const struct kf_pair *second,
                           size_t second_count, enum kf_code over, struct kf_error *error,
-                          struct kf_encryption_context **out)
+                          const struct kf_encryption_context **out)
 {
     struct tally tally = {0, 0};
     for (size_t i = 0; i < first_count; i++) {
@@ -205,7 +205,7 @@ static enum kf_code check_pair(struct kf_pair pair, size_t number, enum kf_code 
 }
 
 enum kf_code kf_encryption_context_new(const struct kf_pair *pairs, size_t count, struct kf_error *error,
-                                       struct kf_encryption_context **out)
+                                       const struct kf_encryption_context **out)
 {
     *out = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -216,7 +216,7 @@ enum kf_code kf_encryption_context_new(const struct kf_pair *pairs, size_t count
     return build(pairs, count, NULL, 0, KF_E_USAGE, error, out);
 }
 
-enum kf_code kf_encryption_context_of(struct kf_error *error, struct kf_encryption_context **out, ...)
+enum kf_code kf_encryption_context_of(struct kf_error *error, const struct kf_encryption_context **out, ...)
 {
     *out = NULL;
     va_list arguments;
@@ -248,23 +248,17 @@ enum kf_code kf_encryption_context_of(struct kf_error *error, struct kf_encrypti
 
 /* ---- Looking ---- */
 
-/* Callers hold shared contexts as const; only the count of references behind that changes. */
-static struct kf_encryption_context *counted(const struct kf_encryption_context *context)
-{
-    return (struct kf_encryption_context *)(uintptr_t)context;
-}
-
-struct kf_encryption_context *kf_encryption_context_ref(const struct kf_encryption_context *context)
+const struct kf_encryption_context *kf_encryption_context_ref(const struct kf_encryption_context *context)
 {
     if (context != NULL)
-        kfi_refs_add(&counted(context)->refs, 1);
-    return counted(context);
+        kfi_refs_add(&context->refs, 1);
+    return context;
 }
 
 void kf_encryption_context_unref(const struct kf_encryption_context *context)
 {
-    if (context != NULL && kfi_refs_drop(&counted(context)->refs))
-        kfi_free(counted(context));
+    if (context != NULL && kfi_refs_drop(&context->refs))
+        kfi_free(kfi_refs_unconst(context));
 }
 
 size_t kf_encryption_context_count(const struct kf_encryption_context *context)
@@ -360,7 +354,7 @@ enum kf_code kfi_encryption_context_check(struct kf_view aad, struct kf_error *e
 }
 
 enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *error,
-                                          struct kf_encryption_context **out)
+                                          const struct kf_encryption_context **out)
 {
     *out = NULL;
     enum kf_code code = kfi_encryption_context_check(aad, error);
@@ -382,7 +376,7 @@ enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *e
 /* ---- Contexts from contexts ---- */
 
 enum kf_code kfi_encryption_context_with(const struct kf_encryption_context *context, struct kf_pair pair,
-                                         struct kf_error *error, struct kf_encryption_context **out)
+                                         struct kf_error *error, const struct kf_encryption_context **out)
 {
     *out = NULL;
     size_t count = kf_encryption_context_count(context);
@@ -408,8 +402,8 @@ static bool is_marked(const struct marks *marks, size_t index)
 }
 
 /* A context of the pairs that are marked, or of those that are not. NULL if there is no memory. */
-static struct kf_encryption_context *select_pairs(const struct kf_encryption_context *context,
-                                                  const struct marks *marks, bool marked)
+static const struct kf_encryption_context *select_pairs(const struct kf_encryption_context *context,
+                                                        const struct marks *marks, bool marked)
 {
     size_t count = kf_encryption_context_count(context);
     struct tally tally = {0, 0};
@@ -430,8 +424,9 @@ static struct kf_encryption_context *select_pairs(const struct kf_encryption_con
 
 enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *context,
                                           const struct kf_view *keys, size_t key_count,
-                                          struct kf_error *error, struct kf_encryption_context **in_list,
-                                          struct kf_encryption_context **others)
+                                          struct kf_error *error,
+                                          const struct kf_encryption_context **in_list,
+                                          const struct kf_encryption_context **others)
 {
     *in_list = NULL;
     *others = NULL;
@@ -444,8 +439,8 @@ enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *co
                                 kfi_view_is_utf8(keys[i]) ? quote(keys[i]).text : "(not UTF-8)");
         mark(&listed, index);
     }
-    struct kf_encryption_context *chosen = select_pairs(context, &listed, true);
-    struct kf_encryption_context *rest = select_pairs(context, &listed, false);
+    const struct kf_encryption_context *chosen = select_pairs(context, &listed, true);
+    const struct kf_encryption_context *rest = select_pairs(context, &listed, false);
     if (chosen == NULL || rest == NULL) {
         kf_encryption_context_unref(chosen);
         kf_encryption_context_unref(rest);
@@ -458,8 +453,8 @@ enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *co
 
 enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *stored,
                                          const struct kf_encryption_context *reproduced,
-                                         struct kf_error *error, struct kf_encryption_context **joined,
-                                         struct kf_encryption_context **only_reproduced)
+                                         struct kf_error *error, const struct kf_encryption_context **joined,
+                                         const struct kf_encryption_context **only_reproduced)
 {
     *joined = NULL;
     *only_reproduced = NULL;
@@ -476,7 +471,7 @@ enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *sto
                 quote(reproduced->pairs[i].key).text);
         mark(&in_both, i);
     }
-    struct kf_encryption_context *added = select_pairs(reproduced, &in_both, false);
+    const struct kf_encryption_context *added = select_pairs(reproduced, &in_both, false);
     if (added == NULL)
         return kfi_no_memory(error);
     size_t stored_count = kf_encryption_context_count(stored);

@@ -27,11 +27,11 @@ enum kf_code kfi_encryption_context_check(struct kf_view aad, struct kf_error *e
  * KF_E_MALFORMED, KF_E_NO_MEMORY.
  */
 enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *error,
-                                          struct kf_encryption_context **out);
+                                          const struct kf_encryption_context **out);
 
 /* `context` and one more pair, whose key must not be in it. Errors: as kf_encryption_context_new. */
 enum kf_code kfi_encryption_context_with(const struct kf_encryption_context *context, struct kf_pair pair,
-                                         struct kf_error *error, struct kf_encryption_context **out);
+                                         struct kf_error *error, const struct kf_encryption_context **out);
 
 /*
  * Splits `context` by a list of keys (each must be in it, else KF_E_POLICY with a sentence): the pairs whose
@@ -39,8 +39,9 @@ enum kf_code kfi_encryption_context_with(const struct kf_encryption_context *con
  */
 enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *context,
                                           const struct kf_view *keys, size_t key_count,
-                                          struct kf_error *error, struct kf_encryption_context **in_list,
-                                          struct kf_encryption_context **others);
+                                          struct kf_error *error,
+                                          const struct kf_encryption_context **in_list,
+                                          const struct kf_encryption_context **others);
 
 /*
  * Joins what a message stores with what its reader reproduced: a key in both must have equal values (else
@@ -50,7 +51,7 @@ enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *co
  */
 enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *stored,
                                          const struct kf_encryption_context *reproduced,
-                                         struct kf_error *error, struct kf_encryption_context **joined,
-                                         struct kf_encryption_context **only_reproduced);
+                                         struct kf_error *error, const struct kf_encryption_context **joined,
+                                         const struct kf_encryption_context **only_reproduced);
 
 #endif

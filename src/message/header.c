@@ -332,7 +332,7 @@ static struct kf_header *allocate(const struct kfi_header_scan *scan, struct kf_
 }
 
 enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limits *limits,
-                             struct kf_error *error, struct kf_header **out)
+                             struct kf_error *error, const struct kf_header **out)
 {
     *out = NULL;
     /* Scanned again, so that nothing is read here but what was checked here; it takes little time. */
@@ -407,7 +407,7 @@ void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *su
 /* ---- What everybody may see ---- */
 
 enum kf_code kf_header_parse(struct kf_view message, uint16_t max_edks, struct kf_error *error,
-                             struct kf_header **out)
+                             const struct kf_header **out)
 {
     *out = NULL;
     const struct kfi_header_limits limits = {max_edks, SIZE_MAX};
@@ -424,19 +424,19 @@ enum kf_code kf_header_parse(struct kf_view message, uint16_t max_edks, struct k
                         length, message.length);
 }
 
-struct kf_header *kf_header_ref(struct kf_header *header)
+const struct kf_header *kf_header_ref(const struct kf_header *header)
 {
     if (header != NULL)
         kfi_refs_add(&header->refs, 1);
     return header;
 }
 
-void kf_header_unref(struct kf_header *header)
+void kf_header_unref(const struct kf_header *header)
 {
     if (header == NULL || !kfi_refs_drop(&header->refs))
         return;
     kf_encryption_context_unref(header->encryption_context);
-    kfi_free(header);
+    kfi_free(kfi_refs_unconst(header));
 }
 
 const struct kf_suite_info *kf_header_suite(const struct kf_header *header)

@@ -22,7 +22,7 @@ struct kf_header {
     size_t body_length; /* of its part before the authentication: what the tag covers */
     const struct kfi_suite *suite;
     struct kf_view message_id;
-    struct kf_encryption_context *encryption_context; /* the stored pairs; never NULL */
+    const struct kf_encryption_context *encryption_context; /* the stored pairs; never NULL */
     struct kf_edk *edks;
     size_t edk_count;
     uint32_t frame_length;     /* 0: not framed */
@@ -70,7 +70,7 @@ enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
  * KF_E_LIMIT, KF_E_NO_MEMORY, and KF_E_BUG if the bytes are not just one header.
  */
 enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limits *limits,
-                             struct kf_error *error, struct kf_header **out);
+                             struct kf_error *error, const struct kf_header **out);
 
 /* What a header is written from. */
 struct kfi_header_fields {

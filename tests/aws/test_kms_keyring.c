@@ -50,7 +50,7 @@ static void the_context_goes_along_whole(void **state)
     struct stage stage;
     struct kf_view public_key;
     char piece[256];
-    struct kf_encryption_context *context =
+    const struct kf_encryption_context *context =
         client_context("tenant", "4\"2", "schl\xc3\xbcssel", "\xe9\x8d\xb5");
     const struct kf_view required = kf_view_text("tenant");
     struct kf_encryption_request request = encryption_request(1);

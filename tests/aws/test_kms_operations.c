@@ -20,7 +20,7 @@
 struct stage {
     struct kf_aws_client *client;
     struct kfi_aws_service *service;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct bell bell;
     struct kf_call call;
     struct kfi_kms_request *request;

@@ -73,7 +73,7 @@ static void all_memory_comes_from_the_allocator(void **state)
 {
     (void)state;
     size_t made = counted.made;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_of(&error, &context, "a", "b", (char *)NULL), &error);
     assert_true(counted.made > made);

@@ -12,7 +12,7 @@
 
 static struct kf_buf two_frames(struct kf_cmm *cmm, enum kf_suite suite)
 {
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     const struct kf_encrypt_options options = client_encrypt_options(suite, 100, context);
     struct kf_buf message = client_message(cmm, &options, client_plaintext(150));
     kf_encryption_context_unref(context);
@@ -345,7 +345,7 @@ static void the_header_is_handed_out_when_all_is_verified(void **state)
     struct kf_cmm *cmm = client_cmm_of_two();
     struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384),
                   out = KF_BUF_INIT;
-    struct kf_header *header;
+    const struct kf_header *header;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, &header, &out), &error);
     static struct parts parts;
@@ -370,7 +370,7 @@ static struct kf_decryption_request asked; /* a copy; what it points to lives wh
 
 static enum kf_code note_decrypt(void *self, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out)
+                                 const struct kf_decryption_materials **out)
 {
     asked = *request;
     return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
@@ -378,7 +378,7 @@ static enum kf_code note_decrypt(void *self, struct kf_call *call,
 
 static enum kf_code note_encrypt(void *self, struct kf_call *call,
                                  const struct kf_encryption_request *request, struct kf_error *error,
-                                 struct kf_encryption_materials **out)
+                                 const struct kf_encryption_materials **out)
 {
     return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, error, out);
 }
@@ -393,7 +393,7 @@ static void the_cmm_is_asked_for_this_message(void **state)
     assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);
     struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384);
     parts_read(buf_view(message), &parts);
-    struct kf_encryption_context *reproduced = client_context("purpose", "tests");
+    const struct kf_encryption_context *reproduced = client_context("purpose", "tests");
     struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
     options.commitment_policy = KF_FORBID_ENCRYPT_ALLOW_DECRYPT;
     options.max_edks = 7;

@@ -31,7 +31,7 @@ static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t 
     assert_int_equal(parts.format, kf_suite_info_of(suite)->format);
     assert_int_equal(parts.frame_length, frame_length);
 
-    struct kf_encryption_context *context = parts_context(parts.context);
+    const struct kf_encryption_context *context = parts_context(parts.context);
     assert_int_equal(kf_encryption_context_count(context),
                      kf_encryption_context_count(asked) + (kf_suite_info_of(suite)->sign ? 1 : 0));
     for (size_t i = 0; i < kf_encryption_context_count(asked); i++) {
@@ -66,7 +66,7 @@ static void every_suite_writes_what_the_format_says(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_encryption_context *context =
+    const struct kf_encryption_context *context =
         client_context("purpose", "tests", "Order", "\xC3\xBC", "empty", "");
     for (size_t i = 0; i < CLIENT_SUITES; i++) {
         const struct kf_encrypt_options options = client_encrypt_options(client_suites[i], 100, context);
@@ -239,7 +239,7 @@ static void materials_can_be_seen_once_they_are_held(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     const struct kf_encrypt_options options =
         client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, 100, context);
     struct kf_encryptor *encryptor;
@@ -268,7 +268,7 @@ static struct kf_encryption_request asked; /* a copy; what it points to lives wh
 
 static enum kf_code note_encrypt(void *self, struct kf_call *call,
                                  const struct kf_encryption_request *request, struct kf_error *error,
-                                 struct kf_encryption_materials **out)
+                                 const struct kf_encryption_materials **out)
 {
     asked = *request;
     return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, error, out);
@@ -276,7 +276,7 @@ static enum kf_code note_encrypt(void *self, struct kf_call *call,
 
 static enum kf_code note_decrypt(void *self, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out)
+                                 const struct kf_decryption_materials **out)
 {
     return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
 }
@@ -288,7 +288,7 @@ static void the_cmm_is_asked_for_this_message(void **state)
     struct kf_cmm *inner = client_cmm_of_two(), *cmm;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     const struct kf_view required = kf_view_text("purpose");
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
     options.encryption_context = context;
@@ -375,14 +375,14 @@ static void reserved_keys_are_refused(void **state)
     static const char *const free_ones[] = {"aws-crypto", "Aws-crypto-x", "aws-cryptox-", "x-aws-crypto-"};
     struct kf_cmm *cmm = client_cmm_of_two();
     for (size_t i = 0; i < 3; i++) {
-        struct kf_encryption_context *context = client_context("a", "b", reserved[i], "value");
+        const struct kf_encryption_context *context = client_context("a", "b", reserved[i], "value");
         const struct kf_encrypt_options options =
             client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 100, context);
         refused(cmm, &options, KF_E_POLICY);
         kf_encryption_context_unref(context);
     }
     for (size_t i = 0; i < 4; i++) {
-        struct kf_encryption_context *context = client_context("a", "b", free_ones[i], "value");
+        const struct kf_encryption_context *context = client_context("a", "b", free_ones[i], "value");
         const struct kf_encrypt_options options =
             client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 100, context);
         struct kf_buf message = client_message(cmm, &options, client_plaintext(1));

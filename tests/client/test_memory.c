@@ -34,7 +34,7 @@ static void counting_release(void *unused, void *allocated)
 static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
                                        KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
 static struct kf_cmm *cmm;
-static struct kf_encryption_context *context;
+static const struct kf_encryption_context *context;
 static const struct kf_view required = {(const uint8_t *)"tenant", 6};
 
 static struct kf_encrypt_options encrypt_options(enum kf_suite suite)
@@ -88,7 +88,7 @@ static enum kf_code decrypt_once(const void *message, struct kf_error *error)
 {
     const struct kf_decrypt_options options = decrypt_options();
     struct kf_buf out = KF_BUF_INIT;
-    struct kf_header *header;
+    const struct kf_header *header;
     const enum kf_code code =
         kf_decrypt(cmm, &options, buf_view(*(const struct kf_buf *)message), error, &header, &out);
     assert_true((code == KF_OK) == (out.length == 25));

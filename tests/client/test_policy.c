@@ -125,7 +125,7 @@ static void a_refused_message_reaches_no_cmm(void **state)
 
 static enum kf_code other_suite_encrypt(void *self, struct kf_call *call,
                                         const struct kf_encryption_request *request, struct kf_error *error,
-                                        struct kf_encryption_materials **out)
+                                        const struct kf_encryption_materials **out)
 {
     struct kf_encryption_request changed = *request;
     changed.suite = *(enum kf_suite *)self;
@@ -136,7 +136,7 @@ static enum kf_code other_suite_encrypt(void *self, struct kf_call *call,
 
 static enum kf_code other_suite_decrypt(void *self, struct kf_call *call,
                                         const struct kf_decryption_request *request, struct kf_error *error,
-                                        struct kf_decryption_materials **out)
+                                        const struct kf_decryption_materials **out)
 {
     struct kf_decryption_request changed = *request;
     changed.suite = *(enum kf_suite *)self;

@@ -61,7 +61,8 @@ static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
 static struct kf_buf message_of(struct kf_cmm *cmm, enum kf_suite suite)
 {
     const struct kf_view required[] = {kf_view_text("tenant"), kf_view_text("owner")};
-    struct kf_encryption_context *context = client_context("purpose", "tests", "tenant", "7", "owner", "me");
+    const struct kf_encryption_context *context =
+        client_context("purpose", "tests", "tenant", "7", "owner", "me");
     struct kf_encrypt_options options = client_encrypt_options(suite, 10, context);
     options.required_keys = required;
     options.required_key_count = 2;
@@ -71,7 +72,7 @@ static struct kf_buf message_of(struct kf_cmm *cmm, enum kf_suite suite)
 }
 
 /* Decrypts with this reproduced context, of which it takes the reference over. */
-static void check(struct kf_cmm *cmm, struct kf_buf message, struct kf_encryption_context *reproduced,
+static void check(struct kf_cmm *cmm, struct kf_buf message, const struct kf_encryption_context *reproduced,
                   enum kf_code expected)
 {
     struct kf_decrypt_options options = client_decrypt_options();
@@ -125,7 +126,7 @@ static void pairs_that_are_stored_may_be_brought_too(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = pad_cmm();
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     const struct kf_encrypt_options options =
         client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 10, context);
     struct kf_buf message = client_message(cmm, &options, client_plaintext(25));
@@ -159,12 +160,12 @@ static void required_pairs_are_authenticated_and_not_stored(void **state)
         parts_read(buf_view(message), &parts);
         assert_false(contains(message, "tenant"));
         assert_false(contains(message, "owner"));
-        struct kf_encryption_context *stored = parts_context(parts.context);
+        const struct kf_encryption_context *stored = parts_context(parts.context);
         assert_int_equal(kf_encryption_context_count(stored), kf_suite_info_of(suites[s])->sign ? 2 : 1);
         assert_true(kf_encryption_context_get(stored, kf_view_text("purpose"), NULL));
         kf_encryption_context_unref(stored);
 
-        struct kf_encryption_context *required = client_context("owner", "me", "tenant", "7");
+        const struct kf_encryption_context *required = client_context("owner", "me", "tenant", "7");
         parts_verify(&parts, kf_view_of(data_key, 32), parts.context,
                      kfi_encryption_context_serialized(required), client_plaintext(25));
         kf_encryption_context_unref(required);
@@ -180,7 +181,7 @@ static void a_context_that_is_all_required_is_stored_as_nothing(void **state)
     struct kf_cmm *cmm = client_cmm_of_two();
     const struct kf_view required[] = {kf_view_text("b"), kf_view_text("a"),
                                        kf_view_text("b")}; /* one of them twice */
-    struct kf_encryption_context *context = client_context("a", "1", "b", "2");
+    const struct kf_encryption_context *context = client_context("a", "1", "b", "2");
     struct kf_encrypt_options options =
         client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 10, context);
     options.required_keys = required;
@@ -200,7 +201,7 @@ static void the_reader_sees_the_whole_context(void **state)
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
     struct kf_buf message = message_of(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
-    struct kf_encryption_context *reproduced = client_context("owner", "me", "tenant", "7");
+    const struct kf_encryption_context *reproduced = client_context("owner", "me", "tenant", "7");
     struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
     options.reproduced_encryption_context = reproduced;
     struct kf_decryptor *decryptor;
@@ -225,7 +226,7 @@ static void a_required_key_has_to_be_there(void **state)
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
     const struct kf_view required[] = {kf_view_text("purpose"), kf_view_text("tenant")};
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     struct kf_encrypt_options options =
         client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 10, context);
     options.required_keys = required;
@@ -247,7 +248,7 @@ static void the_list_of_required_keys_is_copied(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = client_cmm_of_two();
-    struct kf_encryption_context *context = client_context("a", "1", "b", "2");
+    const struct kf_encryption_context *context = client_context("a", "1", "b", "2");
     struct kf_encrypt_options options =
         client_encrypt_options(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 10, context);
     char *key = strdup("a");

@@ -107,12 +107,12 @@ static void as_many_edks_as_can_be_counted(void **state)
 /* ---- The encryption context ---- */
 
 /* A context of one pair that takes `length` bytes when serialized. */
-static struct kf_encryption_context *context_of(size_t length)
+static const struct kf_encryption_context *context_of(size_t length)
 {
     static uint8_t value[65535];
     memset(value, 'v', sizeof value);
     const struct kf_pair pair = {kf_view_text("k"), kf_view_of(value, length - 2 - 4 - 1)};
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_new(&pair, 1, &error, &context), &error);
     return context;
@@ -126,7 +126,7 @@ static void the_longest_context(void **state)
         /* A suite that signs adds its public key. */
         const struct kf_suite_info *suite = kf_suite_info_of(client_suites[i]);
         const size_t added = !suite->sign ? 0 : 4 + 21 + (suite->data_key_length == 16 ? 44 : 68);
-        struct kf_encryption_context *context = context_of(65535 - added);
+        const struct kf_encryption_context *context = context_of(65535 - added);
         struct kf_encrypt_options options = client_encrypt_options(client_suites[i], 10, context);
         const struct kf_decrypt_options decrypt_options = client_decrypt_options();
         struct kf_buf message = client_message(cmm, &options, client_plaintext(25));

@@ -13,7 +13,7 @@ static const enum kf_suite both_suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KE
 
 /* What all tests use, made once. */
 static struct kf_cmm *cmm;
-static struct kf_encryption_context *context;
+static const struct kf_encryption_context *context;
 
 static int set_up(void **state)
 {

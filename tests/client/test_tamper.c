@@ -20,7 +20,7 @@ static struct parts parts[CLIENT_SUITES];
 
 static struct kf_buf message_of(struct kf_cmm *from, enum kf_suite suite)
 {
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     const struct kf_encrypt_options options = client_encrypt_options(suite, FRAME, context);
     struct kf_buf message = client_message(from, &options, client_plaintext(LENGTH));
     kf_encryption_context_unref(context);

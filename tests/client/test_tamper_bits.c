@@ -45,7 +45,7 @@ static int set_up(void **state)
     current = *state;
     any_suite = client_decrypt_options();
     struct kf_cmm *writer = client_cmm_on(keyring_pair_writer(current->pair));
-    struct kf_encryption_context *context = client_context("a", "1");
+    const struct kf_encryption_context *context = client_context("a", "1");
     const struct kf_encrypt_options options = client_encrypt_options(current->suite, FRAME, context);
     message = client_message(writer, &options, client_plaintext(LENGTH));
     parts_read(buf_view(message), &parts);

@@ -12,7 +12,7 @@
 
 /* What all tests use, made once. */
 static struct kf_cmm *cmm;
-static struct kf_encryption_context *context;
+static const struct kf_encryption_context *context;
 
 static int set_up(void **state)
 {
@@ -165,7 +165,7 @@ static void only_the_last_waker_is_called(void **state)
 static struct kf_call_waker *kept;
 
 static enum kf_code keep_waker(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                               struct kf_error *error, struct kf_encryption_materials **out)
+                               struct kf_error *error, const struct kf_encryption_materials **out)
 {
     if (kf_call_state(call) == NULL) {
         kf_call_state_set(call, self, NULL);
@@ -177,7 +177,7 @@ static enum kf_code keep_waker(void *self, struct kf_call *call, const struct kf
 
 static enum kf_code keep_nothing(void *self, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out)
+                                 const struct kf_decryption_materials **out)
 {
     return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
 }

@@ -33,7 +33,7 @@ static bool encrypt(struct kf_cmm *cmm, struct key_trace *trace)
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
     options.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     struct kf_buf message = KF_BUF_INIT;
-    struct kf_header *header;
+    const struct kf_header *header;
     bool good = kf_encrypt(cmm, &options, kf_view_text("plaintext"), NULL, &message) == KF_OK &&
                 kf_header_parse(kf_view_of(message.data, message.length), 0, NULL, &header) == KF_OK;
     if (good) {
@@ -173,7 +173,7 @@ static void test_an_operation_ends_at_the_fork_whatever_its_stage(void **state)
 
 /* In the child: a fetch that has to wait, so that the child needs an internal thread of its own. */
 static enum kf_code wait_first(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                               struct kf_error *error, struct kf_encryption_materials **out)
+                               struct kf_error *error, const struct kf_encryption_materials **out)
 {
     static char waited;
     if (kf_call_state(call) == NULL) {
@@ -186,7 +186,7 @@ static enum kf_code wait_first(void *self, struct kf_call *call, const struct kf
 
 static enum kf_code never_decrypt(void *self, struct kf_call *call,
                                   const struct kf_decryption_request *request, struct kf_error *error,
-                                  struct kf_decryption_materials **out)
+                                  const struct kf_decryption_materials **out)
 {
     (void)self;
     (void)call;

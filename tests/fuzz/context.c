@@ -30,7 +30,7 @@ static void check_split(const struct kf_encryption_context *context)
     for (size_t i = 0; i < kf_encryption_context_count(context) && count < 64; i += 2)
         keys[count++] = kf_encryption_context_at(context, i).key;
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *in_list, *others, *joined, *added;
+    const struct kf_encryption_context *in_list, *others, *joined, *added;
     CHECK(kfi_encryption_context_split(context, keys, count, &error, &in_list, &others) == KF_OK);
     CHECK(kf_encryption_context_count(in_list) == count);
     CHECK(kfi_encryption_context_join(others, in_list, &error, &joined, &added) == KF_OK);
@@ -44,7 +44,7 @@ static void check_split(const struct kf_encryption_context *context)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *context, *again;
+    const struct kf_encryption_context *context, *again;
     if (length > KFI_ENCRYPTION_CONTEXT_MAX)
         return 0;
     const enum kf_code code = kfi_encryption_context_parse(kf_view_of(data, length), &error, &context);

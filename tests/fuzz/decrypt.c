@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct kf_decrypt_options options = client_decrypt_options();
     options.max_edks = 8;
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_header *header;
+    const struct kf_header *header;
     struct kf_buf out = KF_BUF_INIT;
     const enum kf_code code = kf_decrypt(cmm, &options, kf_view_of(data, length), &error, &header, &out);
     if (code != KF_OK) {

@@ -26,7 +26,7 @@ static enum kf_code scan_slowly(struct kf_view message, struct kf_error *error, 
 }
 
 /* The header's body out of its fields; pairs that are out of order are written in order. */
-static void check_written(struct kf_header *header)
+static void check_written(const struct kf_header *header)
 {
     const struct kfi_header_fields fields = {
         .suite = header->suite,
@@ -54,7 +54,7 @@ static void check_written(struct kf_header *header)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
     struct kf_error error = KF_ERROR_INIT, slow_error = KF_ERROR_INIT;
-    struct kf_header *header;
+    const struct kf_header *header;
     size_t needed = 0;
     const enum kf_code code = kf_header_parse(kf_view_of(data, length), 0, &error, &header);
     const enum kf_code slow = scan_slowly(kf_view_of(data, length), &slow_error, &needed);
@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         CHECK(slow == code || (slow == KF_OK && strstr(error.text, "twice") != NULL));
     }
     /* Limits refuse, they don't change what is read. */
-    struct kf_header *limited;
+    const struct kf_header *limited;
     const enum kf_code bounded = kf_header_parse(kf_view_of(data, length), 2, &error, &limited);
     CHECK(bounded == code || bounded == KF_E_LIMIT);
     CHECK(bounded != KF_OK || kf_header_edk_count(limited) <= 2);

@@ -22,7 +22,7 @@ static void save(const char *kind, unsigned number, struct kf_view message)
 static void write_message(const char *kind, unsigned number, enum keyring_pair pair, enum kf_suite suite)
 {
     struct kf_cmm *cmm = client_cmm_on(keyring_pair_writer(pair));
-    struct kf_encryption_context *context = client_context("a", "1", "\xc3\xa9", "");
+    const struct kf_encryption_context *context = client_context("a", "1", "\xc3\xa9", "");
     const struct kf_encrypt_options options = client_encrypt_options(suite, 4, context);
     struct kf_buf message = client_message(cmm, &options, client_plaintext(6));
     save(kind, number, buf_view(message));

@@ -245,7 +245,7 @@ static enum kf_code write_message(const struct job *job, struct kf_cmm *cmm, str
                                   struct kf_error *error)
 {
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
-    struct kf_encryption_context *context = NULL;
+    const struct kf_encryption_context *context = NULL;
     struct kf_buf message = KF_BUF_INIT;
     enum kf_code code = kf_encryption_context_new(job->pairs, job->pair_count, error, &context);
     options.encryption_context = context;
@@ -281,8 +281,8 @@ static enum kf_code read_message(const struct job *job, struct kf_cmm *cmm, stru
                                  struct kf_error *error)
 {
     struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
-    struct kf_encryption_context *reproduced = NULL;
-    struct kf_header *header = NULL;
+    const struct kf_encryption_context *reproduced = NULL;
+    const struct kf_header *header = NULL;
     struct kf_buf got = KF_BUF_INIT;
     struct kf_pair pairs[MOST];
     size_t count = 0;

@@ -310,7 +310,7 @@ static void check_error(const struct test_case *c, enum kf_code code, const stru
 static void decrypt_at_once(const struct test_case *c, struct kf_cmm *cmm, struct kf_view message)
 {
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     struct kf_buf out = KF_BUF_INIT;
     enum kf_code code = kf_decrypt(cmm, &any_suite, message, &error, &header, &out);
 

@@ -227,10 +227,10 @@ static void read_case(char *line)
 /* ---- Decrypting ---- */
 
 /* What the reader has to bring: the pairs that are required. NULL if none is. */
-static struct kf_encryption_context *reproduced_of(const struct test_case *c)
+static const struct kf_encryption_context *reproduced_of(const struct test_case *c)
 {
     struct kf_pair pairs[MAX_PAIRS];
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     size_t count = 0;
     for (size_t i = 0; i < c->pair_count; i++) {
@@ -285,12 +285,12 @@ static void test_message(void **state)
 {
     const struct test_case *c = *state;
     const struct kf_view message = corpus_read(c->file);
-    struct kf_encryption_context *reproduced = reproduced_of(c);
+    const struct kf_encryption_context *reproduced = reproduced_of(c);
     struct kf_decrypt_options options = client_decrypt_options();
     for (size_t i = 0; i < c->reader_count; i++) {
         struct kf_cmm *cmm = cmm_of(c, c->readers[i]->keyring);
         struct kf_error error = KF_ERROR_INIT;
-        struct kf_header *header;
+        const struct kf_header *header;
         struct kf_buf out = KF_BUF_INIT;
         options.reproduced_encryption_context = reproduced;
         assert_ok(kf_decrypt(cmm, &options, message, &error, &header, &out), &error);

@@ -254,7 +254,7 @@ static void every_schema_reads_what_is_meant_for_it(void **state)
 static void messages_go_from_sender_to_recipient(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = client_context("purpose", "tests");
+    const struct kf_encryption_context *context = client_context("purpose", "tests");
     for (size_t c = 0; c < CURVES; c++) {
         struct kf_cmm *writers[] = {client_cmm_on(sender(c)),
                                     client_cmm_on(keyring_of(c, KF_ECDH_EPHEMERAL, NULL, "b-public.pem"))};

@@ -203,7 +203,7 @@ static void messages_go_from_one_half_to_the_other(void **state)
         struct kf_cmm *writer = client_cmm_on(keyring_of(paddings[p], "rsa3072-public.pem", NULL));
         struct kf_cmm *reader = client_cmm_on(keyring_of(paddings[p], NULL, "rsa3072-pkcs8.pem"));
         struct kf_cmm *wrong = client_cmm_on(keyring_of(paddings[p], NULL, "rsa-pkcs8.pem"));
-        struct kf_encryption_context *context = client_context("purpose", "tests");
+        const struct kf_encryption_context *context = client_context("purpose", "tests");
         for (size_t s = 0; s < CLIENT_SUITES; s++) {
             const struct kf_encrypt_options options = client_encrypt_options(client_suites[s], 100, context);
             const struct kf_decrypt_options any = client_decrypt_options();

@@ -223,7 +223,7 @@ static void nothing_is_fetched_ahead_behind_a_failure(void **state)
 static enum kf_code ask_with(struct scene *scene, unsigned number)
 {
     struct kf_encryption_request request = encryption_request(1);
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     char value[16];
     snprintf(value, sizeof value, "%u", number);

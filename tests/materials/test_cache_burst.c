@@ -236,7 +236,7 @@ static void contexts_in_turns_do_not_disturb_each_other(void **state)
     (void)state;
     static const size_t capacities[] = {0, 1, 2, 100};
     const size_t contexts = 6, count = 60;
-    struct kf_encryption_context *context[6];
+    const struct kf_encryption_context *context[6];
     struct kf_error error = KF_ERROR_INIT;
     for (size_t i = 0; i < contexts; i++) {
         const char number[] = {(char)('0' + i), '\0'};

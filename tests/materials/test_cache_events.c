@@ -331,7 +331,7 @@ static void a_key_has_not_the_id_of_what_was_refused_before(void **state)
 static void ask_with(struct scene *scene, const char *tenant, unsigned id)
 {
     struct kf_encryption_request request = encryption_request(1);
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     char value[16];
     snprintf(value, sizeof value, "secret-%u", id);
@@ -422,7 +422,7 @@ static void contexts_of_another_kind_in_between_do_not_hide_it(void **state)
     heard_scene(&scene, &options);
     told_answer_always(scene.told, true);
     const struct note *last = NULL;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_of(&error, &context, "kind", "other", (char *)NULL), &error);
     struct kf_encryption_request request = encryption_request(1);

@@ -209,7 +209,7 @@ static struct {
 
 static enum kf_code ask_within(struct kf_call *call, const struct kf_encryption_request *request)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_encryption_request own = encryption_request(4);
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
     struct kf_buf message = KF_BUF_INIT;
@@ -220,7 +220,7 @@ static enum kf_code ask_within(struct kf_call *call, const struct kf_encryption_
     options.suite = own.suite;
     enum kf_code code;
     if (within.through_call) {
-        struct kf_encryption_materials *materials;
+        const struct kf_encryption_materials *materials;
         code = kf_cmm_get_encryption_materials(within.asks, kf_call_child(call, 1), &own, &within.error,
                                                &materials);
         if (code == KF_OK)
@@ -234,7 +234,7 @@ static enum kf_code ask_within(struct kf_call *call, const struct kf_encryption_
 }
 
 static enum kf_code within_get(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                               struct kf_error *error, struct kf_encryption_materials **out)
+                               struct kf_error *error, const struct kf_encryption_materials **out)
 {
     (void)self;
     struct kf_encryption_request changed = *request;
@@ -254,7 +254,7 @@ static enum kf_code within_get(void *self, struct kf_call *call, const struct kf
 
 static enum kf_code within_decrypt(void *self, struct kf_call *call,
                                    const struct kf_decryption_request *request, struct kf_error *error,
-                                   struct kf_decryption_materials **out)
+                                   const struct kf_decryption_materials **out)
 {
     (void)self;
     return kf_cmm_decrypt_materials(within.inside, kf_call_child(call, 0), request, error, out);

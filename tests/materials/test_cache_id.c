@@ -23,18 +23,18 @@
 #include "base/bytes.h"
 #include "materials/cache_id.h"
 
-static struct kf_encryption_context *context_of(const char *key, const char *value)
+static const struct kf_encryption_context *context_of(const char *key, const char *value)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_of(&error, &context, key, value, (char *)NULL), &error);
     return context;
 }
 
 /* {"purpose": "test", "a": "", "ä": "1"}, in an order that is not theirs. */
-static struct kf_encryption_context *some_context(void)
+static const struct kf_encryption_context *some_context(void)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(
         kf_encryption_context_of(&error, &context, "purpose", "test", "\xc3\xa4", "1", "a", "", (char *)NULL),
@@ -88,7 +88,7 @@ static void identifiers_are_the_specifications(void **state)
 {
     (void)state;
     const struct kf_view partition = kf_view_text("partition");
-    struct kf_encryption_context *context = some_context();
+    const struct kf_encryption_context *context = some_context();
     struct kf_encryption_request request = encryption_request(1);
     request.suite = KF_SUITE_DEFAULT;
     assert_id(
@@ -130,7 +130,7 @@ static void equal_requests_have_equal_keys(void **state)
 {
     (void)state;
     const struct kf_view partition = kf_view_text("partition");
-    struct kf_encryption_context *context = some_context(), *again = some_context();
+    const struct kf_encryption_context *context = some_context(), *again = some_context();
     struct kf_encryption_request a = encryption_request(1), b = encryption_request(1000000);
     a.encryption_context = context;
     b.encryption_context = again;
@@ -147,7 +147,7 @@ static void equal_requests_have_equal_keys(void **state)
 
     /* Nor does the order of EDKs, nor an empty context where there is none. */
     const struct kf_edk turned[3] = {edks[2], edks[0], edks[1]};
-    struct kf_encryption_context *empty;
+    const struct kf_encryption_context *empty;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_new(NULL, 0, &error, &empty), &error);
     struct kf_decryption_request c = decryption_request(edks, 3), d = decryption_request(turned, 3);
@@ -163,7 +163,7 @@ static void everything_in_a_request_to_encrypt_makes_a_difference(void **state)
 {
     (void)state;
     const struct kf_view partition = kf_view_text("partition");
-    struct kf_encryption_context *context = some_context(), *other_context = context_of("a", "b");
+    const struct kf_encryption_context *context = some_context(), *other_context = context_of("a", "b");
     const struct kf_view required[] = {kf_view_text("a"), kf_view_text("purpose")};
     struct kf_encryption_request requests[10];
     for (size_t i = 0; i < 10; i++) {
@@ -207,8 +207,8 @@ static void everything_in_a_request_to_decrypt_makes_a_difference(void **state)
 {
     (void)state;
     const struct kf_view partition = kf_view_text("partition");
-    struct kf_encryption_context *context = some_context(), *part = context_of("a", ""),
-                                 *other = context_of("a", "x");
+    const struct kf_encryption_context *context = some_context(), *part = context_of("a", ""),
+                                       *other = context_of("a", "x");
     struct kf_decryption_request requests[10];
     for (size_t i = 0; i < 10; i++) {
         requests[i] = decryption_request(edks, 3);
@@ -250,9 +250,9 @@ static void directions_never_meet(void **state)
 
 /* ---- Requests that the identifier alone takes for the same ---- */
 
-static struct kf_encryption_context *context_of_pairs(const struct kf_pair *pairs, size_t count)
+static const struct kf_encryption_context *context_of_pairs(const struct kf_pair *pairs, size_t count)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_new(pairs, count, &error, &context), &error);
     return context;
@@ -296,8 +296,8 @@ static void a_partition_with_zero_bytes_is_not_mistaken_for_another(void **state
     assert_int_equal(sizeof long_key, 0x0478);
 
     const struct kf_pair pair = {kf_view_of(NULL, 0), kf_view_of(value, value_length)};
-    struct kf_encryption_context *many = context_of_pairs(pairs, 1 + PAIR_COUNT),
-                                 *one = context_of_pairs(&pair, 1);
+    const struct kf_encryption_context *many = context_of_pairs(pairs, 1 + PAIR_COUNT),
+                                       *one = context_of_pairs(&pair, 1);
     struct kf_encryption_request request = encryption_request(1);
     request.encryption_context = many;
     const struct kfi_cache_key first = encryption_key(kf_view_of("p", 1), &request);
@@ -320,7 +320,7 @@ static void an_edk_is_not_mistaken_for_a_context(void **state)
     const struct kf_pair pair = {kf_view_of(NULL, 0), kf_view_of(value, sizeof value)};
     const struct kf_edk two[2] = {edks[1],
                                   {kf_view_of(NULL, 0), kf_view_of(info, sizeof info), kf_view_of(NULL, 0)}};
-    struct kf_encryption_context *context = context_of_pairs(&pair, 1);
+    const struct kf_encryption_context *context = context_of_pairs(&pair, 1);
     struct kf_decryption_request a = decryption_request(two, 1), b = decryption_request(two, 2);
     a.encryption_context = context;
     const struct kfi_cache_key first = decryption_key(kf_view_text("p"), &a);

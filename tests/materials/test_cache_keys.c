@@ -9,9 +9,9 @@
 
 static struct asker askers[40];
 
-static struct kf_encryption_context *context_of(const char *key, const char *value)
+static const struct kf_encryption_context *context_of(const char *key, const char *value)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_of(&error, &context, key, value, "fixed", "", (char *)NULL), &error);
     return context;
@@ -46,8 +46,8 @@ static void none_shares(const struct kf_encryption_request *requests, size_t cou
 static void requests_to_encrypt_that_differ_do_not_share(void **state)
 {
     (void)state;
-    struct kf_encryption_context *a = context_of("a", "1"), *b = context_of("a", "2"),
-                                 *c = context_of("b", "1");
+    const struct kf_encryption_context *a = context_of("a", "1"), *b = context_of("a", "2"),
+                                       *c = context_of("b", "1");
     const struct kf_view required[] = {kf_view_text("a"), kf_view_text("fixed")};
     struct kf_encryption_request requests[MAX];
     size_t count = 0;
@@ -105,7 +105,7 @@ static void who_requires_a_pair_gets_it_required(void **state)
     struct scene scene;
     scene_open(&scene, 100, &options);
     told_answer_always(scene.told, true);
-    struct kf_encryption_context *context = context_of("a", "1");
+    const struct kf_encryption_context *context = context_of("a", "1");
     struct kf_encryption_request request = encryption_request(1);
     const struct kf_view required = kf_view_text("a");
     request.encryption_context = context;
@@ -134,7 +134,7 @@ static void who_requires_a_pair_gets_it_required(void **state)
 /* A message with a stored and a required pair, as its reader sees it. */
 struct message {
     struct asker writer;
-    struct kf_encryption_context *whole, *stored, *reproduced;
+    const struct kf_encryption_context *whole, *stored, *reproduced;
     struct kf_edk edk;
 };
 
@@ -233,7 +233,7 @@ static void who_does_not_bring_the_required_pair_reads_nothing(void **state)
 {
     (void)state;
     struct message message;
-    struct kf_encryption_context *wrong, *more;
+    const struct kf_encryption_context *wrong, *more;
     struct kf_error error = KF_ERROR_INIT;
     message_write(&message);
     assert_ok(kf_encryption_context_of(&error, &wrong, "required", "x", (char *)NULL), &error);

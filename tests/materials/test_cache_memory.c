@@ -49,7 +49,7 @@ static enum kf_code pause_once(struct kf_call *call, struct kf_error *error)
 }
 
 static enum kf_code slow_get(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                             struct kf_error *error, struct kf_encryption_materials **out)
+                             struct kf_error *error, const struct kf_encryption_materials **out)
 {
     enum kf_code code = pause_once(call, error);
     if (code != KF_OK)
@@ -59,7 +59,7 @@ static enum kf_code slow_get(void *self, struct kf_call *call, const struct kf_e
 
 static enum kf_code slow_decrypt(void *self, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out)
+                                 const struct kf_decryption_materials **out)
 {
     enum kf_code code = pause_once(call, error);
     if (code != KF_OK)
@@ -118,7 +118,7 @@ static void sweep(size_t capacity)
 {
     static const struct kf_cmm_vtable vtable = {sizeof vtable, slow_get, slow_decrypt, NULL};
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *whole;
+    const struct kf_encryption_context *whole;
     struct kf_cmm *inside = support_cmm();
     assert_ok(kf_encryption_context_of(&error, &whole, "required", "r", (char *)NULL), &error);
     struct kf_encryption_request request = encryption_request(1);

@@ -331,7 +331,7 @@ static void who_goes_past_the_cache_drives_his_own_fetch(void **state)
 static bool wakes_within;
 
 static enum kf_code waiting_get(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                                struct kf_error *error, struct kf_encryption_materials **out)
+                                struct kf_error *error, const struct kf_encryption_materials **out)
 {
     if (kf_call_state(call) == NULL) {
         kf_call_state_set(call, self, NULL);
@@ -347,7 +347,7 @@ static enum kf_code waiting_get(void *self, struct kf_call *call, const struct k
 
 static enum kf_code waiting_decrypt(void *self, struct kf_call *call,
                                     const struct kf_decryption_request *request, struct kf_error *error,
-                                    struct kf_decryption_materials **out)
+                                    const struct kf_decryption_materials **out)
 {
     return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, error, out);
 }
@@ -410,7 +410,7 @@ static void messages_under_one_key_are_different_messages(void **state)
         const struct kf_caching_cmm_options options = caching_options(10, 1000);
         struct scene scene;
         struct kf_buf messages[4] = {KF_BUF_INIT, KF_BUF_INIT, KF_BUF_INIT, KF_BUF_INIT};
-        struct kf_header *headers[4];
+        const struct kf_header *headers[4];
         struct kf_encrypt_options encrypting = KF_ENCRYPT_OPTIONS_INIT;
         struct kf_error error = KF_ERROR_INIT;
         scene_open(&scene, 10, &options);

@@ -5,10 +5,10 @@
 
 #include "materials/materials.h"
 
-static struct kf_encryption_context *context_of(const char *key, const char *value, const char *key2,
-                                                const char *value2)
+static const struct kf_encryption_context *context_of(const char *key, const char *value, const char *key2,
+                                                      const char *value2)
 {
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_of(&error, &context, key, value, key2, value2, (char *)NULL), &error);
     return context;
@@ -121,7 +121,7 @@ static void what_is_refused_never_reaches_the_keyring(void **state)
     request.suite = (enum kf_suite)0x1234;
     assert_int_equal(asker_encrypt(&asker, cmm, &request), KF_E_USAGE);
     asker_leave(&asker);
-    struct kf_encryption_context *reserved = context_of("aws-crypto-public-key", "mine", "a", "b");
+    const struct kf_encryption_context *reserved = context_of("aws-crypto-public-key", "mine", "a", "b");
     request = encryption_request(1);
     request.encryption_context = reserved;
     assert_int_equal(asker_encrypt(&asker, cmm, &request), KF_E_POLICY);
@@ -151,7 +151,7 @@ static void a_signing_suite_puts_its_public_key_into_the_context(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = support_cmm();
-    struct kf_encryption_context *context = context_of("a", "b", "c", "d");
+    const struct kf_encryption_context *context = context_of("a", "b", "c", "d");
     struct kf_encryption_request request = encryption_request(1);
     struct asker first, second, unsigned_one;
     request.encryption_context = context;
@@ -189,7 +189,7 @@ static void required_pairs_are_authenticated_and_not_stored(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = support_cmm();
-    struct kf_encryption_context *context = context_of("stored", "1", "required", "2");
+    const struct kf_encryption_context *context = context_of("stored", "1", "required", "2");
     const struct kf_view required = kf_view_text("required");
     struct kf_encryption_request request = encryption_request(1);
     struct asker asker;
@@ -206,7 +206,7 @@ static void required_pairs_are_authenticated_and_not_stored(void **state)
     assert_false(has(materials->stored, "required"));
 
     /* The reader has to bring it: the keyring authenticated the whole context. */
-    struct kf_encryption_context *stored, *reproduced;
+    const struct kf_encryption_context *stored, *reproduced;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_of(&error, &stored, "stored", "1", (char *)NULL), &error);
     assert_ok(kf_encryption_context_of(&error, &reproduced, "required", "2", (char *)NULL), &error);
@@ -227,7 +227,7 @@ static void required_pairs_are_authenticated_and_not_stored(void **state)
     asker_leave(&reader);
 
     /* A reproduced pair that contradicts what is stored. */
-    struct kf_encryption_context *wrong = context_of("required", "2", "stored", "other");
+    const struct kf_encryption_context *wrong = context_of("required", "2", "stored", "other");
     reading.reproduced_encryption_context = wrong;
     assert_int_equal(asker_decrypt(&reader, cmm, &reading), KF_E_POLICY);
     asker_leave(&reader);
@@ -263,8 +263,8 @@ static void the_public_key_and_the_suite_have_to_agree(void **state)
     reading.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     assert_int_equal(asker_decrypt(&reader, cmm, &reading), KF_E_MALFORMED);
     asker_leave(&reader);
-    struct kf_encryption_context *without = context_of("a", "b", "c", "d");
-    struct kf_encryption_context *invalid = context_of("aws-crypto-public-key", "none", "c", "d");
+    const struct kf_encryption_context *without = context_of("a", "b", "c", "d");
+    const struct kf_encryption_context *invalid = context_of("aws-crypto-public-key", "none", "c", "d");
     reading.suite = request.suite;
     reading.encryption_context = without;
     assert_int_equal(asker_decrypt(&reader, cmm, &reading), KF_E_MALFORMED);

@@ -48,13 +48,13 @@ static void plugged_destroy(void *self)
 }
 
 static enum kf_code plugged_get(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                                struct kf_error *error, struct kf_encryption_materials **out)
+                                struct kf_error *error, const struct kf_encryption_materials **out)
 {
     struct plugged *plugged = self;
     const struct script *script = next_script(plugged, call, error);
     if (!script->asks_inside)
         return script->answers;
-    struct kf_encryption_materials *materials;
+    const struct kf_encryption_materials *materials;
     enum kf_code code =
         kf_cmm_get_encryption_materials(plugged->inside, kf_call_child(call, 0), request, error, &materials);
     if (code != KF_OK)
@@ -73,7 +73,7 @@ static enum kf_suite read_as;
 
 static enum kf_code plugged_decrypt(void *self, struct kf_call *call,
                                     const struct kf_decryption_request *request, struct kf_error *error,
-                                    struct kf_decryption_materials **out)
+                                    const struct kf_decryption_materials **out)
 {
     struct plugged *plugged = self;
     const struct script *script = next_script(plugged, call, error);
@@ -82,7 +82,7 @@ static enum kf_code plugged_decrypt(void *self, struct kf_call *call,
     struct kf_decryption_request changed = *request;
     if (read_as != KF_SUITE_DEFAULT)
         changed.suite = read_as;
-    struct kf_decryption_materials *materials;
+    const struct kf_decryption_materials *materials;
     enum kf_code code =
         kf_cmm_decrypt_materials(plugged->inside, kf_call_child(call, 0), &changed, error, &materials);
     if (code != KF_OK)
@@ -403,7 +403,7 @@ static void materials_have_to_be_for_the_message(void **state)
 
 /* Asks the CMM inside for another suite and another policy than it was asked for. */
 static enum kf_code wayward_get(void *self, struct kf_call *call, const struct kf_encryption_request *request,
-                                struct kf_error *error, struct kf_encryption_materials **out)
+                                struct kf_error *error, const struct kf_encryption_materials **out)
 {
     struct kf_encryption_request changed = *request;
     changed.suite = KF_AES_256_GCM_IV12_TAG16_HKDF_SHA256;
@@ -413,7 +413,7 @@ static enum kf_code wayward_get(void *self, struct kf_call *call, const struct k
 }
 
 static enum kf_code no_decrypt(void *self, struct kf_call *call, const struct kf_decryption_request *request,
-                               struct kf_error *error, struct kf_decryption_materials **out)
+                               struct kf_error *error, const struct kf_decryption_materials **out)
 {
     (void)self, (void)call, (void)request, (void)out;
     return kf_error_set(error, KF_E_USAGE, "It only writes.");
@@ -533,7 +533,7 @@ static void whatever_a_plug_answers_ends_its_part_of_the_call(void **state)
     kfi_call_init(&call, NULL);
     struct kf_call *child = kf_call_child(&call, 0);
     for (size_t i = 0; i < 4; i++) {
-        struct kf_encryption_materials *materials;
+        const struct kf_encryption_materials *materials;
         assert_int_equal(kf_cmm_get_encryption_materials(plug.cmm, child, &request, &error, &materials),
                          expected[i]);
         assert_int_equal(plug.plugged.dropped, dropped[i]);

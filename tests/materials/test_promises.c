@@ -142,7 +142,7 @@ static void test_other_questions_get_other_keys(void **state)
     struct scene scene;
     const struct kf_caching_cmm_options options = limit(100);
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     const struct kf_view required = kf_view_text("a");
     assert_ok(kf_encryption_context_of(&error, &context, "a", "1", "b", "2", (char *)NULL), &error);
     scene_open(&scene, 100, &options);

@@ -35,7 +35,8 @@ static struct kf_cmm *required_cmm(struct kf_cmm *cmm, const char *const *names)
 static struct kf_buf message_by(struct kf_cmm *cmm, const char *name)
 {
     const struct kf_view required = kf_view_text(name != NULL ? name : "");
-    struct kf_encryption_context *context = client_context("purpose", "tests", "tenant", "7", "owner", "me");
+    const struct kf_encryption_context *context =
+        client_context("purpose", "tests", "tenant", "7", "owner", "me");
     struct kf_encrypt_options options = client_encrypt_options(SUITE, 10, context);
     options.required_keys = &required;
     options.required_key_count = name != NULL ? 1 : 0;
@@ -46,7 +47,7 @@ static struct kf_buf message_by(struct kf_cmm *cmm, const char *name)
 
 /* Decrypts with a reproduced context (which is released). */
 static enum kf_code read_with(struct kf_cmm *cmm, struct kf_buf message,
-                              struct kf_encryption_context *reproduced, struct kf_error *error)
+                              const struct kf_encryption_context *reproduced, struct kf_error *error)
 {
     struct kf_decrypt_options options = client_decrypt_options();
     struct kf_buf plaintext = KF_BUF_INIT;
@@ -62,7 +63,7 @@ static enum kf_code read_with(struct kf_cmm *cmm, struct kf_buf message,
 
 static void check_stored(struct kf_buf message, const char *key, bool stored)
 {
-    struct kf_header *header;
+    const struct kf_header *header;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_header_parse(buf_view(message), 0, &error, &header), &error);
     assert_int_equal(kf_encryption_context_get(kf_header_encryption_context(header), kf_view_text(key), NULL),
@@ -107,7 +108,7 @@ static void writers_have_to_bring_it_too(void **state)
 {
     (void)state;
     struct kf_cmm *cmm = required_cmm(support_cmm(), NAMES("tenant", "owner", "a\nb"));
-    struct kf_encryption_context *context = client_context("tenant", "7");
+    const struct kf_encryption_context *context = client_context("tenant", "7");
     struct kf_encrypt_options options = client_encrypt_options(SUITE, 10, context);
     struct kf_buf message = KF_BUF_INIT;
     struct kf_error error = KF_ERROR_INIT;
@@ -231,7 +232,7 @@ static void it_waits_for_the_cmm_behind_it(void **state)
     struct kf_cmm *slow;
     struct told *told = told_new(&slow);
     struct kf_cmm *cmm = required_cmm(slow, NAMES("tenant"));
-    struct kf_encryption_context *context = client_context("tenant", "7", "purpose", "tests");
+    const struct kf_encryption_context *context = client_context("tenant", "7", "purpose", "tests");
     struct kf_encryption_request request = encryption_request(10);
     struct asker asker = {.cmm = NULL};
     request.encryption_context = context;
@@ -250,7 +251,7 @@ static void it_waits_for_the_cmm_behind_it(void **state)
 
 static enum kf_code forget_encrypt(void *self, struct kf_call *call,
                                    const struct kf_encryption_request *request, struct kf_error *error,
-                                   struct kf_encryption_materials **out)
+                                   const struct kf_encryption_materials **out)
 {
     struct kf_encryption_request changed = *request;
     changed.required_key_count = 0;
@@ -259,7 +260,7 @@ static enum kf_code forget_encrypt(void *self, struct kf_call *call,
 
 static enum kf_code forget_decrypt(void *self, struct kf_call *call,
                                    const struct kf_decryption_request *request, struct kf_error *error,
-                                   struct kf_decryption_materials **out)
+                                   const struct kf_decryption_materials **out)
 {
     struct kf_decryption_request changed = *request;
     changed.reproduced_encryption_context = NULL;
@@ -279,7 +280,7 @@ static void a_cmm_that_forgets_is_found_out(void **state)
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_cmm_new(&vtable, support_cmm(), &error, &forgetful), &error);
     struct kf_cmm *cmm = required_cmm(forgetful, NAMES("tenant", "zone"));
-    struct kf_encryption_context *context = client_context("tenant", "7", "zone", "z");
+    const struct kf_encryption_context *context = client_context("tenant", "7", "zone", "z");
     const struct kf_encrypt_options options = client_encrypt_options(SUITE, 10, context);
     struct kf_buf message = KF_BUF_INIT;
     assert_int_equal(kf_encrypt(cmm, &options, client_plaintext(25), &error, &message), KF_E_BUG);
@@ -354,7 +355,7 @@ static void no_memory_is_an_error(void **state)
     (void)state;
     struct kf_keyring *keyring = support_keyring();
     const struct kf_view key = kf_view_text("tenant");
-    struct kf_encryption_context *context = client_context("tenant", "7");
+    const struct kf_encryption_context *context = client_context("tenant", "7");
     const struct kf_encrypt_options how = client_encrypt_options(SUITE, 10, context);
     struct kf_required_encryption_context_cmm_options options =
         KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;

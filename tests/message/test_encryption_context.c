@@ -21,9 +21,9 @@ static struct kf_pair pair_of(const char *key, const char *value)
 
 /* The context of these keys and values, which has to be possible. */
 #define CONTEXT(...) context_made(kf_encryption_context_of(&made_error, &made, __VA_ARGS__, (char *)NULL))
-static struct kf_encryption_context *made;
+static const struct kf_encryption_context *made;
 static struct kf_error made_error;
-static struct kf_encryption_context *context_made(enum kf_code code)
+static const struct kf_encryption_context *context_made(enum kf_code code)
 {
     if (code != KF_OK)
         fail_msg("%s", made_error.text);
@@ -45,7 +45,8 @@ static void assert_serialized(const struct kf_encryption_context *context, const
     assert_memory_equal(serialized.data, bytes, length);
 }
 
-static enum kf_code parse(struct kf_view aad, struct kf_error *error, struct kf_encryption_context **out)
+static enum kf_code parse(struct kf_view aad, struct kf_error *error,
+                          const struct kf_encryption_context **out)
 {
     return kfi_encryption_context_parse(aad, error, out);
 }
@@ -55,8 +56,9 @@ static enum kf_code parse(struct kf_view aad, struct kf_error *error, struct kf_
 static void pairs_are_serialized_in_the_order_of_bytes(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = CONTEXT("\xf0\x9f\x94\x91", "4", "a", "2", "\xc3\xa4", "3", "ab",
-                                                    "", "Z", "1", "", "0", "\xef\xbf\xbd", "fffd");
+    const struct kf_encryption_context *context =
+        CONTEXT("\xf0\x9f\x94\x91", "4", "a", "2", "\xc3\xa4", "3", "ab", "", "Z", "1", "", "0",
+                "\xef\xbf\xbd", "fffd");
     static const uint8_t expected[] = {
         0x00, 0x07,                                                    /* 7 pairs */
         0x00, 0x00, 0x00, 0x01, '0',                                   /* "" comes first */
@@ -98,7 +100,7 @@ static void any_order_gives_the_same(void **state)
         /* The steps have no factor in common with KEYS, so that each key comes once. */
         for (size_t i = 0; i < KEYS; i++)
             pairs[i] = pair_of(keys[i * steps[s] % KEYS], "");
-        struct kf_encryption_context *context;
+        const struct kf_encryption_context *context;
         assert_int_equal(kf_encryption_context_new(pairs, KEYS, NULL, &context), KF_OK);
         assert_int_equal(kf_encryption_context_count(context), KEYS);
         assert_int_equal(kfi_encryption_context_serialized(context).length, 2 + KEYS * 7);
@@ -116,7 +118,7 @@ static void all_is_copied(void **state)
     (void)state;
     char key[] = "key", value[] = "value";
     struct kf_pair pair = pair_of(key, value);
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     assert_int_equal(kf_encryption_context_new(&pair, 1, NULL, &context), KF_OK);
     memset(key, 'x', 3);
     memset(value, 'x', 5);
@@ -133,7 +135,7 @@ static void all_is_copied(void **state)
 static void an_empty_context_has_no_bytes(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     assert_int_equal(kf_encryption_context_new(NULL, 0, NULL, &context), KF_OK);
     assert_non_null(context);
     assert_int_equal(kf_encryption_context_count(context), 0);
@@ -156,7 +158,7 @@ static void an_empty_context_has_no_bytes(void **state)
 static void values_are_found_by_their_keys(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = CONTEXT("b", "1", "d", "2", "f", "3");
+    const struct kf_encryption_context *context = CONTEXT("b", "1", "d", "2", "f", "3");
     static const char *const absent[] = {"", "a", "bb", "c", "e", "g", "B"};
     struct kf_view value = kf_view_text("untouched");
     for (size_t i = 0; i < COUNT(absent); i++)
@@ -188,7 +190,7 @@ static void references_are_counted(void **state)
 static void assert_refused(const struct kf_pair *pairs, size_t count, const char *sentence)
 {
     struct kf_error error;
-    struct kf_encryption_context *context = (struct kf_encryption_context *)&error;
+    const struct kf_encryption_context *context = (const struct kf_encryption_context *)&error;
     assert_int_equal(kf_encryption_context_new(pairs, count, &error, &context), KF_E_USAGE);
     assert_int_equal(error.code, KF_E_USAGE);
     assert_null(context);
@@ -211,7 +213,7 @@ static void wrong_pairs_are_refused(void **state)
     assert_refused(overlong_value, 1, "key \"a\" is not UTF-8");
 
     struct kf_error error;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     assert_int_equal(kf_encryption_context_of(&error, &context, "a", "1", "b", (char *)NULL), KF_E_USAGE);
     assert_null(context);
     assert_non_null(strstr(error.text, "pair 2 "));
@@ -226,13 +228,13 @@ static void a_context_has_at_most_65535_bytes(void **state)
     static uint8_t bytes[65536 + 1];
     memset(bytes, 'x', sizeof bytes);
     struct kf_pair pairs[2] = {pair_of("k", ""), pair_of("", "")};
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
 
     /* One pair: 2 + 2 + 1 + 2 + value. */
     pairs[0].value = kf_view_of(bytes, 65535 - 7);
     assert_int_equal(kf_encryption_context_new(pairs, 1, NULL, &context), KF_OK);
     assert_int_equal(kfi_encryption_context_serialized(context).length, 65535);
-    struct kf_encryption_context *again;
+    const struct kf_encryption_context *again;
     assert_int_equal(parse(kfi_encryption_context_serialized(context), NULL, &again), KF_OK);
     assert_true(kfi_view_equal(kf_encryption_context_at(again, 0).value, pairs[0].value));
     kf_encryption_context_unref(again);
@@ -290,8 +292,8 @@ static void a_sentence_shows_keys_safely(void **state)
 static void what_was_serialized_is_parsed(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = CONTEXT("b", "2", "a", "1", "\xc3\xa4", "");
-    struct kf_encryption_context *parsed;
+    const struct kf_encryption_context *context = CONTEXT("b", "2", "a", "1", "\xc3\xa4", "");
+    const struct kf_encryption_context *parsed;
     assert_int_equal(parse(kfi_encryption_context_serialized(context), NULL, &parsed), KF_OK);
     assert_int_equal(memory.held, 2);
     struct kf_view serialized = kfi_encryption_context_serialized(context);
@@ -317,7 +319,7 @@ static void an_unsorted_one_is_sorted(void **state)
     };
     static const uint8_t sorted[] = {0x00, 0x02, 0x00, 0x01, 'a',  0x00, 0x01,
                                      '1',  0x00, 0x01, 'b',  0x00, 0x01, '2'};
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     assert_int_equal(parse(kf_view_of(unsorted, sizeof unsorted), NULL, &context), KF_OK);
     assert_serialized(context, sorted, sizeof sorted);
     kf_encryption_context_unref(context);
@@ -326,7 +328,7 @@ static void an_unsorted_one_is_sorted(void **state)
 static void assert_malformed(const void *bytes, size_t length, const char *sentence)
 {
     struct kf_error error;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     /* In memory of just that size, so that a sanitizer sees what is read behind it. */
     uint8_t *copy = malloc(length);
     assert_non_null(copy);
@@ -366,7 +368,7 @@ static void malformed_bytes_are_refused(void **state)
 static void no_truncation_is_taken_for_the_whole(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = CONTEXT("a", "1", "bb", "22", "ccc", "");
+    const struct kf_encryption_context *context = CONTEXT("a", "1", "bb", "22", "ccc", "");
     struct kf_view whole = kfi_encryption_context_serialized(context);
     uint8_t bytes[64];
     assert_true(whole.length <= sizeof bytes);
@@ -382,8 +384,8 @@ static void no_truncation_is_taken_for_the_whole(void **state)
 static void one_more_pair(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = CONTEXT("a", "1", "c", "3");
-    struct kf_encryption_context *with;
+    const struct kf_encryption_context *context = CONTEXT("a", "1", "c", "3");
+    const struct kf_encryption_context *with;
     assert_int_equal(kfi_encryption_context_with(context, pair_of("b", "2"), NULL, &with), KF_OK);
     assert_int_equal(kf_encryption_context_count(with), 3);
     assert_pair(with, 1, "b", "2");
@@ -404,7 +406,7 @@ static void one_more_pair(void **state)
 
     assert_int_equal(kfi_encryption_context_with(NULL, pair_of("b", "2"), NULL, &with), KF_OK);
     assert_int_equal(kf_encryption_context_count(with), 1);
-    struct kf_encryption_context *again;
+    const struct kf_encryption_context *again;
     assert_int_equal(kfi_encryption_context_with(with, pair_of("a", "1"), NULL, &again), KF_OK);
     assert_int_equal(kf_encryption_context_count(again), 2);
     assert_pair(again, 0, "a", "1");
@@ -417,8 +419,8 @@ static void one_more_pair(void **state)
 static void a_context_is_split_by_keys(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context = CONTEXT("a", "1", "b", "2", "c", "3", "d", "4");
-    struct kf_encryption_context *in_list, *others;
+    const struct kf_encryption_context *context = CONTEXT("a", "1", "b", "2", "c", "3", "d", "4");
+    const struct kf_encryption_context *in_list, *others;
     const struct kf_view keys[] = {kf_view_text("d"), kf_view_text("b"), kf_view_text("d")};
     assert_int_equal(kfi_encryption_context_split(context, keys, 3, NULL, &in_list, &others), KF_OK);
     assert_int_equal(kf_encryption_context_count(in_list), 2);
@@ -483,7 +485,7 @@ static void a_split_of_many_pairs(void **state)
         if (i % 2 == 1)
             odd[i / 2] = pairs[i].key;
     }
-    struct kf_encryption_context *context, *in_list, *others;
+    const struct kf_encryption_context *context, *in_list, *others;
     assert_int_equal(kf_encryption_context_new(pairs, PAIRS, NULL, &context), KF_OK);
     assert_int_equal(kfi_encryption_context_split(context, odd, PAIRS / 2, NULL, &in_list, &others), KF_OK);
     kf_encryption_context_unref(context);
@@ -499,9 +501,9 @@ static void a_split_of_many_pairs(void **state)
 static void what_is_stored_joins_what_is_reproduced(void **state)
 {
     (void)state;
-    struct kf_encryption_context *stored = CONTEXT("a", "1", "c", "3");
-    struct kf_encryption_context *reproduced = CONTEXT("b", "2", "c", "3", "d", "4");
-    struct kf_encryption_context *joined, *only_reproduced;
+    const struct kf_encryption_context *stored = CONTEXT("a", "1", "c", "3");
+    const struct kf_encryption_context *reproduced = CONTEXT("b", "2", "c", "3", "d", "4");
+    const struct kf_encryption_context *joined, *only_reproduced;
     assert_int_equal(kfi_encryption_context_join(stored, reproduced, NULL, &joined, &only_reproduced), KF_OK);
     assert_int_equal(kf_encryption_context_count(joined), 4);
     assert_pair(joined, 0, "a", "1");
@@ -545,9 +547,9 @@ static void a_join_has_at_most_65535_bytes(void **state)
     (void)state;
     static char value[65535 - 7 + 1];
     memset(value, 'x', sizeof value - 1);
-    struct kf_encryption_context *stored = CONTEXT("k", value);
-    struct kf_encryption_context *reproduced = CONTEXT("k", value);
-    struct kf_encryption_context *joined, *only_reproduced;
+    const struct kf_encryption_context *stored = CONTEXT("k", value);
+    const struct kf_encryption_context *reproduced = CONTEXT("k", value);
+    const struct kf_encryption_context *joined, *only_reproduced;
     assert_int_equal(kfi_encryption_context_join(stored, reproduced, NULL, &joined, &only_reproduced), KF_OK);
     assert_int_equal(kfi_encryption_context_serialized(joined).length, 65535);
     assert_int_equal(kf_encryption_context_count(only_reproduced), 0);
@@ -569,7 +571,7 @@ static void a_join_has_at_most_65535_bytes(void **state)
 /* ---- Without memory ---- */
 
 static const struct kf_encryption_context *left, *right;
-static struct kf_encryption_context *first, *second;
+static const struct kf_encryption_context *first, *second;
 
 static enum kf_code run_new(struct kf_error *error)
 {

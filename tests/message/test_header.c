@@ -125,10 +125,10 @@ static enum kf_code scan_bytes(struct kf_view bytes, const struct kfi_header_lim
     return code;
 }
 
-static struct kf_header *parse(struct kf_view bytes)
+static const struct kf_header *parse(struct kf_view bytes)
 {
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_header *header;
+    const struct kf_header *header;
     if (kf_header_parse(bytes, 0, &error, &header) != KF_OK)
         fail_msg("%s", error.text);
     return header;
@@ -144,7 +144,7 @@ static void assert_refused(struct kf_view bytes, const struct kfi_header_limits 
     assert_int_equal(error.code, code);
     if (strstr(error.text, part) == NULL)
         fail_msg("\"%s\" is not in: %s", part, error.text);
-    struct kf_header *header;
+    const struct kf_header *header;
     assert_int_equal(kfi_header_read(bytes, limits, &error, &header), code);
     assert_null(header);
     assert_int_equal(memory.held, 0);
@@ -186,7 +186,7 @@ static void assert_view(struct kf_view view, const void *bytes, size_t length)
 static void format_1_is_read(void **state)
 {
     (void)state;
-    struct kf_header *header = parse(WHOLE(format_1));
+    const struct kf_header *header = parse(WHOLE(format_1));
     assert_int_equal(kf_header_suite(header)->id, 0x0378);
     assert_view(kf_header_message_id(header), format_1 + 4, 16);
     const struct kf_encryption_context *context = kf_header_encryption_context(header);
@@ -220,7 +220,7 @@ static void format_1_is_read(void **state)
 static void format_2_is_read(void **state)
 {
     (void)state;
-    struct kf_header *header = parse(WHOLE(format_2));
+    const struct kf_header *header = parse(WHOLE(format_2));
     assert_int_equal(kf_header_suite(header)->id, 0x0578);
     assert_view(kf_header_message_id(header), format_2 + 3, 32);
     assert_non_null(kf_header_encryption_context(header));
@@ -245,7 +245,7 @@ static void a_stored_iv_is_kept(void **state)
     uint8_t bytes[sizeof format_1];
     memcpy(bytes, format_1, sizeof bytes);
     memcpy(bytes + 73, "the stored I", 12);
-    struct kf_header *header = parse(WHOLE(bytes));
+    const struct kf_header *header = parse(WHOLE(bytes));
     assert_memory_equal(header->iv, "the stored I", 12);
     kf_header_unref(header);
 }
@@ -254,7 +254,7 @@ static void a_header_is_a_copy_with_references(void **state)
 {
     (void)state;
     uint8_t *bytes = copy_of(WHOLE(format_2));
-    struct kf_header *header = parse(kf_view_of(bytes, sizeof format_2));
+    const struct kf_header *header = parse(kf_view_of(bytes, sizeof format_2));
     free(bytes);
     assert_ptr_equal(kf_header_ref(header), header);
     kf_header_unref(header);
@@ -272,7 +272,7 @@ static void what_follows_the_header_does_not_matter(void **state)
     uint8_t bytes[sizeof format_1 + 200];
     memset(bytes, 0xff, sizeof bytes);
     memcpy(bytes, format_1, sizeof format_1);
-    struct kf_header *header = parse(WHOLE(bytes));
+    const struct kf_header *header = parse(WHOLE(bytes));
     assert_int_equal(kf_header_length(header), sizeof format_1);
     assert_memory_equal(header->tag, format_1 + 85, 16);
     kf_header_unref(header);
@@ -286,7 +286,7 @@ static void unsorted_contexts_are_sorted_and_their_bytes_kept(void **state)
     static const uint8_t swapped[] = {0x00, 0x02, 0xc3, 0xa4, 0x00, 0x02, 't', 'w',
                                       0x00, 0x01, 'a',  0x00, 0x03, 'o',  'n', 'e'};
     memcpy(bytes + 24, swapped, sizeof swapped);
-    struct kf_header *header = parse(WHOLE(bytes));
+    const struct kf_header *header = parse(WHOLE(bytes));
     assert_view(kf_view_of(header->bytes, header->length), bytes, sizeof bytes);
     assert_view(kfi_encryption_context_serialized(header->encryption_context), format_1 + 22, 18);
     kf_header_unref(header);
@@ -304,7 +304,7 @@ static void assert_cuts(struct kf_view whole)
         assert_int_equal(scan_bytes(kf_view_of(whole.data, length), &no_limits, &error, &needed),
                          KF_WANT_INPUT);
         assert_true(needed > length && needed <= whole.length);
-        struct kf_header *header = (struct kf_header *)&error;
+        const struct kf_header *header = (const struct kf_header *)&error;
         uint8_t *cut = copy_of(kf_view_of(whole.data, length));
         assert_int_equal(kf_header_parse(kf_view_of(cut, length), 0, &error, &header), KF_WANT_INPUT);
         assert_null(header);
@@ -371,7 +371,7 @@ static void only_a_whole_header_is_read(void **state)
     memcpy(bytes, format_1, sizeof format_1);
     bytes[sizeof format_1] = 0;
     struct kf_error error;
-    struct kf_header *header;
+    const struct kf_header *header;
     assert_int_equal(kfi_header_read(WHOLE(bytes), &no_limits, &error, &header), KF_E_BUG);
     assert_null(header);
     assert_int_equal(kfi_header_read(WHOLE(format_1), &no_limits, &error, &header), KF_OK);
@@ -461,7 +461,7 @@ static void no_key_comes_twice(void **state)
     size_t needed;
     /* A scan has no memory to find that. */
     assert_int_equal(scan_bytes(WHOLE(bytes), &no_limits, &error, &needed), KF_OK);
-    struct kf_header *header;
+    const struct kf_header *header;
     assert_int_equal(kfi_header_read(WHOLE(bytes), &no_limits, &error, &header), KF_E_MALFORMED);
     assert_null(header);
     assert_non_null(strstr(error.text, "\"a\" twice"));
@@ -518,7 +518,7 @@ static void the_frame_length_fits_the_content_type(void **state)
     uint8_t bytes[sizeof format_1];
     memcpy(bytes, format_1, sizeof bytes);
     memcpy(bytes + 63, "\1\0\0\0\0\x0c\0\0\0\0", 10);
-    struct kf_header *header = parse(WHOLE(bytes));
+    const struct kf_header *header = parse(WHOLE(bytes));
     assert_int_equal(kf_header_frame_length(header), 0);
     kf_header_unref(header);
 }
@@ -534,7 +534,7 @@ static void too_many_edks_are_refused_before_any_is_read(void **state)
     assert_int_equal(scan_bytes(WHOLE(format_1), &two, &error, &needed), KF_OK);
     assert_refused(WHOLE(format_1), &one, KF_E_LIMIT, "has 2 encrypted data keys; the limit is 1");
     assert_refused(kf_view_of(format_1, 42), &one, KF_E_LIMIT, "has 2 encrypted data keys; the limit is 1");
-    struct kf_header *header;
+    const struct kf_header *header;
     assert_int_equal(kf_header_parse(WHOLE(format_1), 1, &error, &header), KF_E_LIMIT);
     assert_null(header);
     assert_int_equal(kf_header_parse(WHOLE(format_1), 2, &error, &header), KF_OK);
@@ -612,7 +612,7 @@ static struct kfi_header_fields fields_of(const struct kf_header *header)
 
 static void assert_written(struct kf_view whole)
 {
-    struct kf_header *header = parse(whole);
+    const struct kf_header *header = parse(whole);
     struct kfi_header_fields fields = fields_of(header);
     assert_int_equal(kfi_header_body_length(&fields), header->body_length);
     size_t length;
@@ -638,7 +638,7 @@ static void what_was_read_is_written(void **state)
 static void a_header_without_context_object(void **state)
 {
     (void)state;
-    struct kf_header *header = parse(WHOLE(format_2));
+    const struct kf_header *header = parse(WHOLE(format_2));
     struct kfi_header_fields fields = fields_of(header);
     fields.encryption_context = NULL;
     size_t length;
@@ -660,7 +660,7 @@ static void the_longest_lists_and_fields(void **state)
     /* Three parts of the greatest length at the end. */
     edks[65534] = (struct kf_edk){kf_view_of(big, 65535), kf_view_of(big, 65535), kf_view_of(big, 65535)};
     const struct kf_pair pair = {kf_view_of(big, 1), kf_view_of(big, 65535 - 7)};
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     assert_int_equal(kf_encryption_context_new(&pair, 1, NULL, &context), KF_OK);
     static const enum kf_suite suites[] = {KF_AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384,
                                            KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY};
@@ -680,7 +680,7 @@ static void the_longest_lists_and_fields(void **state)
         assert_int_equal(scan_bytes(kf_view_of(bytes, length), &no_limits, &error, &needed), KF_OK);
         assert_int_equal(needed, length);
         const struct kfi_header_limits exact = {65535, length};
-        struct kf_header *header;
+        const struct kf_header *header;
         assert_int_equal(kfi_header_read(kf_view_of(bytes, length), &exact, NULL, &header), KF_OK);
         free(bytes);
         assert_int_equal(kf_header_edk_count(header), 65535);
@@ -701,7 +701,7 @@ static void the_longest_lists_and_fields(void **state)
 static void without_memory_nothing_is_lost(void **state)
 {
     (void)state;
-    struct kf_header *header;
+    const struct kf_header *header;
     for (size_t number = 1; number <= 2; number++) {
         struct kf_error error = KF_ERROR_INIT;
         fail_allocation(number);

@@ -108,7 +108,7 @@ static void assert_written_back(const struct kf_header *header)
 static void damaged_headers_are_refused_or_whole(void **state)
 {
     (void)state;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     assert_int_equal(
         kf_encryption_context_of(NULL, &context, "a", "1", "purpose", "demo", "\xc3\xa4", "", (char *)NULL),
         KF_OK);
@@ -143,7 +143,7 @@ static void damaged_headers_are_refused_or_whole(void **state)
         assert_int_equal(code, whole_code);
         assert_int_equal(needed, whole_needed);
 
-        struct kf_header *header;
+        const struct kf_header *header;
         switch (code) {
         case KF_OK:
             assert_true(needed <= length);

@@ -23,7 +23,7 @@ struct scenario {
     struct told *told;
     struct kf_cmm *backing, *cmm;
     struct kf_cache *cache;
-    struct kf_encryption_context *contexts[4];
+    const struct kf_encryption_context *contexts[4];
     struct poller *pollers;
 };
 

@@ -24,8 +24,8 @@ struct asker {
     struct bell bell;
     enum kf_code code; /* what the last poll answered */
     struct kf_error error;
-    struct kf_encryption_materials *encryption_materials; /* a reference, once the code is KF_OK */
-    struct kf_decryption_materials *decryption_materials;
+    const struct kf_encryption_materials *encryption_materials; /* a reference, once the code is KF_OK */
+    const struct kf_decryption_materials *decryption_materials;
 };
 
 /*

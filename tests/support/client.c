@@ -54,7 +54,7 @@ struct kf_cmm *client_cmm_of_two(void)
     return client_cmm_on(both);
 }
 
-struct kf_encryption_context *client_context_of(const char *key, ...)
+const struct kf_encryption_context *client_context_of(const char *key, ...)
 {
     struct kf_pair pairs[8];
     size_t count = 0;
@@ -66,7 +66,7 @@ struct kf_encryption_context *client_context_of(const char *key, ...)
         pairs[count++] = (struct kf_pair){kf_view_text(key), kf_view_text(value)};
     }
     va_end(texts);
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_new(pairs, count, &error, &context), &error);
     return context;
@@ -143,7 +143,7 @@ void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *
      */
     struct kf_buf out = {calloc(1, message.length + 1), 0, message.length + 1};
     uint8_t *memory = out.data;
-    struct kf_header *header = (struct kf_header *)&out; /* anything but NULL */
+    const struct kf_header *header = (const struct kf_header *)&out; /* anything but NULL */
     struct kf_error error = KF_ERROR_INIT;
     enum kf_code got = kf_decrypt(cmm, options, message, &error, &header, &out);
     if (got != code)

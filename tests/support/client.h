@@ -26,7 +26,7 @@ struct kf_cmm *client_cmm_of_two(void);
 
 /* The context of these pairs: keys and values in turn. */
 #define client_context(...) client_context_of(__VA_ARGS__, (char *)NULL)
-struct kf_encryption_context *client_context_of(const char *key, ...) __attribute__((sentinel));
+const struct kf_encryption_context *client_context_of(const char *key, ...) __attribute__((sentinel));
 
 /* `length` bytes (at most 65,536) of a pattern that has no period of a block or a frame. */
 struct kf_view client_plaintext(size_t length);

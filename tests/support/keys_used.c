@@ -16,7 +16,7 @@ static struct key_trace trace_of(struct kf_edk edk)
 
 struct key_trace key_trace_of_message(struct kf_view message)
 {
-    struct kf_header *header;
+    const struct kf_header *header;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_header_parse(message, 0, &error, &header), &error);
     struct key_trace trace = trace_of(kf_header_edk(header, 0));

@@ -81,7 +81,7 @@ void parts_read(struct kf_view message, struct parts *out)
     assert_int_equal(reader.rest.length, 0);
 }
 
-struct kf_encryption_context *parts_context(struct kf_view serialized)
+const struct kf_encryption_context *parts_context(struct kf_view serialized)
 {
     struct kf_pair pairs[16];
     struct kfi_reader reader = {serialized, false};
@@ -92,7 +92,7 @@ struct kf_encryption_context *parts_context(struct kf_view serialized)
         pairs[i].value = kfi_read_field(&reader);
     }
     assert_true(!reader.short_read && reader.rest.length == 0);
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_encryption_context_new(pairs, count, &error, &context), &error);
     return context;
@@ -276,7 +276,7 @@ static void verify_frame(const struct parts *parts, size_t index, struct kf_view
 
 static void verify_signature(const struct parts *parts, struct kf_view serialized)
 {
-    struct kf_encryption_context *context = parts_context(serialized);
+    const struct kf_encryption_context *context = parts_context(serialized);
     struct kf_view public_key;
     const bool has_key =
         kf_encryption_context_get(context, kf_view_text("aws-crypto-public-key"), &public_key);

@@ -41,7 +41,7 @@ struct parts {
 void parts_read(struct kf_view message, struct parts *out);
 
 /* Puts a serialized context into an object (which the caller releases). */
-struct kf_encryption_context *parts_context(struct kf_view serialized);
+const struct kf_encryption_context *parts_context(struct kf_view serialized);
 
 /* ---- Cryptography ---- */
 

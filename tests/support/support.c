@@ -151,7 +151,7 @@ static enum kf_code told_poll(struct told *told, struct kf_call *call, struct kf
 
 static enum kf_code told_encrypt(void *self, struct kf_call *call,
                                  const struct kf_encryption_request *request, struct kf_error *error,
-                                 struct kf_encryption_materials **out)
+                                 const struct kf_encryption_materials **out)
 {
     struct told *told = self;
     pthread_mutex_lock(&told->lock);
@@ -165,7 +165,7 @@ static enum kf_code told_encrypt(void *self, struct kf_call *call,
 
 static enum kf_code told_decrypt(void *self, struct kf_call *call,
                                  const struct kf_decryption_request *request, struct kf_error *error,
-                                 struct kf_decryption_materials **out)
+                                 const struct kf_decryption_materials **out)
 {
     struct told *told = self;
     enum kf_code code = told_poll(told, call, error);

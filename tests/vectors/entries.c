@@ -112,7 +112,7 @@ static const struct json *reproduced_of(struct vectors *vectors, const struct js
     if (said != NULL || refused)
         return said;
     struct json *missing = arena_take(&vectors->arena, sizeof *missing), *last = NULL;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     if (kf_header_parse(message, 0, NULL, &header) != KF_OK)
         return NULL;
     missing->type = JSON_OBJECT;
@@ -195,7 +195,7 @@ static void try_positive(struct vectors *vectors, const struct json *keys, const
                          const struct trial *trial, struct verdict *verdict)
 {
     struct kf_view plaintext;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     if (want_file(vectors, json_get(entry, "files"), "plaintext", verdict, &plaintext) &&
         trial_gives(trial, plaintext, verdict, &header) &&
         check_header(entry, trial->reproduced, header, verdict))
@@ -222,7 +222,7 @@ static void run_entry(struct vectors *vectors, const struct json *keys, const st
                       struct verdict *verdict)
 {
     struct trial trial = {.cmm = NULL};
-    struct kf_encryption_context *reproduced = NULL;
+    const struct kf_encryption_context *reproduced = NULL;
     struct kf_view expect;
     bool known;
     const struct json *keyring = want(entry, "keyring", JSON_OBJECT, verdict);

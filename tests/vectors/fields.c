@@ -170,7 +170,7 @@ const struct json *want_json(struct vectors *vectors, struct kf_view uri, struct
 
 /* `vectors` is NULL for text as it is, and not for hexadecimal digits. */
 static bool context_new(struct vectors *vectors, const struct json *object, struct verdict *verdict,
-                        struct kf_encryption_context **out)
+                        const struct kf_encryption_context **out)
 {
     *out = NULL;
     const size_t count = object == NULL ? 0 : object->count;
@@ -196,13 +196,13 @@ static bool context_new(struct vectors *vectors, const struct json *object, stru
     return good;
 }
 
-bool context_of(const struct json *object, struct verdict *verdict, struct kf_encryption_context **out)
+bool context_of(const struct json *object, struct verdict *verdict, const struct kf_encryption_context **out)
 {
     return context_new(NULL, object, verdict, out);
 }
 
 bool context_of_hex(struct vectors *vectors, const struct json *object, struct verdict *verdict,
-                    struct kf_encryption_context **out)
+                    const struct kf_encryption_context **out)
 {
     return context_new(vectors, object, verdict, out);
 }

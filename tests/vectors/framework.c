@@ -102,7 +102,7 @@ static void run_test(struct vectors *vectors, const struct framework *framework,
     const char *left_out = NULL;
     struct wish wish;
     struct trial trial = {.cmm = NULL};
-    struct kf_encryption_context *reproduced = NULL;
+    const struct kf_encryption_context *reproduced = NULL;
     if (!wish_read(framework, test, verdict, &wish))
         return;
     trial.cmm = wish_cmm(vectors, framework->keys, &wish, verdict, &left_out);

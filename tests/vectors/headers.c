@@ -43,7 +43,7 @@ static bool check_written(struct vectors *vectors, const struct kf_header *heade
                            "the header written again", verdict);
 }
 
-static bool parse(struct kf_view bytes, struct verdict *verdict, struct kf_header **out)
+static bool parse(struct kf_view bytes, struct verdict *verdict, const struct kf_header **out)
 {
     struct kf_error error = KF_ERROR_INIT;
     return done(kf_header_parse(bytes, 0, &error, out), &error, "the header", verdict);
@@ -88,7 +88,7 @@ static void run_header(struct vectors *vectors, const struct json *test, struct 
 {
     struct kf_view bytes, message_id;
     const struct kf_suite_info *suite;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     const struct json *frame_length = want(test, "frame_length", JSON_NUMBER, verdict);
     const struct json *content_type = want(test, "content_type", JSON_NUMBER, verdict);
     const struct json *context = want(test, "encryption_context", JSON_OBJECT, verdict);
@@ -118,7 +118,7 @@ static void run_header(struct vectors *vectors, const struct json *test, struct 
 static void run_message(struct vectors *vectors, const struct json *test, struct verdict *verdict)
 {
     struct kf_view bytes;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     if (want_base64(vectors, test, "ciphertext", verdict, &bytes) && parse(bytes, verdict, &header))
         check_written(vectors, header, true, verdict);
     kf_header_unref(header);
@@ -132,7 +132,7 @@ typedef enum kf_code piece(struct vectors *vectors, struct kf_view bytes, struct
 /* A header, mostly without its authentication, which is then put behind it. */
 static enum kf_code read_header(struct vectors *vectors, struct kf_view bytes, struct kf_error *error)
 {
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     size_t length = bytes.length;
     enum kf_code code = kf_header_parse(bytes, 0, error, &header);
     if (code == KF_WANT_INPUT) {
@@ -153,7 +153,7 @@ static enum kf_code read_header(struct vectors *vectors, struct kf_view bytes, s
 /* A front with three EDKs, none of which is there. */
 static enum kf_code read_three_edks(struct vectors *vectors, struct kf_view bytes, struct kf_error *error)
 {
-    struct kf_header *header;
+    const struct kf_header *header;
     (void)vectors;
     if (kf_header_parse(bytes, 3, error, &header) != KF_WANT_INPUT)
         return kf_error_set(error, KF_E_BUG, "Three EDKs are refused where three are allowed.");
@@ -164,7 +164,7 @@ static enum kf_code read_three_edks(struct vectors *vectors, struct kf_view byte
 /* An AAD field; its length is left out, so that what is too much is seen by the one who reads the field. */
 static enum kf_code read_context(struct vectors *vectors, struct kf_view bytes, struct kf_error *error)
 {
-    struct kf_encryption_context *context = NULL;
+    const struct kf_encryption_context *context = NULL;
     (void)vectors;
     if (bytes.length < 2)
         return kf_error_set(error, KF_E_MALFORMED, "There is no length.");
@@ -313,7 +313,7 @@ static void run_named(struct vectors *vectors, const struct json *test, struct v
 static void run_judged(struct vectors *vectors, const struct json *test, struct verdict *verdict)
 {
     struct kf_view bytes, opinion;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     struct kf_error error = KF_ERROR_INIT;
     unsigned trailing = 0;
     if (!want_hex(vectors, test, "hex", verdict, &bytes) || !want_text(test, "our_parser", verdict, &opinion))

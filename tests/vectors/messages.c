@@ -24,7 +24,7 @@ static bool data_key_of(struct vectors *vectors, const struct json *text, struct
 /* Whether the message is of this suite. */
 static bool check_suite(struct kf_view message, const struct kf_suite_info *suite, struct verdict *verdict)
 {
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     struct kf_error error = KF_ERROR_INIT;
     const bool good = done(kf_header_parse(message, 0, &error, &header), &error, "the header", verdict) &&
                       (kf_header_suite(header) == suite ||
@@ -110,7 +110,7 @@ static void run_commitment(struct vectors *vectors, const struct json *test, str
 {
     struct known_key known = {.asked = 0};
     struct trial trial = {.cmm = NULL};
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     const struct json *status = want(test, "status", JSON_BOOLEAN, verdict);
     if (status == NULL || !want_base64(vectors, test, "ciphertext", verdict, &trial.message) ||
         !want_base64(vectors, test, "decrypted-dek", verdict, &known.data_key))
@@ -175,7 +175,7 @@ static void run_known(struct vectors *vectors, const struct json *test, struct v
     struct trial trial = {.cmm = NULL};
     struct kf_view plaintext, expect;
     const struct kf_suite_info *suite;
-    struct kf_header *header = NULL;
+    const struct kf_header *header = NULL;
     if (!data_key_of(vectors, json_get(test, "data_key"), verdict, &known.data_key) ||
         !want_suite(test, "alg", verdict, &suite) || !want_text(test, "expect", verdict, &expect) ||
         !want_base64(vectors, test, "ciphertext", verdict, &trial.message) ||

@@ -127,7 +127,7 @@ struct question {
     bool decrypts, named; /* named: it says which suite */
     struct kf_view partition;
     unsigned suite;
-    struct kf_encryption_context *context;
+    const struct kf_encryption_context *context;
     struct kf_edk edks[EDKS_MAX];
     size_t edk_count;
 };
@@ -299,7 +299,7 @@ static void run_edk(struct vectors *vectors, const struct json *test, struct ver
     struct kf_view wanted;
     struct kf_data_key data_key = {.length = 0};
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_encryption_context *context = NULL;
+    const struct kf_encryption_context *context = NULL;
     if (!want_suite(test, "alg", verdict, &suite) ||
         !want_text(test, "provider_id", verdict, &edk.provider_id) ||
         !want_hex(vectors, test, "edk_hex", verdict, &edk.ciphertext) ||

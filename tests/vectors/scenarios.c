@@ -100,7 +100,7 @@ static struct kf_keyring *keyring_of(struct vectors *vectors, const struct json 
 struct scenario {
     bool encryption_fails, decryption_fails;
     struct kf_keyring *encrypts, *decrypts;
-    struct kf_encryption_context *context, *reproduced;
+    const struct kf_encryption_context *context, *reproduced;
     struct kf_view names[NAMES_MAX]; /* required keys */
     size_t name_count;
     unsigned suite;

@@ -60,7 +60,7 @@ static void stream(const struct trial *trial, struct streamed *out)
 }
 
 bool trial_gives(const struct trial *trial, struct kf_view plaintext, struct verdict *verdict,
-                 struct kf_header **header)
+                 const struct kf_header **header)
 {
     const struct kf_decrypt_options options = options_of(trial);
     struct kf_buf out = KF_BUF_INIT;

@@ -19,7 +19,7 @@ struct trial {
  * header.
  */
 bool trial_gives(const struct trial *trial, struct kf_view plaintext, struct verdict *verdict,
-                 struct kf_header **header);
+                 const struct kf_header **header);
 
 /*
  * The message is refused in every way, for a fault of the message, its keys, a policy or a limit, and nothing

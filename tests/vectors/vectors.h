@@ -108,10 +108,10 @@ bool file_read(struct arena *arena, const char *path, struct kf_view *out); /* f
 const struct json *want_json(struct vectors *vectors, struct kf_view uri, struct verdict *verdict);
 
 /* An object of strings as an encryption context; NULL or absent is empty. The caller unrefs it. */
-bool context_of(const struct json *object, struct verdict *verdict, struct kf_encryption_context **out);
+bool context_of(const struct json *object, struct verdict *verdict, const struct kf_encryption_context **out);
 /* The same from hexadecimal digits. */
 bool context_of_hex(struct vectors *vectors, const struct json *object, struct verdict *verdict,
-                    struct kf_encryption_context **out);
+                    const struct kf_encryption_context **out);
 
 /* True if every pair of `object` (which may be NULL) is in the context, else a failure. */
 bool has_pairs(const struct json *object, const struct kf_encryption_context *context,
