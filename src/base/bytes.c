@@ -100,7 +100,7 @@ struct kf_view kfi_read_bytes(struct kfi_reader *reader, size_t length)
     return bytes;
 }
 
-static uint64_t read_number(struct kfi_reader *reader, size_t length)
+uint64_t kfi_read_number(struct kfi_reader *reader, size_t length)
 {
     struct kf_view bytes = kfi_read_bytes(reader, length);
     uint64_t value = 0;
@@ -111,22 +111,22 @@ static uint64_t read_number(struct kfi_reader *reader, size_t length)
 
 uint8_t kfi_read_u8(struct kfi_reader *reader)
 {
-    return (uint8_t)read_number(reader, 1);
+    return (uint8_t)kfi_read_number(reader, 1);
 }
 
 uint16_t kfi_read_u16(struct kfi_reader *reader)
 {
-    return (uint16_t)read_number(reader, 2);
+    return (uint16_t)kfi_read_number(reader, 2);
 }
 
 uint32_t kfi_read_u32(struct kfi_reader *reader)
 {
-    return (uint32_t)read_number(reader, 4);
+    return (uint32_t)kfi_read_number(reader, 4);
 }
 
 uint64_t kfi_read_u64(struct kfi_reader *reader)
 {
-    return read_number(reader, 8);
+    return kfi_read_number(reader, 8);
 }
 
 struct kf_view kfi_read_field(struct kfi_reader *reader)
@@ -147,7 +147,7 @@ void kfi_write_bytes(struct kfi_writer *writer, struct kf_view bytes)
     writer->room -= bytes.length;
 }
 
-static void write_number(struct kfi_writer *writer, uint64_t value, size_t length)
+void kfi_write_number(struct kfi_writer *writer, uint64_t value, size_t length)
 {
     uint8_t bytes[8];
     for (size_t i = 0; i < length; i++)
@@ -157,22 +157,22 @@ static void write_number(struct kfi_writer *writer, uint64_t value, size_t lengt
 
 void kfi_write_u8(struct kfi_writer *writer, uint8_t value)
 {
-    write_number(writer, value, 1);
+    kfi_write_number(writer, value, 1);
 }
 
 void kfi_write_u16(struct kfi_writer *writer, uint16_t value)
 {
-    write_number(writer, value, 2);
+    kfi_write_number(writer, value, 2);
 }
 
 void kfi_write_u32(struct kfi_writer *writer, uint32_t value)
 {
-    write_number(writer, value, 4);
+    kfi_write_number(writer, value, 4);
 }
 
 void kfi_write_u64(struct kfi_writer *writer, uint64_t value)
 {
-    write_number(writer, value, 8);
+    kfi_write_number(writer, value, 8);
 }
 
 void kfi_write_field(struct kfi_writer *writer, struct kf_view bytes)

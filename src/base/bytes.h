@@ -44,6 +44,8 @@ uint8_t kfi_read_u8(struct kfi_reader *reader);
 uint16_t kfi_read_u16(struct kfi_reader *reader);
 uint32_t kfi_read_u32(struct kfi_reader *reader);
 uint64_t kfi_read_u64(struct kfi_reader *reader);
+/* A number of `length` bytes, 8 at most. */
+uint64_t kfi_read_number(struct kfi_reader *reader, size_t length);
 struct kf_view kfi_read_bytes(struct kfi_reader *reader, size_t length);
 /* A 16-bit length, and so many bytes. */
 struct kf_view kfi_read_field(struct kfi_reader *reader);
@@ -61,6 +63,8 @@ void kfi_write_u8(struct kfi_writer *writer, uint8_t value);
 void kfi_write_u16(struct kfi_writer *writer, uint16_t value);
 void kfi_write_u32(struct kfi_writer *writer, uint32_t value);
 void kfi_write_u64(struct kfi_writer *writer, uint64_t value);
+/* A number in `length` bytes, 8 at most. */
+void kfi_write_number(struct kfi_writer *writer, uint64_t value, size_t length);
 void kfi_write_bytes(struct kfi_writer *writer, struct kf_view bytes);
 /* A 16-bit length, and the bytes (at most 65,535). */
 void kfi_write_field(struct kfi_writer *writer, struct kf_view bytes);

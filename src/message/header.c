@@ -1,7 +1,7 @@
 /*
  * Message headers: see both headers of this name. Called by encrypt.c and decrypt.c, and by programs that
  * look at messages. Believes nothing that a header says before the bytes that prove it are there; verifies no
- * tag. (S: data-format/message-header.md)
+ * tag.
  */
 #include "message/header.h"
 
@@ -9,22 +9,9 @@
 
 #include "base/error.h"
 
-#define TYPE_BYTE 0x80
-#define NOT_FRAMED 1
-#define FRAMED 2
-
-/* Bytes of the shortest headers: no encryption context, and one EDK of three empty parts. */
-#define LEAST_FORMAT_1 (1 + 1 + 2 + 16 + 2 + 2 + 6 + 1 + 4 + 1 + 4 + KFI_IV_LENGTH + KFI_TAG_LENGTH)
-#define LEAST_FORMAT_2 (1 + 2 + 32 + 2 + 2 + 6 + 1 + 4 + KFI_COMMIT_KEY_LENGTH + KFI_TAG_LENGTH)
-#define LEAST_EDK 6
-
-/* ---- Scanning ---- */
-
-/* The fields in their order. BEGIN is what zero-initialising gives. */
-enum stage {
-    BEGIN,
+/* The fields of a header in their order. Those of EDK parts come three times for each EDK. */
+enum field {
     VERSION,
-    TEXT, /* the second byte of what is no message, but may be the base64 text of one */
     TYPE,
     SUITE,
     MESSAGE_ID,
@@ -37,284 +24,319 @@ enum stage {
     RESERVED,
     IV_LENGTH,
     FRAME_LENGTH,
-    REST, /* what can only be verified with keys: suite data and authentication */
+    SUITE_DATA,
+    IV,
+    TAG,
     END
 };
 
-static enum kf_code go_on(struct kfi_header_scan *scan, enum stage stage, size_t length)
+#define TYPE_BYTE 0x80
+#define NOT_FRAMED 1
+#define FRAMED 2
+#define EDK_PARTS 3
+
+/* As many bytes as the field before it says. */
+#define SO_MANY SIZE_MAX
+
+/* The layout: bytes of each field in format 1 and in format 2. (S: data-format/message-header.md#structure) */
+/* clang-format off */
+static const size_t layout[END][2] = {
+    [VERSION]         = {      1,       1}, /* 1 or 2: the format */
+    [TYPE]            = {      1,       0}, /* 0x80 */
+    [SUITE]           = {      2,       2}, /* one of this format */
+    [MESSAGE_ID]      = {     16,      32},
+    [AAD_LENGTH]      = {      2,       2},
+    [AAD]             = {SO_MANY, SO_MANY}, /* the encryption context; nothing if it is empty */
+    [EDK_COUNT]       = {      2,       2}, /* at least 1 */
+    [EDK_PART_LENGTH] = {      2,       2},
+    [EDK_PART]        = {SO_MANY, SO_MANY}, /* provider id, provider information, ciphertext */
+    [CONTENT_TYPE]    = {      1,       1}, /* 1: not framed, 2: framed */
+    [RESERVED]        = {      4,       0}, /* 0 */
+    [IV_LENGTH]       = {      1,       0}, /* 12 */
+    [FRAME_LENGTH]    = {      4,       4}, /* 0 if not framed, otherwise at least 1 */
+    [SUITE_DATA]      = {      0,      32}, /* the commit key; the body ends behind it */
+    [IV]              = {     12,       0}, /* the authentication: for the tag over the body */
+    [TAG]             = {     16,      16},
+};
+/* clang-format on */
+
+/* Bytes of a field of fixed length. */
+static size_t length_of(enum field field, unsigned format)
 {
-    scan->stage = stage;
-    scan->field = length;
-    return KF_OK;
+    return layout[field][format - 1];
+}
+
+/* Bytes of the shortest header: no encryption context, and one EDK of three empty parts. */
+static size_t shortest(unsigned format)
+{
+    size_t length = (EDK_PARTS - 1) * length_of(EDK_PART_LENGTH, format);
+    for (enum field field = VERSION; field < END; field++)
+        length += length_of(field, format) != SO_MANY ? length_of(field, format) : 0;
+    return length;
+}
+
+/* ---- Scanning ---- */
+
+/* A field that is there as a whole and ends at scan->position. */
+struct arrival {
+    struct kfi_header_scan *scan;
+    struct kf_view bytes;
+    const struct kfi_header_limits *limits;
+    struct kf_error *error;
+};
+
+static uint32_t number(const struct arrival *field)
+{
+    struct kfi_reader reader = {field->bytes, false};
+    return (uint32_t)kfi_read_number(&reader, field->bytes.length);
 }
 
 /* The header has turned out to have `more` bytes than was known. */
-static enum kf_code grow(struct kfi_header_scan *scan, size_t more, const struct kfi_header_limits *limits,
-                         struct kf_error *error)
+static enum kf_code grow(const struct arrival *field, size_t more)
 {
-    if (scan->least > limits->max_length || more > limits->max_length - scan->least)
+    const size_t least = field->scan->least, max_length = field->limits->max_length;
+    if (least > max_length || more > max_length - least)
         return kf_error_set(
-            error, KF_E_LIMIT,
+            field->error, KF_E_LIMIT,
             "The message's header has at least %zu bytes; the limit is %zu. Raise the limit if you trust "
             "the message.",
-            more > SIZE_MAX - scan->least ? SIZE_MAX : scan->least + more, limits->max_length);
-    scan->least += more;
+            more > SIZE_MAX - least ? SIZE_MAX : least + more, max_length);
+    field->scan->least += more;
     return KF_OK;
 }
 
-static uint32_t number(struct kf_view field)
-{
-    uint32_t value = 0;
-    for (size_t i = 0; i < field.length; i++)
-        value = value << 8 | field.data[i];
-    return value;
-}
-
-static enum kf_code no_message(struct kf_error *error, uint32_t byte)
+static enum kf_code no_message(struct kf_error *error, unsigned byte)
 {
     return kf_error_set(error, KF_E_MALFORMED,
-                        "The input is not an AWS Encryption SDK message: it begins with the byte 0x%02" PRIx32
-                        ", a message with 0x01 or 0x02.",
+                        "The input is not an AWS Encryption SDK message: it begins with the byte 0x%02x, a "
+                        "message with 0x01 or 0x02.",
                         byte);
 }
 
-static enum kf_code scan_version(struct kfi_header_scan *scan, uint32_t version,
-                                 const struct kfi_header_limits *limits, struct kf_error *error)
+static enum kf_code version_check(const struct arrival *field)
 {
-    if (version == 'A') {
-        scan->least = 2;
-        return go_on(scan, TEXT, 1);
-    }
+    const unsigned version = number(field);
     if (version != 1 && version != 2)
-        return no_message(error, version);
-    scan->format = version;
-    scan->least = 0;
-    enum kf_code code = grow(scan, version == 1 ? LEAST_FORMAT_1 : LEAST_FORMAT_2, limits, error);
-    if (code != KF_OK)
-        return code;
-    return version == 1 ? go_on(scan, TYPE, 1) : go_on(scan, SUITE, 2);
+        return no_message(field->error, version);
+    field->scan->format = version;
+    field->scan->least = 0;
+    return grow(field, shortest(version));
+}
+
+static enum kf_code type_check(const struct arrival *field)
+{
+    if (number(field) == TYPE_BYTE)
+        return KF_OK;
+    return kf_error_set(field->error, KF_E_MALFORMED,
+                        "The input is not an AWS Encryption SDK message: its second byte is 0x%02" PRIx32
+                        ", that of a message of format 1 is 0x80.",
+                        number(field));
+}
+
+/* (S: data-format/message-header.md#algorithm-suite-id, framework/algorithm-suites.md#message-format-version) */
+static enum kf_code suite_check(const struct arrival *field)
+{
+    const uint32_t id = number(field);
+    const struct kfi_suite *suite = kfi_suite_get((enum kf_suite)id);
+    if (suite == NULL)
+        return kf_error_set(field->error, KF_E_MALFORMED,
+                            "The message's algorithm suite is %04" PRIx32
+                            ", which is none of the AWS Encryption SDK's suites.",
+                            id);
+    if (suite->info.format != field->scan->format)
+        return kf_error_set(field->error, KF_E_MALFORMED,
+                            "The message is of format %u, but its algorithm suite %04" PRIx32
+                            " goes with format %u.",
+                            field->scan->format, id, suite->info.format);
+    field->scan->suite = suite;
+    return KF_OK;
+}
+
+static enum kf_code part_length_check(const struct arrival *field)
+{
+    field->scan->part_length = number(field);
+    return grow(field, number(field));
+}
+
+static enum kf_code aad_check(const struct arrival *field)
+{
+    return kfi_encryption_context_check(field->bytes, field->error);
+}
+
+/* (S: data-format/message-header.md#encrypted-data-key-count, client-apis/decrypt.md#parse-the-header) */
+static enum kf_code edk_count_check(const struct arrival *field)
+{
+    const uint32_t count = number(field);
+    const size_t max_edks = field->limits->max_edks;
+    if (count == 0)
+        return kf_error_set(field->error, KF_E_MALFORMED,
+                            "The message has 0 encrypted data keys; it needs at least 1.");
+    if (max_edks > 0 && count > max_edks)
+        return kf_error_set(
+            field->error, KF_E_LIMIT,
+            "The message has %" PRIu32
+            " encrypted data keys; the limit is %zu. Raise the limit if you trust the message.",
+            count, max_edks);
+    field->scan->edk_count = count;
+    field->scan->parts_left = (size_t)count * EDK_PARTS;
+    return grow(field, (size_t)(count - 1) * EDK_PARTS * length_of(EDK_PART_LENGTH, field->scan->format));
+}
+
+static enum kf_code content_type_check(const struct arrival *field)
+{
+    const uint32_t type = number(field);
+    if (type != NOT_FRAMED && type != FRAMED)
+        return kf_error_set(field->error, KF_E_MALFORMED,
+                            "The message's content type, byte %zu, is 0x%02" PRIx32
+                            "; it has to be 0x01 (not framed) or 0x02 (framed).",
+                            field->scan->position - 1, type);
+    field->scan->framed = type == FRAMED;
+    return KF_OK;
+}
+
+static enum kf_code reserved_check(const struct arrival *field)
+{
+    if (number(field) == 0)
+        return KF_OK;
+    return kf_error_set(field->error, KF_E_MALFORMED,
+                        "The message's reserved bytes, from byte %zu on, are %08" PRIx32
+                        "; they have to be 0.",
+                        field->scan->position - 4, number(field));
+}
+
+static enum kf_code iv_length_check(const struct arrival *field)
+{
+    if (number(field) == KFI_IV_LENGTH)
+        return KF_OK;
+    return kf_error_set(field->error, KF_E_MALFORMED,
+                        "The message's IV length, byte %zu, is %" PRIu32 "; it has to be %d.",
+                        field->scan->position - 1, number(field), KFI_IV_LENGTH);
+}
+
+/* (S: data-format/message-header.md#frame-length) */
+static enum kf_code frame_length_check(const struct arrival *field)
+{
+    const bool framed = field->scan->framed;
+    if (framed && number(field) == 0)
+        return kf_error_set(
+            field->error, KF_E_MALFORMED,
+            "The message is framed, but its frame length, from byte %zu on, is 0; it has to be at least 1.",
+            field->scan->position - 4);
+    if (!framed && number(field) != 0)
+        return kf_error_set(field->error, KF_E_MALFORMED,
+                            "The message is not framed, but its frame length, from byte %zu on, is %" PRIu32
+                            "; it has to be 0.",
+                            field->scan->position - 4, number(field));
+    return KF_OK;
+}
+
+/* What else a field has to be. Fields without a row may be anything, or only a key can tell. */
+static enum kf_code (*const checks[END])(const struct arrival *field) = {
+    [VERSION] = version_check,
+    [TYPE] = type_check,
+    [SUITE] = suite_check,
+    [AAD_LENGTH] = part_length_check,
+    [AAD] = aad_check,
+    [EDK_COUNT] = edk_count_check,
+    [EDK_PART_LENGTH] = part_length_check,
+    [CONTENT_TYPE] = content_type_check,
+    [RESERVED] = reserved_check,
+    [IV_LENGTH] = iv_length_check,
+    [FRAME_LENGTH] = frame_length_check,
+};
+
+/* Bytes of the field that begins at scan->position. The version is as long in either format. */
+static size_t next_length(const struct kfi_header_scan *scan)
+{
+    const size_t length = length_of((enum field)scan->field, scan->format == 2 ? 2 : 1);
+    return length != SO_MANY ? length : scan->part_length;
+}
+
+/* Looks at the field that ends at scan->position and goes on to the next. Each EDK has several parts. */
+static enum kf_code scan_field(const struct arrival *arrival)
+{
+    struct kfi_header_scan *scan = arrival->scan;
+    const enum field field = (enum field)scan->field;
+    const bool part_follows = field == EDK_PART && --scan->parts_left > 0;
+    scan->field = part_follows ? EDK_PART_LENGTH : field + 1;
+    if (arrival->bytes.length == 0 || checks[field] == NULL)
+        return KF_OK;
+    return checks[field](arrival);
 }
 
 /* In base64 01 80 begins with AY, 02 with Ag. (S: client-apis/decrypt.md#encrypted-message-format) */
-static enum kf_code scan_text(uint32_t byte, struct kf_error *error)
+static enum kf_code refuse_text(struct kf_view front, struct kf_error *error, size_t *needed)
 {
-    if (byte != 'Y' && byte != 'g')
-        return no_message(error, 'A');
+    if (front.length < 2) {
+        *needed = 2;
+        return KF_WANT_INPUT;
+    }
+    if (front.data[1] != 'Y' && front.data[1] != 'g')
+        return no_message(error, front.data[0]);
     return kf_error_set(
         error, KF_E_MALFORMED,
         "The input begins with \"A%c\": it is not an AWS Encryption SDK message, but looks like the base64 "
         "text of one. Decode it first.",
-        (char)byte);
-}
-
-static enum kf_code scan_type(struct kfi_header_scan *scan, uint32_t type, struct kf_error *error)
-{
-    if (type != TYPE_BYTE)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The input is not an AWS Encryption SDK message: its second byte is 0x%02" PRIx32
-                            ", that of a message of format 1 is 0x80.",
-                            type);
-    return go_on(scan, SUITE, 2);
-}
-
-/* (S: data-format/message-header.md#algorithm-suite-id, framework/algorithm-suites.md#message-format-version)
- */
-static enum kf_code scan_suite(struct kfi_header_scan *scan, uint32_t id, struct kf_error *error)
-{
-    scan->suite = kfi_suite_get((enum kf_suite)id);
-    if (scan->suite == NULL)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message's algorithm suite is %04" PRIx32
-                            ", which is none of the AWS Encryption SDK's suites.",
-                            id);
-    if (scan->suite->info.format != scan->format)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message is of format %u, but its algorithm suite %04" PRIx32
-                            " goes with format %u.",
-                            scan->format, id, scan->suite->info.format);
-    return go_on(scan, MESSAGE_ID, scan->suite->message_id_length);
-}
-
-static enum kf_code scan_aad_length(struct kfi_header_scan *scan, uint32_t length,
-                                    const struct kfi_header_limits *limits, struct kf_error *error)
-{
-    enum kf_code code = grow(scan, length, limits, error);
-    return code == KF_OK ? go_on(scan, AAD, length) : code;
-}
-
-static enum kf_code scan_aad(struct kfi_header_scan *scan, struct kf_view aad, struct kf_error *error)
-{
-    enum kf_code code = kfi_encryption_context_check(aad, error);
-    return code == KF_OK ? go_on(scan, EDK_COUNT, 2) : code;
-}
-
-/* (S: data-format/message-header.md#encrypted-data-key-count, client-apis/decrypt.md#parse-the-header) */
-static enum kf_code scan_edk_count(struct kfi_header_scan *scan, uint32_t count,
-                                   const struct kfi_header_limits *limits, struct kf_error *error)
-{
-    if (count == 0)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message has 0 encrypted data keys; it needs at least 1.");
-    if (limits->max_edks > 0 && count > limits->max_edks)
-        return kf_error_set(
-            error, KF_E_LIMIT,
-            "The message has %" PRIu32
-            " encrypted data keys; the limit is %zu. Raise the limit if you trust the message.",
-            count, limits->max_edks);
-    scan->edk_count = count;
-    scan->left = (size_t)count * 3;
-    enum kf_code code = grow(scan, (size_t)(count - 1) * LEAST_EDK, limits, error);
-    return code == KF_OK ? go_on(scan, EDK_PART_LENGTH, 2) : code;
-}
-
-static enum kf_code scan_edk_part_length(struct kfi_header_scan *scan, uint32_t length,
-                                         const struct kfi_header_limits *limits, struct kf_error *error)
-{
-    enum kf_code code = grow(scan, length, limits, error);
-    return code == KF_OK ? go_on(scan, EDK_PART, length) : code;
-}
-
-static enum kf_code scan_edk_part(struct kfi_header_scan *scan)
-{
-    scan->left--;
-    return scan->left > 0 ? go_on(scan, EDK_PART_LENGTH, 2) : go_on(scan, CONTENT_TYPE, 1);
-}
-
-static enum kf_code scan_content_type(struct kfi_header_scan *scan, uint32_t type, struct kf_error *error)
-{
-    if (type != NOT_FRAMED && type != FRAMED)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message's content type, byte %zu, is 0x%02" PRIx32
-                            "; it has to be 0x01 (not framed) or 0x02 (framed).",
-                            scan->position - 1, type);
-    scan->framed = type == FRAMED;
-    return scan->format == 1 ? go_on(scan, RESERVED, 4) : go_on(scan, FRAME_LENGTH, 4);
-}
-
-static enum kf_code scan_reserved(struct kfi_header_scan *scan, uint32_t reserved, struct kf_error *error)
-{
-    if (reserved != 0)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message's reserved bytes, from byte %zu on, are %08" PRIx32
-                            "; they have to be 0.",
-                            scan->position - 4, reserved);
-    return go_on(scan, IV_LENGTH, 1);
-}
-
-static enum kf_code scan_iv_length(struct kfi_header_scan *scan, uint32_t length, struct kf_error *error)
-{
-    if (length != KFI_IV_LENGTH)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message's IV length, byte %zu, is %" PRIu32 "; it has to be %d.",
-                            scan->position - 1, length, KFI_IV_LENGTH);
-    return go_on(scan, FRAME_LENGTH, 4);
-}
-
-/* (S: data-format/message-header.md#frame-length) */
-static enum kf_code scan_frame_length(struct kfi_header_scan *scan, uint32_t length, struct kf_error *error)
-{
-    if (scan->framed && length == 0)
-        return kf_error_set(
-            error, KF_E_MALFORMED,
-            "The message is framed, but its frame length, from byte %zu on, is 0; it has to be at least 1.",
-            scan->position - 4);
-    if (!scan->framed && length != 0)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            "The message is not framed, but its frame length, from byte %zu on, is %" PRIu32
-                            "; it has to be 0.",
-                            scan->position - 4, length);
-    return go_on(scan, REST, scan->least - scan->position);
-}
-
-/* Looks at one field, which ends at scan->position, and says what comes next. */
-static enum kf_code scan_field(struct kfi_header_scan *scan, struct kf_view field,
-                               const struct kfi_header_limits *limits, struct kf_error *error)
-{
-    switch ((enum stage)scan->stage) {
-    case BEGIN:
-        scan->least = LEAST_FORMAT_1; /* until it turns out to be format 2, which has more */
-        return go_on(scan, VERSION, 1);
-    case VERSION:
-        return scan_version(scan, number(field), limits, error);
-    case TEXT:
-        return scan_text(number(field), error);
-    case TYPE:
-        return scan_type(scan, number(field), error);
-    case SUITE:
-        return scan_suite(scan, number(field), error);
-    case MESSAGE_ID:
-        return go_on(scan, AAD_LENGTH, 2);
-    case AAD_LENGTH:
-        return scan_aad_length(scan, number(field), limits, error);
-    case AAD:
-        return scan_aad(scan, field, error);
-    case EDK_COUNT:
-        return scan_edk_count(scan, number(field), limits, error);
-    case EDK_PART_LENGTH:
-        return scan_edk_part_length(scan, number(field), limits, error);
-    case EDK_PART:
-        return scan_edk_part(scan);
-    case CONTENT_TYPE:
-        return scan_content_type(scan, number(field), error);
-    case RESERVED:
-        return scan_reserved(scan, number(field), error);
-    case IV_LENGTH:
-        return scan_iv_length(scan, number(field), error);
-    case FRAME_LENGTH:
-        return scan_frame_length(scan, number(field), error);
-    case REST:
-        return go_on(scan, END, 0);
-    case END:
-        break;
-    }
-    return KF_OK;
+        (char)front.data[1]);
 }
 
 enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
                              const struct kfi_header_limits *limits, struct kf_error *error, size_t *needed)
 {
     *needed = 0;
-    while (scan->stage != END && front.length - scan->position >= scan->field) {
-        struct kfi_reader reader = {front, false};
-        kfi_read_bytes(&reader, scan->position);
-        struct kf_view field = kfi_read_bytes(&reader, scan->field);
-        scan->position += scan->field;
-        enum kf_code code = scan_field(scan, field, limits, error);
+    if (front.length > 0 && front.data[0] == 'A')
+        return refuse_text(front, error, needed);
+    if (scan->field == VERSION)
+        scan->least = shortest(1); /* format 2 has more */
+    while (scan->field != END && front.length - scan->position >= next_length(scan)) {
+        const struct kf_view bytes = kf_view_of(front.data + scan->position, next_length(scan));
+        const struct arrival arrival = {scan, bytes, limits, error};
+        scan->position += bytes.length;
+        enum kf_code code = scan_field(&arrival);
         if (code != KF_OK)
             return code;
     }
     *needed = scan->least;
-    return scan->stage == END ? KF_OK : KF_WANT_INPUT;
+    return scan->field == END ? KF_OK : KF_WANT_INPUT;
 }
 
 /* ---- Reading ---- */
 
+static struct kf_view read_fixed(struct kfi_reader *reader, enum field field, unsigned format)
+{
+    return kfi_read_bytes(reader, length_of(field, format));
+}
+
 /* Fills in what stands in the bytes, which a scan has found in order. */
 static enum kf_code read_fields(struct kf_header *header, struct kf_error *error)
 {
-    bool format_1 = header->suite->info.format == 1;
+    const unsigned format = header->suite->info.format;
     struct kfi_reader reader = {kf_view_of(header->bytes, header->length), false};
-    kfi_read_bytes(&reader, format_1 ? 4 : 3); /* version, type, suite */
-    header->message_id = kfi_read_bytes(&reader, header->suite->message_id_length);
+    read_fixed(&reader, VERSION, format);
+    read_fixed(&reader, TYPE, format);
+    read_fixed(&reader, SUITE, format);
+    header->message_id = read_fixed(&reader, MESSAGE_ID, format);
     enum kf_code code =
         kfi_encryption_context_parse(kfi_read_field(&reader), error, &header->encryption_context);
     if (code != KF_OK)
         return code;
-    kfi_read_u16(&reader); /* the count of EDKs */
+    read_fixed(&reader, EDK_COUNT, format);
     for (size_t i = 0; i < header->edk_count; i++)
         header->edks[i] = kfi_edk_read(&reader);
-    kfi_read_bytes(&reader, format_1 ? 6 : 1); /* content type, reserved, IV length */
-    header->frame_length = kfi_read_u32(&reader);
-    header->commit_key = kfi_read_bytes(&reader, format_1 ? 0 : KFI_COMMIT_KEY_LENGTH);
+    read_fixed(&reader, CONTENT_TYPE, format);
+    read_fixed(&reader, RESERVED, format);
+    read_fixed(&reader, IV_LENGTH, format);
+    header->frame_length = (uint32_t)kfi_read_number(&reader, length_of(FRAME_LENGTH, format));
+    header->commit_key = read_fixed(&reader, SUITE_DATA, format);
     header->body_length = header->length - reader.rest.length;
-    if (format_1)
-        memcpy(header->iv, kfi_read_bytes(&reader, KFI_IV_LENGTH).data, KFI_IV_LENGTH);
-    memcpy(header->tag, kfi_read_bytes(&reader, KFI_TAG_LENGTH).data, KFI_TAG_LENGTH);
+    if (format == 1)
+        memcpy(header->iv, read_fixed(&reader, IV, format).data, sizeof header->iv);
+    memcpy(header->tag, read_fixed(&reader, TAG, format).data, sizeof header->tag);
     return KF_OK;
 }
 
 /* Room for everything in one allocation. NULL if there is no memory. */
-static struct kf_header *allocate(const struct kfi_header_scan *scan, struct kf_view bytes)
+static struct kf_header *header_allocate(const struct kfi_header_scan *scan, struct kf_view bytes)
 {
     size_t edks_length = scan->edk_count * sizeof(struct kf_edk);
     struct kf_header *header = kfi_alloc(sizeof *header + edks_length + bytes.length);
@@ -344,7 +366,7 @@ enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limit
                             code == KF_OK ? "" : "at least ", length, bytes.length);
     if (code != KF_OK)
         return code;
-    struct kf_header *header = allocate(&scan, bytes);
+    struct kf_header *header = header_allocate(&scan, bytes);
     if (header == NULL)
         return kfi_no_memory(error);
     code = read_fields(header, error);
@@ -360,48 +382,50 @@ enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limit
 
 size_t kfi_header_auth_length(const struct kfi_suite *suite)
 {
-    return suite->info.format == 1 ? KFI_IV_LENGTH + KFI_TAG_LENGTH : KFI_TAG_LENGTH;
+    return length_of(IV, suite->info.format) + length_of(TAG, suite->info.format);
 }
 
 size_t kfi_header_body_length(const struct kfi_header_fields *fields)
 {
-    size_t shortest = fields->suite->info.format == 1 ? LEAST_FORMAT_1 : LEAST_FORMAT_2;
-    size_t length = shortest - kfi_header_auth_length(fields->suite) - LEAST_EDK;
+    static const struct kf_edk empty; /* the one that the shortest header has */
+    size_t length = shortest(fields->suite->info.format) - kfi_header_auth_length(fields->suite) -
+                    kfi_edk_serialized_length(&empty);
     length += kfi_encryption_context_serialized(fields->encryption_context).length;
     for (size_t i = 0; i < fields->edk_count; i++)
         length += kfi_edk_serialized_length(&fields->edks[i]);
     return length;
 }
 
+/* Writes a number, or nothing if the format lacks the field. */
+static void write_fixed(struct kfi_writer *writer, enum field field, unsigned format, uint32_t value)
+{
+    kfi_write_number(writer, value, length_of(field, format));
+}
+
 void kfi_header_write_body(struct kfi_writer *writer, const struct kfi_header_fields *fields)
 {
-    const struct kf_suite_info *suite = &fields->suite->info;
-    kfi_write_u8(writer, (uint8_t)suite->format);
-    if (suite->format == 1)
-        kfi_write_u8(writer, TYPE_BYTE);
-    kfi_write_u16(writer, (uint16_t)suite->id);
+    const unsigned format = fields->suite->info.format;
+    write_fixed(writer, VERSION, format, format);
+    write_fixed(writer, TYPE, format, TYPE_BYTE);
+    write_fixed(writer, SUITE, format, (uint32_t)fields->suite->info.id);
     kfi_write_bytes(writer, fields->message_id);
     kfi_write_field(writer, kfi_encryption_context_serialized(fields->encryption_context));
-    kfi_write_u16(writer, (uint16_t)fields->edk_count);
+    write_fixed(writer, EDK_COUNT, format, (uint32_t)fields->edk_count);
     for (size_t i = 0; i < fields->edk_count; i++)
         kfi_edk_write(writer, &fields->edks[i]);
-    kfi_write_u8(writer, fields->frame_length > 0 ? FRAMED : NOT_FRAMED);
-    if (suite->format == 1) {
-        kfi_write_u32(writer, 0); /* reserved */
-        kfi_write_u8(writer, KFI_IV_LENGTH);
-    }
-    kfi_write_u32(writer, fields->frame_length);
-    if (suite->format == 2)
-        kfi_write_bytes(writer, kf_view_of(fields->commit_key, KFI_COMMIT_KEY_LENGTH));
+    write_fixed(writer, CONTENT_TYPE, format, fields->frame_length > 0 ? FRAMED : NOT_FRAMED);
+    write_fixed(writer, RESERVED, format, 0);
+    write_fixed(writer, IV_LENGTH, format, KFI_IV_LENGTH);
+    write_fixed(writer, FRAME_LENGTH, format, fields->frame_length);
+    kfi_write_bytes(writer, kf_view_of(fields->commit_key, length_of(SUITE_DATA, format)));
 }
 
 void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *suite,
                            const uint8_t tag[KFI_TAG_LENGTH])
 {
     static const uint8_t iv[KFI_IV_LENGTH];
-    if (suite->info.format == 1)
-        kfi_write_bytes(writer, kf_view_of(iv, sizeof iv));
-    kfi_write_bytes(writer, kf_view_of(tag, KFI_TAG_LENGTH));
+    kfi_write_bytes(writer, kf_view_of(iv, length_of(IV, suite->info.format)));
+    kfi_write_bytes(writer, kf_view_of(tag, length_of(TAG, suite->info.format)));
 }
 
 /* ---- What everybody may see ---- */

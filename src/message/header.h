@@ -55,12 +55,12 @@ struct kfi_header_scan {
     size_t edk_count;              /* 0 until it is known */
 
     /* Private to header.c: */
-    unsigned stage;  /* which field begins at `position` */
-    size_t field;    /* how many bytes that field has */
-    size_t least;    /* bytes of the header, as far as lengths are known; at the end its length */
-    size_t left;     /* parts of EDKs still to come */
-    unsigned format; /* the version byte */
-    bool framed;     /* by the content type */
+    unsigned field;     /* which one begins at `position` */
+    unsigned format;    /* 0 until the version is known */
+    size_t least;       /* bytes of the header, as far as lengths are known; at the end its length */
+    size_t part_length; /* of the AAD or the part of an EDK that comes next */
+    size_t parts_left;  /* parts of EDKs that are still to come */
+    bool framed;        /* by the content type */
 };
 enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
                              const struct kfi_header_limits *limits, struct kf_error *error, size_t *needed);

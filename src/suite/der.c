@@ -13,9 +13,7 @@ static bool take_length(struct kfi_reader *reader, size_t *length)
     size_t count = first & 0x7f;
     if (count < 1 || count > 4)
         return false;
-    *length = 0;
-    for (size_t i = 0; i < count; i++)
-        *length = *length << 8 | kfi_read_u8(reader);
+    *length = (size_t)kfi_read_number(reader, count);
     bool shortest = *length >= 0x80 && *length >> (8 * (count - 1)) != 0;
     return !reader->short_read && shortest;
 }
