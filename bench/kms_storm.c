@@ -11,8 +11,7 @@
 
 #include <keyflight/aws.h>
 
-#include "cli/storm_caller.c"
-#include "cli/storm_poll.c"
+#include "storm/callers.c"
 #include "support/fault_kms.c"
 
 #define CALLERS 10000

@@ -9,9 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/storm_caller.c"
-#include "cli/storm_poll.c"
-#include "cli/storm_service.c"
+#include "storm/callers.c"
+#include "storm/service.c"
 
 #define CALLERS 10000
 #define LIMIT 1000

@@ -5,16 +5,16 @@
 
 #include <stdlib.h>
 
-bool kf_cli_aws_take(struct kf_cli_aws *aws, int id, const char *value)
+bool cli_aws_take(struct cli_aws *aws, int id, const char *value)
 {
     switch (id) {
-    case KF_CLI_REGION:
+    case CLI_REGION:
         aws->region = value;
         return true;
-    case KF_CLI_PROFILE:
+    case CLI_PROFILE:
         aws->profile = value;
         return true;
-    case KF_CLI_ENDPOINT_URL:
+    case CLI_ENDPOINT_URL:
         aws->endpoint_url = value;
         return true;
     default:
@@ -22,8 +22,8 @@ bool kf_cli_aws_take(struct kf_cli_aws *aws, int id, const char *value)
     }
 }
 
-enum kf_code kf_cli_aws_client(const struct kf_cli_aws *aws, struct kf_cli_failure *failure,
-                               struct kf_aws_client **out)
+enum kf_code cli_aws_client(const struct cli_aws *aws, struct cli_failure *failure,
+                            struct kf_aws_client **out)
 {
     struct kf_aws_client_options options = KF_AWS_CLIENT_OPTIONS_INIT;
     options.region = aws->region;
@@ -33,7 +33,7 @@ enum kf_code kf_cli_aws_client(const struct kf_cli_aws *aws, struct kf_cli_failu
     return kf_aws_client_new(&options, &failure->error, out);
 }
 
-struct kf_view kf_cli_aws_arn_region(const char *key)
+struct kf_view cli_aws_arn_region(const char *key)
 {
     if (strncmp(key, "arn:", strlen("arn:")) != 0)
         return kf_view_of("", 0);
@@ -47,10 +47,10 @@ struct kf_view kf_cli_aws_arn_region(const char *key)
     return kf_view_of(key, strcspn(key, ":"));
 }
 
-enum kf_code kf_cli_aws_endpoint(const struct kf_aws_client *client, const char *key, struct kf_error *error,
-                                 struct kf_buf *out)
+enum kf_code cli_aws_endpoint(const struct kf_aws_client *client, const char *key, struct kf_error *error,
+                              struct kf_buf *out)
 {
-    struct kf_view view = kf_cli_aws_arn_region(key);
+    struct kf_view view = cli_aws_arn_region(key);
     char *region = view.length > 0 ? strndup((const char *)view.data, view.length) : NULL;
     if (view.length > 0 && region == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is not enough memory.");

@@ -1,10 +1,10 @@
 /*
  * AWS, as the commands see it: the options that say how AWS is reached, and the one client made of them.
- * Called by keys.c, doctor.c and storm_report.c; the options are in the tables of encrypt, decrypt, storm and
+ * Called by keys/keys.c, doctor.c and storm/report.c; the options are in the tables of encrypt, decrypt, storm and
  * doctor.
  */
-#ifndef KF_CLI_AWS_H
-#define KF_CLI_AWS_H
+#ifndef CLI_AWS_H
+#define CLI_AWS_H
 
 #include <keyflight/aws.h>
 
@@ -12,38 +12,38 @@
 
 /* Their ids, above those of any command's own options. */
 enum {
-    KF_CLI_REGION = 1000,
-    KF_CLI_PROFILE,
-    KF_CLI_ENDPOINT_URL
+    CLI_REGION = 1000,
+    CLI_PROFILE,
+    CLI_ENDPOINT_URL
 };
 
 /* Rows of a table of options. */
-#define KF_CLI_AWS_OPTIONS                                                                                \
-    {KF_CLI_REGION, "region", "R", false, "AWS region of KMS keys that are not given by ARN"},            \
-        {KF_CLI_PROFILE, "profile", "NAME", false, "profile of the shared AWS configuration files"},      \
-    {                                                                                                     \
-        KF_CLI_ENDPOINT_URL, "endpoint-url", "URL", false, "endpoint of KMS; the default is the region's" \
+#define CLI_AWS_OPTIONS                                                                                \
+    {CLI_REGION, "region", "R", false, "AWS region of KMS keys that are not given by ARN"},            \
+        {CLI_PROFILE, "profile", "NAME", false, "profile of the shared AWS configuration files"},      \
+    {                                                                                                  \
+        CLI_ENDPOINT_URL, "endpoint-url", "URL", false, "endpoint of KMS; the default is the region's" \
     }
 
 /* What they said; NULL: nothing. */
-struct kf_cli_aws {
+struct cli_aws {
     const char *region;
     const char *profile;
     const char *endpoint_url;
 };
 
 /* Takes an option, if it is one of these; whether it was. */
-bool kf_cli_aws_take(struct kf_cli_aws *aws, int id, const char *value);
+bool cli_aws_take(struct cli_aws *aws, int id, const char *value);
 
 /* Makes a client: reads the environment and the configuration files, sends nothing. */
-enum kf_code kf_cli_aws_client(const struct kf_cli_aws *aws, struct kf_cli_failure *failure,
-                               struct kf_aws_client **out);
+enum kf_code cli_aws_client(const struct cli_aws *aws, struct cli_failure *failure,
+                            struct kf_aws_client **out);
 
 /* The region in the ARN of a key or an alias; length 0 if `key` is no ARN. */
-struct kf_view kf_cli_aws_arn_region(const char *key);
+struct kf_view cli_aws_arn_region(const char *key);
 
 /* Where KMS is asked about `key`, for people to read. */
-enum kf_code kf_cli_aws_endpoint(const struct kf_aws_client *client, const char *key, struct kf_error *error,
-                                 struct kf_buf *out);
+enum kf_code cli_aws_endpoint(const struct kf_aws_client *client, const char *key, struct kf_error *error,
+                              struct kf_buf *out);
 
 #endif

@@ -5,24 +5,24 @@
 
 #include <stdlib.h>
 
-enum kf_code kf_cli_context_begin(struct kf_cli_context *context, int argc, struct kf_cli_failure *failure)
+enum kf_code cli_context_begin(struct cli_context *context, int argc, struct cli_failure *failure)
 {
     /* No option is given more often than there are arguments. */
-    *context = (struct kf_cli_context){
+    *context = (struct cli_context){
         .pairs = calloc((size_t)argc, sizeof *context->pairs),
         .names = calloc((size_t)argc, sizeof *context->names),
     };
-    return context->pairs != NULL && context->names != NULL ? KF_OK : kf_cli_fail_memory(failure);
+    return context->pairs != NULL && context->names != NULL ? KF_OK : cli_fail_memory(failure);
 }
 
-void kf_cli_context_end(struct kf_cli_context *context)
+void cli_context_end(struct cli_context *context)
 {
     free(context->pairs);
     free(context->names);
-    *context = (struct kf_cli_context){0};
+    *context = (struct cli_context){0};
 }
 
-bool kf_cli_context_take_pair(struct kf_cli_context *context, const char *text)
+bool cli_context_take_pair(struct cli_context *context, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text)
@@ -32,7 +32,7 @@ bool kf_cli_context_take_pair(struct kf_cli_context *context, const char *text)
     return true;
 }
 
-bool kf_cli_context_take_name(struct kf_cli_context *context, const char *text)
+bool cli_context_take_name(struct cli_context *context, const char *text)
 {
     if (text[0] == '\0' || strchr(text, '=') != NULL)
         return false;
@@ -40,7 +40,7 @@ bool kf_cli_context_take_name(struct kf_cli_context *context, const char *text)
     return true;
 }
 
-bool kf_cli_context_has(const struct kf_cli_context *context, struct kf_view name)
+bool cli_context_has(const struct cli_context *context, struct kf_view name)
 {
     for (size_t i = 0; i < context->pair_count; i++) {
         struct kf_view key = context->pairs[i].key;

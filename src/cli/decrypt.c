@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "context.h"
-#include "keys.h"
+#include "keys/keys.h"
 #include "output.h"
 #include "text.h"
 #include "transfer.h"
@@ -19,25 +19,25 @@ enum {
     DECRYPT_UNSIGNED
 };
 
-static const struct kf_cli_option options[] = {
+static const struct cli_option options[] = {
     {'k', "key", "KEY", true,
-     KF_CLI_KEY_HELP ",\nkms-discovery:[PARTITION:ACCOUNT,...] for any in KMS;\nseveral are tried in turn"},
+     CLI_KEY_HELP ",\nkms-discovery:[PARTITION:ACCOUNT,...] for any in KMS;\nseveral are tried in turn"},
     {'c', "context", "NAME[=VALUE]", true,
      "the message has to have a pair of this name; with\na value, this pair, which it need not store if it\n"
      "was made so (--require-context); repeatable"},
     {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
     {'f', "force", NULL, false, "replace OUT if it exists"},
-    {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
+    {POLICY, "commitment-policy", "P", false, CLI_POLICY_HELP},
     {DECRYPT_UNSIGNED, "decrypt-unsigned", NULL, false,
      "refuse messages with a signature, so that all\nthat comes out is final when it does"},
     {MAX_EDKS, "max-edks", "N", false, "refuse messages with more encrypted data keys"},
     {MAX_LENGTH, "max-length", "N", false, "refuse messages with more bytes of plaintext"},
-    KF_CLI_PASSPHRASE_OPTION,
-    KF_CLI_AWS_OPTIONS,
+    CLI_PASSPHRASE_OPTION,
+    CLI_AWS_OPTIONS,
     {0},
 };
 
-static const struct kf_cli_syntax syntax = {
+static const struct cli_syntax syntax = {
     .command = "decrypt",
     .synopsis = "-k KEY... [-c NAME[=VALUE]]... [OPTION]... [-o OUT] [IN]",
     .about = "Decrypts and verifies a message of the AWS Encryption SDK: IN, or the standard input.\n"
@@ -47,8 +47,8 @@ static const struct kf_cli_syntax syntax = {
 };
 
 struct job {
-    struct kf_cli_keys keys;
-    struct kf_cli_context context; /* pairs to reproduce; names: those that the message has to have */
+    struct cli_keys keys;
+    struct cli_context context; /* pairs to reproduce; names: those that the message has to have */
     enum kf_commitment_policy policy;
     uint64_t max_edks;
     uint64_t max_length;
@@ -61,14 +61,14 @@ struct job {
 /* Takes one option; otherwise `*status`. */
 static bool take_option(struct job *job, int id, const char *value, int *status)
 {
-    if (kf_cli_keys_take(&job->keys, id, value))
+    if (cli_keys_take(&job->keys, id, value))
         return true;
     switch (id) {
     case 'c':
-        if (kf_cli_context_take_pair(&job->context, value) || kf_cli_context_take_name(&job->context, value))
+        if (cli_context_take_pair(&job->context, value) || cli_context_take_name(&job->context, value))
             return true;
         *status =
-            kf_cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE or NAME, not '%s'.", value);
+            cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE or NAME, not '%s'.", value);
         return false;
     case 'o':
         job->out = value;
@@ -77,48 +77,48 @@ static bool take_option(struct job *job, int id, const char *value, int *status)
         job->force = true;
         return true;
     case POLICY:
-        if (kf_cli_policy(value, &job->policy))
+        if (cli_policy(value, &job->policy))
             return true;
-        *status = kf_cli_usage(&syntax, "There is no commitment policy '%s'.", value);
+        *status = cli_usage(&syntax, "There is no commitment policy '%s'.", value);
         return false;
     case MAX_EDKS:
-        if (kf_cli_number(value, 1, UINT16_MAX, &job->max_edks))
+        if (cli_number(value, 1, UINT16_MAX, &job->max_edks))
             return true;
-        *status = kf_cli_usage(&syntax, "A message has 1 to 65535 encrypted data keys, not '%s'.", value);
+        *status = cli_usage(&syntax, "A message has 1 to 65535 encrypted data keys, not '%s'.", value);
         return false;
     case MAX_LENGTH:
-        if (kf_cli_number(value, 0, UINT64_MAX, &job->max_length))
+        if (cli_number(value, 0, UINT64_MAX, &job->max_length))
             return true;
-        *status = kf_cli_usage(&syntax, "A length is a number of bytes, not '%s'.", value);
+        *status = cli_usage(&syntax, "A length is a number of bytes, not '%s'.", value);
         return false;
     case DECRYPT_UNSIGNED:
         job->unsigned_only = true;
         return true;
-    default: /* KF_CLI_STOP */
+    default: /* CLI_STOP */
         return false;
     }
 }
 
 static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
         if (!take_option(job, id, arguments.value, status))
             return false;
     }
     job->in = arguments.operands[0];
     if (job->keys.count > 0)
         return true;
-    *status = kf_cli_usage(&syntax, "A key is needed: -k KEY.");
+    *status = cli_usage(&syntax, "A key is needed: -k KEY.");
     return false;
 }
 
 /* ---- Where plaintext goes ---- */
 
 struct sink {
-    struct kf_cli_output *output;
+    struct cli_output *output;
     const struct kf_decryptor *decryptor;
-    const struct kf_cli_context *context;
+    const struct cli_context *context;
     uint8_t *held; /* HELD_MAX bytes, once they are needed; untouched ones cost nothing */
     size_t held_length;
 };
@@ -132,51 +132,51 @@ static bool holds(const struct sink *sink)
 }
 
 /* Whether the message has every name that it has to have; to be asked once its header is verified. */
-static enum kf_code check_names(const struct sink *sink, struct kf_cli_failure *failure)
+static enum kf_code check_names(const struct sink *sink, struct cli_failure *failure)
 {
     const struct kf_encryption_context *context = kf_decryptor_encryption_context(sink->decryptor);
     for (size_t i = 0; i < sink->context->name_count; i++) {
         struct kf_view name = sink->context->names[i];
         if (!kf_encryption_context_get(context, name, NULL))
-            return kf_cli_fail(failure, NULL, KF_E_POLICY,
-                               "The encryption context of this message has no pair '%.*s'.", (int)name.length,
-                               (const char *)name.data);
+            return cli_fail(failure, NULL, KF_E_POLICY,
+                            "The encryption context of this message has no pair '%.*s'.", (int)name.length,
+                            (const char *)name.data);
     }
     return KF_OK;
 }
 
-static enum kf_code put_plaintext(void *self, struct kf_view bytes, struct kf_cli_failure *failure)
+static enum kf_code put_plaintext(void *self, struct kf_view bytes, struct cli_failure *failure)
 {
     struct sink *sink = self;
     enum kf_code code = check_names(sink, failure);
     if (code != KF_OK)
         return code;
     if (!holds(sink))
-        return kf_cli_output_write(sink->output, bytes, failure);
+        return cli_output_write(sink->output, bytes, failure);
     if (sink->held == NULL)
         sink->held = malloc(HELD_MAX);
     if (sink->held == NULL)
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     if (bytes.length > HELD_MAX - sink->held_length)
-        return kf_cli_fail(failure, sink->output->name, KF_E_LIMIT,
-                           "More than 64 MiB would have to be held until all is verified; give -o FILE.");
+        return cli_fail(failure, sink->output->name, KF_E_LIMIT,
+                        "More than 64 MiB would have to be held until all is verified; give -o FILE.");
     memcpy(sink->held + sink->held_length, bytes.data, bytes.length);
     sink->held_length += bytes.length;
     return KF_OK;
 }
 
 /* Everything is verified. */
-static enum kf_code finish_sink(struct sink *sink, struct kf_cli_failure *failure)
+static enum kf_code finish_sink(struct sink *sink, struct cli_failure *failure)
 {
     struct kf_view held = kf_view_of(sink->held, sink->held_length);
     enum kf_code code = check_names(sink, failure); /* nothing was put if the plaintext is empty */
     if (code != KF_OK)
         return code;
-    if (sink->output->is_terminal && !kf_cli_text_is_harmless(held))
-        return kf_cli_fail(failure, sink->output->name, KF_E_USAGE,
-                           "The plaintext is not text and is not written to a terminal; give -o FILE.");
-    code = kf_cli_output_write(sink->output, held, failure);
-    return code == KF_OK ? kf_cli_output_commit(sink->output, failure) : code;
+    if (sink->output->is_terminal && !cli_text_is_harmless(held))
+        return cli_fail(failure, sink->output->name, KF_E_USAGE,
+                        "The plaintext is not text and is not written to a terminal; give -o FILE.");
+    code = cli_output_write(sink->output, held, failure);
+    return code == KF_OK ? cli_output_commit(sink->output, failure) : code;
 }
 
 static void free_sink(struct sink *sink)
@@ -198,12 +198,12 @@ static const struct kf_error *decryptor_error(void *operation)
     return kf_decryptor_error(operation);
 }
 
-static enum kf_code decrypt(const struct job *job, struct kf_decryptor *decryptor, struct kf_cli_input *input,
-                            struct kf_cli_output *output, struct kf_cli_failure *failure)
+static enum kf_code decrypt(const struct job *job, struct kf_decryptor *decryptor, struct cli_input *input,
+                            struct cli_output *output, struct cli_failure *failure)
 {
     struct sink sink = {.output = output, .decryptor = decryptor, .context = &job->context};
-    struct kf_cli_transfer run = {input, poll_decryptor, decryptor_error, decryptor, put_plaintext, &sink};
-    enum kf_code code = kf_cli_transfer(&run, failure);
+    struct cli_transfer run = {input, poll_decryptor, decryptor_error, decryptor, put_plaintext, &sink};
+    enum kf_code code = cli_transfer(&run, failure);
     if (code == KF_OK)
         code = finish_sink(&sink, failure);
     if (code != KF_OK && failure->subject == NULL)
@@ -212,7 +212,7 @@ static enum kf_code decrypt(const struct job *job, struct kf_decryptor *decrypto
     return code;
 }
 
-static enum kf_code begin(const struct job *job, struct kf_cmm *cmm, struct kf_cli_failure *failure,
+static enum kf_code begin(const struct job *job, struct kf_cmm *cmm, struct cli_failure *failure,
                           struct kf_decryptor **out)
 {
     const struct kf_encryption_context *context;
@@ -237,53 +237,52 @@ static void print_hint(const struct job *job, enum kf_code code)
     bool only_commitment = job->policy == KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT && !job->unsigned_only &&
                            job->context.pair_count + job->context.name_count == 0;
     if (code == KF_E_KEYS)
-        kf_cli_hint(
-            "'keyflight inspect' shows which keys a message was made for. Pairs of its context that it "
-            "does not store have to be given by -c.");
+        cli_hint("'keyflight inspect' shows which keys a message was made for. Pairs of its context that it "
+                 "does not store have to be given by -c.");
     else if (code == KF_E_POLICY && only_commitment)
-        kf_cli_hint("--commitment-policy require-encrypt-allow-decrypt reads suites without commitment.");
+        cli_hint("--commitment-policy require-encrypt-allow-decrypt reads suites without commitment.");
 }
 
 /* The output comes first: a file that must not be replaced is refused before anything is read. */
 static int run_job(struct job *job)
 {
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    struct kf_cli_output output = KF_CLI_OUTPUT_INIT;
-    struct kf_cli_input input = KF_CLI_INPUT_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    struct cli_output output = CLI_OUTPUT_INIT;
+    struct cli_input input = CLI_INPUT_INIT;
     struct kf_cmm *cmm = NULL;
     struct kf_decryptor *decryptor = NULL;
-    enum kf_code code = kf_cli_output_open(job->out, job->force, 0600, &failure, &output);
+    enum kf_code code = cli_output_open(job->out, job->force, 0600, &failure, &output);
     if (code == KF_OK)
-        code = kf_cli_keys_open_cmm(&job->keys, KF_CLI_DECRYPTS, job->in, NULL, 0, &failure, &cmm);
+        code = cli_keys_open_cmm(&job->keys, CLI_DECRYPTS, job->in, NULL, 0, &failure, &cmm);
     if (code == KF_OK)
-        code = kf_cli_input_open(job->in, &failure, &input);
+        code = cli_input_open(job->in, &failure, &input);
     if (code == KF_OK)
         code = begin(job, cmm, &failure, &decryptor);
     if (code == KF_OK)
         code = decrypt(job, decryptor, &input, &output, &failure);
     kf_decryptor_free(decryptor);
     kf_cmm_unref(cmm);
-    kf_cli_input_close(&input);
-    kf_cli_output_close(&output);
+    cli_input_close(&input);
+    cli_output_close(&output);
     if (code == KF_OK)
         return KF_CLASS_OK;
-    int status = kf_cli_report(syntax.command, &failure);
+    int status = cli_report(syntax.command, &failure);
     print_hint(job, code);
-    kf_cli_keys_hint(&job->keys, code);
+    cli_keys_hint(&job->keys, code);
     return status;
 }
 
-int kf_cli_decrypt(int argc, char **argv)
+int cli_decrypt(int argc, char **argv)
 {
     struct job job = {.max_length = UINT64_MAX};
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     int status;
-    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
-        kf_cli_context_begin(&job.context, argc, &failure) != KF_OK)
-        status = kf_cli_report(syntax.command, &failure);
+    if (cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
+        cli_context_begin(&job.context, argc, &failure) != KF_OK)
+        status = cli_report(syntax.command, &failure);
     else if (read_arguments(argc, argv, &job, &status))
         status = run_job(&job);
-    kf_cli_keys_end(&job.keys);
-    kf_cli_context_end(&job.context);
+    cli_keys_end(&job.keys);
+    cli_context_end(&job.context);
     return status;
 }

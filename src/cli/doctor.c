@@ -7,7 +7,7 @@
 
 #include "context.h"
 #include "doctor.h"
-#include "keys.h"
+#include "keys/keys.h"
 
 #define CREDENTIALS_TIMEOUT_MS 15000
 #define REGION_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -17,18 +17,18 @@ enum {
     JSON
 };
 
-static const struct kf_cli_option options[] = {
+static const struct cli_option options[] = {
     {'k', "key", "kms:KEY", false,
      "the key in AWS KMS to look at; the default is\nKMS_KEY_ARN in the environment"},
     {CALL, "call", NULL, false, "encrypt and decrypt a few bytes with it"},
     {'c', "context", "NAME=VALUE", true,
      "a pair of the encryption context for --call, if\nthe policy of the key asks for it; repeatable"},
-    KF_CLI_AWS_OPTIONS,
+    CLI_AWS_OPTIONS,
     {JSON, "json", NULL, false, "print one JSON object"},
     {0},
 };
 
-static const struct kf_cli_syntax syntax = {
+static const struct cli_syntax syntax = {
     .command = "doctor",
     .synopsis = "[-k kms:KEY] [--call [-c NAME=VALUE]...] [OPTION]...",
     .about = "Shows which credentials, profile, region, endpoint, CA bundle and key would be used with\n"
@@ -40,21 +40,21 @@ static const struct kf_cli_syntax syntax = {
 };
 
 struct job {
-    struct kf_cli_keys keys;
-    struct kf_cli_context context;
+    struct cli_keys keys;
+    struct cli_context context;
     bool call;
     bool json;
 };
 
 static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
-        if (id == KF_CLI_STOP)
+    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
+        if (id == CLI_STOP)
             return false;
-        if (id == 'c' && !kf_cli_context_take_pair(&job->context, arguments.value)) {
-            *status = kf_cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.",
-                                   arguments.value);
+        if (id == 'c' && !cli_context_take_pair(&job->context, arguments.value)) {
+            *status = cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.",
+                                arguments.value);
             return false;
         }
         if (id == CALL)
@@ -62,33 +62,33 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
         else if (id == JSON)
             job->json = true;
         else
-            kf_cli_keys_take(&job->keys, id, arguments.value);
+            cli_keys_take(&job->keys, id, arguments.value);
     }
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     *status = 0;
-    if (job->keys.count > 0 && kf_cli_keys_kms(job->keys.values[0]) == NULL)
+    if (job->keys.count > 0 && cli_keys_kms(job->keys.values[0]) == NULL)
         *status =
-            kf_cli_usage(&syntax, "It looks at a key in AWS KMS, kms:KEY, not at '%s'.", job->keys.values[0]);
-    else if (kf_cli_keys_take_environment(&job->keys, &failure) != KF_OK)
-        *status = kf_cli_report(syntax.command, &failure);
+            cli_usage(&syntax, "It looks at a key in AWS KMS, kms:KEY, not at '%s'.", job->keys.values[0]);
+    else if (cli_keys_take_environment(&job->keys, &failure) != KF_OK)
+        *status = cli_report(syntax.command, &failure);
     else if (job->call && job->keys.count == 0)
-        *status = kf_cli_usage(&syntax, "Option --call needs a key: -k kms:KEY, or KMS_KEY_ARN.");
+        *status = cli_usage(&syntax, "Option --call needs a key: -k kms:KEY, or KMS_KEY_ARN.");
     else if (job->context.pair_count > 0 && !job->call)
-        *status = kf_cli_usage(&syntax, "Option --context is for --call.");
+        *status = cli_usage(&syntax, "Option --context is for --call.");
     return *status == 0;
 }
 
 /* ---- Finding ---- */
 
-static void add_problem(struct kf_cli_diagnosis *diagnosis, const char *about, const struct kf_error *error)
+static void add_problem(struct cli_diagnosis *diagnosis, const char *about, const struct kf_error *error)
 {
-    diagnosis->problems[diagnosis->problem_count++] = (struct kf_cli_problem){about, *error};
+    diagnosis->problems[diagnosis->problem_count++] = (struct cli_problem){about, *error};
 }
 
 /* A key that is given by its ARN is used in the region that stands there, whatever else is set. */
-static void find_region(struct job *job, const char *key, struct kf_cli_diagnosis *diagnosis)
+static void find_region(struct job *job, const char *key, struct cli_diagnosis *diagnosis)
 {
-    struct kf_view region = kf_cli_aws_arn_region(key);
+    struct kf_view region = cli_aws_arn_region(key);
     if (region.length >= sizeof diagnosis->arn_region)
         return;
     memcpy(diagnosis->arn_region, region.data, region.length);
@@ -97,17 +97,17 @@ static void find_region(struct job *job, const char *key, struct kf_cli_diagnosi
         job->keys.aws.region = diagnosis->arn_region;
 }
 
-static enum kf_code find_settings(struct job *job, struct kf_cli_diagnosis *diagnosis)
+static enum kf_code find_settings(struct job *job, struct cli_diagnosis *diagnosis)
 {
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    const char *key = job->keys.count > 0 ? kf_cli_keys_kms(job->keys.values[0]) : NULL;
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    const char *key = job->keys.count > 0 ? cli_keys_kms(job->keys.values[0]) : NULL;
     diagnosis->key = (struct kf_aws_setting){key, "option key, KMS_KEY_ARN"};
     if (key != NULL) {
         find_region(job, key, diagnosis);
         diagnosis->key.source =
             job->keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option key";
     }
-    enum kf_code code = kf_cli_aws_client(&job->keys.aws, &failure, &job->keys.client);
+    enum kf_code code = cli_aws_client(&job->keys.aws, &failure, &job->keys.client);
     if (code != KF_OK) {
         add_problem(diagnosis, "settings", &failure.error);
         return code;
@@ -127,7 +127,7 @@ static enum kf_code find_settings(struct job *job, struct kf_cli_diagnosis *diag
 }
 
 /* `*lookup` is the caller's to free; what is found lives in it. */
-static enum kf_code find_credentials(struct job *job, struct kf_cli_diagnosis *diagnosis,
+static enum kf_code find_credentials(struct job *job, struct cli_diagnosis *diagnosis,
                                      struct kf_aws_credentials_lookup **lookup)
 {
     struct kf_error error = KF_ERROR_INIT;
@@ -148,17 +148,16 @@ static enum kf_code find_credentials(struct job *job, struct kf_cli_diagnosis *d
 }
 
 /* Makes sure that there can be a key of this name; `*out` is NULL if there can't, or if none was given. */
-static void find_key(struct job *job, struct kf_cli_diagnosis *diagnosis, struct kf_keyring **out)
+static void find_key(struct job *job, struct cli_diagnosis *diagnosis, struct kf_keyring **out)
 {
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    if (diagnosis->key.value != NULL &&
-        kf_cli_keys_open(&job->keys, KF_CLI_ENCRYPTS, "", &failure, out) != KF_OK)
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    if (diagnosis->key.value != NULL && cli_keys_open(&job->keys, CLI_ENCRYPTS, "", &failure, out) != KF_OK)
         add_problem(diagnosis, "key", &failure.error);
 }
 
 /* ---- Calling ---- */
 
-static enum kf_code encrypt(const struct kf_cli_context *pairs, struct kf_keyring *keyring,
+static enum kf_code encrypt(const struct cli_context *pairs, struct kf_keyring *keyring,
                             struct kf_error *error, struct kf_buf *message)
 {
     struct kf_encrypt_options settings = KF_ENCRYPT_OPTIONS_INIT;
@@ -196,7 +195,7 @@ static enum kf_code decrypt(struct kf_aws_client *client, const struct kf_buf *m
     return code;
 }
 
-static void call(struct job *job, struct kf_keyring *keyring, struct kf_cli_diagnosis *diagnosis)
+static void call(struct job *job, struct kf_keyring *keyring, struct cli_diagnosis *diagnosis)
 {
     struct kf_error error = KF_ERROR_INIT;
     struct kf_buf message = KF_BUF_INIT;
@@ -214,13 +213,13 @@ static void call(struct job *job, struct kf_keyring *keyring, struct kf_cli_diag
 /* ---- The command ---- */
 
 /* Reports the problems; answers the exit status. */
-static int report(const struct kf_cli_diagnosis *diagnosis)
+static int report(const struct cli_diagnosis *diagnosis)
 {
     int status = KF_CLASS_OK;
     fflush(stdout);
     for (size_t i = 0; i < diagnosis->problem_count; i++) {
-        struct kf_cli_failure failure = {diagnosis->problems[i].about, diagnosis->problems[i].error};
-        int class = kf_cli_report(syntax.command, &failure);
+        struct cli_failure failure = {diagnosis->problems[i].about, diagnosis->problems[i].error};
+        int class = cli_report(syntax.command, &failure);
         status = i == 0 ? class : status;
     }
     return status;
@@ -228,7 +227,7 @@ static int report(const struct kf_cli_diagnosis *diagnosis)
 
 static int examine(struct job *job)
 {
-    struct kf_cli_diagnosis diagnosis = {0};
+    struct cli_diagnosis diagnosis = {0};
     struct kf_aws_credentials_lookup *lookup = NULL;
     struct kf_keyring *keyring = NULL;
     if (find_settings(job, &diagnosis) == KF_OK) {
@@ -237,25 +236,25 @@ static int examine(struct job *job)
             call(job, keyring, &diagnosis);
     }
     if (job->json)
-        kf_cli_diagnosis_print_json(&diagnosis);
+        cli_diagnosis_print_json(&diagnosis);
     else
-        kf_cli_diagnosis_print(&diagnosis);
+        cli_diagnosis_print(&diagnosis);
     kf_keyring_unref(keyring);
     kf_aws_credentials_lookup_free(lookup);
     return report(&diagnosis);
 }
 
-int kf_cli_doctor(int argc, char **argv)
+int cli_doctor(int argc, char **argv)
 {
     struct job job = {0};
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     int status;
-    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
-        kf_cli_context_begin(&job.context, argc, &failure) != KF_OK)
-        status = kf_cli_report(syntax.command, &failure);
+    if (cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
+        cli_context_begin(&job.context, argc, &failure) != KF_OK)
+        status = cli_report(syntax.command, &failure);
     else if (read_arguments(argc, argv, &job, &status))
         status = examine(&job);
-    kf_cli_keys_end(&job.keys);
-    kf_cli_context_end(&job.context);
+    cli_keys_end(&job.keys);
+    cli_context_end(&job.context);
     return status;
 }

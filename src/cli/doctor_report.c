@@ -21,7 +21,7 @@ struct row {
 
 #define ROW_COUNT 6
 
-static void fill_rows(const struct kf_cli_diagnosis *diagnosis, struct row rows[ROW_COUNT])
+static void fill_rows(const struct cli_diagnosis *diagnosis, struct row rows[ROW_COUNT])
 {
     const struct row all[ROW_COUNT] = {
         {"Profile", "profile", &diagnosis->profile, "none"},
@@ -55,16 +55,16 @@ static void print_time(uint64_t seconds, char out[TIME_ROOM])
 static void print_row(const char *title, const char *value, const char *source, bool found)
 {
     printf("%s:%*s", title, (int)(16 - strlen(title)), "");
-    kf_cli_text_print(stdout, kf_view_text(value));
+    cli_text_print(stdout, kf_view_text(value));
     if (source != NULL) {
         fputs(found ? " (" : " (not set: ", stdout);
-        kf_cli_text_print(stdout, kf_view_text(source));
+        cli_text_print(stdout, kf_view_text(source));
         putchar(')');
     }
     putchar('\n');
 }
 
-static void print_credentials(const struct kf_cli_diagnosis *diagnosis)
+static void print_credentials(const struct cli_diagnosis *diagnosis)
 {
     char id[SHORT_ID_ROOM], time[TIME_ROOM], text[SHORT_ID_ROOM + TIME_ROOM + 16];
     if (diagnosis->access_key_id == NULL) {
@@ -80,7 +80,7 @@ static void print_credentials(const struct kf_cli_diagnosis *diagnosis)
     print_row("Credentials", text, diagnosis->credentials_source, true);
 }
 
-void kf_cli_diagnosis_print(const struct kf_cli_diagnosis *diagnosis)
+void cli_diagnosis_print(const struct cli_diagnosis *diagnosis)
 {
     struct row rows[ROW_COUNT];
     if (!diagnosis->has_settings)
@@ -104,12 +104,12 @@ static void json_member(const char *name, const char *value)
 {
     printf("\"%s\": ", name);
     if (value != NULL)
-        kf_cli_json_string(stdout, kf_view_text(value));
+        cli_json_string(stdout, kf_view_text(value));
     else
         fputs("null", stdout);
 }
 
-static void json_credentials(const struct kf_cli_diagnosis *diagnosis)
+static void json_credentials(const struct cli_diagnosis *diagnosis)
 {
     char id[SHORT_ID_ROOM], time[TIME_ROOM];
     fputs("\"credentials\": ", stdout);
@@ -128,7 +128,7 @@ static void json_credentials(const struct kf_cli_diagnosis *diagnosis)
     putchar('}');
 }
 
-static void json_calls(const struct kf_cli_diagnosis *diagnosis)
+static void json_calls(const struct cli_diagnosis *diagnosis)
 {
     fputs("\"calls\": {", stdout);
     if (diagnosis->called)
@@ -138,7 +138,7 @@ static void json_calls(const struct kf_cli_diagnosis *diagnosis)
     putchar('}');
 }
 
-void kf_cli_diagnosis_print_json(const struct kf_cli_diagnosis *diagnosis)
+void cli_diagnosis_print_json(const struct cli_diagnosis *diagnosis)
 {
     struct row rows[ROW_COUNT];
     fill_rows(diagnosis, rows);
@@ -155,7 +155,7 @@ void kf_cli_diagnosis_print_json(const struct kf_cli_diagnosis *diagnosis)
     json_calls(diagnosis);
     fputs(", \"problems\": [", stdout);
     for (size_t i = 0; i < diagnosis->problem_count; i++) {
-        const struct kf_cli_problem *problem = &diagnosis->problems[i];
+        const struct cli_problem *problem = &diagnosis->problems[i];
         fputs(i == 0 ? "{" : ", {", stdout);
         json_member("about", problem->about);
         printf(", \"status\": %d, ", (int)kf_code_class(problem->error.code));

@@ -2,7 +2,7 @@
  * keyflight encrypt: plaintext in, message out.
  */
 #include "context.h"
-#include "keys.h"
+#include "keys/keys.h"
 #include "output.h"
 #include "transfer.h"
 
@@ -13,8 +13,8 @@ enum {
     REQUIRE_CONTEXT
 };
 
-static const struct kf_cli_option options[] = {
-    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ";\nany of several can decrypt, the first makes the\ndata key"},
+static const struct cli_option options[] = {
+    {'k', "key", "KEY", true, CLI_KEY_HELP ";\nany of several can decrypt, the first makes the\ndata key"},
     {'c', "context", "NAME=VALUE", true,
      "a pair of the encryption context: stored in the\nclear and authenticated; repeatable"},
     {REQUIRE_CONTEXT, "require-context", "NAME", true,
@@ -23,14 +23,14 @@ static const struct kf_cli_option options[] = {
     {'f', "force", NULL, false, "replace OUT if it exists"},
     {SUITE, "suite", "S", false,
      "algorithm suite, as 0478 or by its full name; the\ndefault is what the policy prefers"},
-    {POLICY, "commitment-policy", "P", false, KF_CLI_POLICY_HELP},
+    {POLICY, "commitment-policy", "P", false, CLI_POLICY_HELP},
     {FRAME_LENGTH, "frame-length", "N", false, "plaintext bytes in a frame; the default is 4096"},
-    KF_CLI_PASSPHRASE_OPTION,
-    KF_CLI_AWS_OPTIONS,
+    CLI_PASSPHRASE_OPTION,
+    CLI_AWS_OPTIONS,
     {0},
 };
 
-static const struct kf_cli_syntax syntax = {
+static const struct cli_syntax syntax = {
     .command = "encrypt",
     .synopsis = "-k KEY... [-c NAME=VALUE]... [OPTION]... [-o OUT] [IN]",
     .about = "Encrypts IN, or the standard input, into a message of the AWS Encryption SDK.",
@@ -39,8 +39,8 @@ static const struct kf_cli_syntax syntax = {
 };
 
 struct job {
-    struct kf_cli_keys keys;
-    struct kf_cli_context context;     /* names: those that are required */
+    struct cli_keys keys;
+    struct cli_context context;        /* names: those that are required */
     const struct kf_suite_info *suite; /* NULL: the policy's */
     enum kf_commitment_policy policy;
     uint64_t frame_length;
@@ -52,19 +52,19 @@ struct job {
 /* Takes one option; otherwise `*status`. */
 static bool take_option(struct job *job, int id, const char *value, int *status)
 {
-    if (kf_cli_keys_take(&job->keys, id, value))
+    if (cli_keys_take(&job->keys, id, value))
         return true;
     switch (id) {
     case 'c':
-        if (kf_cli_context_take_pair(&job->context, value))
+        if (cli_context_take_pair(&job->context, value))
             return true;
-        *status = kf_cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.", value);
+        *status = cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.", value);
         return false;
     case REQUIRE_CONTEXT:
-        if (kf_cli_context_take_name(&job->context, value))
+        if (cli_context_take_name(&job->context, value))
             return true;
-        *status = kf_cli_usage(&syntax, "A name of the encryption context is not empty and has no '=': '%s'.",
-                               value);
+        *status =
+            cli_usage(&syntax, "A name of the encryption context is not empty and has no '=': '%s'.", value);
         return false;
     case 'o':
         job->out = value;
@@ -76,34 +76,34 @@ static bool take_option(struct job *job, int id, const char *value, int *status)
         job->suite = kf_suite_find(value);
         if (job->suite != NULL)
             return true;
-        *status = kf_cli_usage(&syntax, "There is no suite '%s'; 0578 and 0478 are the ones to choose from.",
-                               value);
+        *status =
+            cli_usage(&syntax, "There is no suite '%s'; 0578 and 0478 are the ones to choose from.", value);
         return false;
     case POLICY:
-        if (kf_cli_policy(value, &job->policy))
+        if (cli_policy(value, &job->policy))
             return true;
-        *status = kf_cli_usage(&syntax, "There is no commitment policy '%s'.", value);
+        *status = cli_usage(&syntax, "There is no commitment policy '%s'.", value);
         return false;
     case FRAME_LENGTH:
-        if (kf_cli_number(value, 1, UINT32_MAX, &job->frame_length))
+        if (cli_number(value, 1, UINT32_MAX, &job->frame_length))
             return true;
-        *status = kf_cli_usage(&syntax, "A frame has 1 to 4294967295 bytes, not '%s'.", value);
+        *status = cli_usage(&syntax, "A frame has 1 to 4294967295 bytes, not '%s'.", value);
         return false;
-    default: /* KF_CLI_STOP */
+    default: /* CLI_STOP */
         return false;
     }
 }
 
 /* Whether every name that is required has a pair; otherwise `*status`. */
-static bool check_required(const struct kf_cli_context *context, int *status)
+static bool check_required(const struct cli_context *context, int *status)
 {
     for (size_t i = 0; i < context->name_count; i++) {
         struct kf_view name = context->names[i];
-        if (kf_cli_context_has(context, name))
+        if (cli_context_has(context, name))
             continue;
-        *status = kf_cli_usage(&syntax, "The required name '%.*s' has no pair: give -c '%.*s=VALUE' too.",
-                               (int)name.length, (const char *)name.data, (int)name.length,
-                               (const char *)name.data);
+        *status =
+            cli_usage(&syntax, "The required name '%.*s' has no pair: give -c '%.*s=VALUE' too.",
+                      (int)name.length, (const char *)name.data, (int)name.length, (const char *)name.data);
         return false;
     }
     return true;
@@ -111,15 +111,15 @@ static bool check_required(const struct kf_cli_context *context, int *status)
 
 static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
         if (!take_option(job, id, arguments.value, status))
             return false;
     }
     job->in = arguments.operands[0];
     if (job->keys.count > 0)
         return check_required(&job->context, status);
-    *status = kf_cli_usage(&syntax, "A key is needed: -k KEY.");
+    *status = cli_usage(&syntax, "A key is needed: -k KEY.");
     return false;
 }
 
@@ -135,26 +135,26 @@ static const struct kf_error *encryptor_error(void *operation)
     return kf_encryptor_error(operation);
 }
 
-static enum kf_code put_output(void *sink, struct kf_view bytes, struct kf_cli_failure *failure)
+static enum kf_code put_output(void *sink, struct kf_view bytes, struct cli_failure *failure)
 {
-    return kf_cli_output_write(sink, bytes, failure);
+    return cli_output_write(sink, bytes, failure);
 }
 
-static enum kf_code transfer(const struct job *job, struct kf_encryptor *encryptor,
-                             struct kf_cli_output *output, struct kf_cli_failure *failure)
+static enum kf_code transfer(const struct job *job, struct kf_encryptor *encryptor, struct cli_output *output,
+                             struct cli_failure *failure)
 {
-    struct kf_cli_input input = KF_CLI_INPUT_INIT;
-    enum kf_code code = kf_cli_input_open(job->in, failure, &input);
+    struct cli_input input = CLI_INPUT_INIT;
+    enum kf_code code = cli_input_open(job->in, failure, &input);
     if (code != KF_OK)
         return code;
-    struct kf_cli_transfer run = {&input, poll_encryptor, encryptor_error, encryptor, put_output, output};
-    code = kf_cli_transfer(&run, failure);
-    kf_cli_input_close(&input);
-    return code == KF_OK ? kf_cli_output_commit(output, failure) : code;
+    struct cli_transfer run = {&input, poll_encryptor, encryptor_error, encryptor, put_output, output};
+    code = cli_transfer(&run, failure);
+    cli_input_close(&input);
+    return code == KF_OK ? cli_output_commit(output, failure) : code;
 }
 
-static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct kf_cli_output *output,
-                            struct kf_cli_failure *failure)
+static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct cli_output *output,
+                            struct cli_failure *failure)
 {
     const struct kf_encryption_context *context;
     enum kf_code code =
@@ -176,21 +176,21 @@ static enum kf_code encrypt(const struct job *job, struct kf_cmm *cmm, struct kf
 }
 
 /* The output comes first: a file that must not be replaced is refused before anything is read. */
-static enum kf_code run_job(struct job *job, struct kf_cli_failure *failure)
+static enum kf_code run_job(struct job *job, struct cli_failure *failure)
 {
-    struct kf_cli_output output = KF_CLI_OUTPUT_INIT;
+    struct cli_output output = CLI_OUTPUT_INIT;
     struct kf_cmm *cmm = NULL;
-    enum kf_code code = kf_cli_output_open(job->out, job->force, 0666, failure, &output);
+    enum kf_code code = cli_output_open(job->out, job->force, 0666, failure, &output);
     if (code == KF_OK && output.is_terminal)
-        code = kf_cli_fail(failure, output.name, KF_E_USAGE,
-                           "A message is not text and is not written to a terminal; give -o FILE.");
+        code = cli_fail(failure, output.name, KF_E_USAGE,
+                        "A message is not text and is not written to a terminal; give -o FILE.");
     if (code == KF_OK)
-        code = kf_cli_keys_open_cmm(&job->keys, KF_CLI_ENCRYPTS, job->in, job->context.names,
-                                    job->context.name_count, failure, &cmm);
+        code = cli_keys_open_cmm(&job->keys, CLI_ENCRYPTS, job->in, job->context.names,
+                                 job->context.name_count, failure, &cmm);
     if (code == KF_OK)
         code = encrypt(job, cmm, &output, failure);
     kf_cmm_unref(cmm);
-    kf_cli_output_close(&output);
+    cli_output_close(&output);
     return code;
 }
 
@@ -199,27 +199,27 @@ static void print_hint(const struct job *job)
     if (job->suite == NULL)
         return;
     if (job->policy != KF_FORBID_ENCRYPT_ALLOW_DECRYPT && !job->suite->commits)
-        kf_cli_hint("--commitment-policy forbid-encrypt-allow-decrypt allows suites without key commitment.");
+        cli_hint("--commitment-policy forbid-encrypt-allow-decrypt allows suites without key commitment.");
     if (job->policy == KF_FORBID_ENCRYPT_ALLOW_DECRYPT && job->suite->commits)
-        kf_cli_hint("The policy forbids suites with key commitment; leave it out to use this one.");
+        cli_hint("The policy forbids suites with key commitment; leave it out to use this one.");
 }
 
-int kf_cli_encrypt(int argc, char **argv)
+int cli_encrypt(int argc, char **argv)
 {
     struct job job = {.frame_length = 4096};
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     int status;
-    if (kf_cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
-        kf_cli_context_begin(&job.context, argc, &failure) != KF_OK) {
-        status = kf_cli_report(syntax.command, &failure);
+    if (cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
+        cli_context_begin(&job.context, argc, &failure) != KF_OK) {
+        status = cli_report(syntax.command, &failure);
     } else if (read_arguments(argc, argv, &job, &status)) {
         enum kf_code code = run_job(&job, &failure);
-        status = code == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
+        status = code == KF_OK ? KF_CLASS_OK : cli_report(syntax.command, &failure);
         if (code == KF_E_POLICY)
             print_hint(&job);
-        kf_cli_keys_hint(&job.keys, code);
+        cli_keys_hint(&job.keys, code);
     }
-    kf_cli_keys_end(&job.keys);
-    kf_cli_context_end(&job.context);
+    cli_keys_end(&job.keys);
+    cli_context_end(&job.context);
     return status;
 }

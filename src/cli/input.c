@@ -9,14 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool kf_cli_is_stream(const char *path)
+bool cli_is_stream(const char *path)
 {
     return path == NULL || strcmp(path, "-") == 0;
 }
 
-enum kf_code kf_cli_input_open(const char *path, struct kf_cli_failure *failure, struct kf_cli_input *out)
+enum kf_code cli_input_open(const char *path, struct cli_failure *failure, struct cli_input *out)
 {
-    if (kf_cli_is_stream(path)) {
+    if (cli_is_stream(path)) {
         out->name = "standard input";
         out->fd = STDIN_FILENO;
         return KF_OK;
@@ -24,17 +24,17 @@ enum kf_code kf_cli_input_open(const char *path, struct kf_cli_failure *failure,
     out->name = path;
     out->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (out->fd < 0)
-        return kf_cli_fail_errno(failure, path, "It can't be opened", errno);
+        return cli_fail_errno(failure, path, "It can't be opened", errno);
     /* A directory opens well and fails at the first read, when output may be out already. */
     struct stat status;
     if (fstat(out->fd, &status) != 0 || !S_ISDIR(status.st_mode))
         return KF_OK;
-    kf_cli_input_close(out);
-    return kf_cli_fail_errno(failure, path, "It can't be read", EISDIR);
+    cli_input_close(out);
+    return cli_fail_errno(failure, path, "It can't be read", EISDIR);
 }
 
-enum kf_code kf_cli_input_read(struct kf_cli_input *input, uint8_t *bytes, size_t room,
-                               struct kf_cli_failure *failure, size_t *length)
+enum kf_code cli_input_read(struct cli_input *input, uint8_t *bytes, size_t room, struct cli_failure *failure,
+                            size_t *length)
 {
     ssize_t got;
     while ((got = read(input->fd, bytes, room)) < 0) {
@@ -43,13 +43,13 @@ enum kf_code kf_cli_input_read(struct kf_cli_input *input, uint8_t *bytes, size_
         if (errno == EAGAIN)
             poll(&ready, 1, -1);
         else if (errno != EINTR)
-            return kf_cli_fail_errno(failure, input->name, "It can't be read", errno);
+            return cli_fail_errno(failure, input->name, "It can't be read", errno);
     }
     *length = (size_t)got;
     return KF_OK;
 }
 
-void kf_cli_input_close(struct kf_cli_input *input)
+void cli_input_close(struct cli_input *input)
 {
     if (input->fd > STDERR_FILENO)
         close(input->fd);

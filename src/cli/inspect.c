@@ -17,12 +17,12 @@ enum {
     JSON = 256
 };
 
-static const struct kf_cli_option options[] = {
+static const struct cli_option options[] = {
     {JSON, "json", NULL, false, "print one JSON object"},
     {0},
 };
 
-static const struct kf_cli_syntax syntax = {
+static const struct cli_syntax syntax = {
     .command = "inspect",
     .synopsis = "[--json] [IN]",
     .about = "Shows the header of a message of the AWS Encryption SDK: IN, or the standard input.\n"
@@ -34,12 +34,12 @@ static const struct kf_cli_syntax syntax = {
 /* ---- Reading ---- */
 
 /* Reads on into `bytes` until `room` bytes are there or the input ends. */
-static enum kf_code fill(struct kf_cli_input *input, uint8_t *bytes, size_t room,
-                         struct kf_cli_failure *failure, size_t *length, bool *end)
+static enum kf_code fill(struct cli_input *input, uint8_t *bytes, size_t room, struct cli_failure *failure,
+                         size_t *length, bool *end)
 {
     while (*length < room && !*end) {
         size_t got;
-        enum kf_code code = kf_cli_input_read(input, bytes + *length, room - *length, failure, &got);
+        enum kf_code code = cli_input_read(input, bytes + *length, room - *length, failure, &got);
         if (code != KF_OK)
             return code;
         *length += got;
@@ -48,17 +48,17 @@ static enum kf_code fill(struct kf_cli_input *input, uint8_t *bytes, size_t room
     return KF_OK;
 }
 
-static enum kf_code incomplete(const struct kf_cli_input *input, size_t length, bool end,
-                               struct kf_cli_failure *failure)
+static enum kf_code incomplete(const struct cli_input *input, size_t length, bool end,
+                               struct cli_failure *failure)
 {
     if (!end)
-        return kf_cli_fail(failure, input->name, KF_E_LIMIT, "Its header is longer than 64 MiB.");
-    return kf_cli_fail(failure, input->name, KF_E_TRUNCATED,
-                       length == 0 ? "This is empty, not a message."
-                                   : "The message ends in the middle of its header.");
+        return cli_fail(failure, input->name, KF_E_LIMIT, "Its header is longer than 64 MiB.");
+    return cli_fail(failure, input->name, KF_E_TRUNCATED,
+                    length == 0 ? "This is empty, not a message."
+                                : "The message ends in the middle of its header.");
 }
 
-static enum kf_code read_header(struct kf_cli_input *input, struct kf_cli_failure *failure,
+static enum kf_code read_header(struct cli_input *input, struct cli_failure *failure,
                                 const struct kf_header **out)
 {
     uint8_t *bytes = NULL;
@@ -69,7 +69,7 @@ static enum kf_code read_header(struct kf_cli_input *input, struct kf_cli_failur
         uint8_t *larger = realloc(bytes, room);
         if (larger == NULL) {
             free(bytes);
-            return kf_cli_fail_memory(failure);
+            return cli_fail_memory(failure);
         }
         bytes = larger;
         code = fill(input, bytes, room, failure, &length, &end);
@@ -98,7 +98,7 @@ static struct kf_view key_name(const struct kf_edk *edk)
         name = info;
     else if (info.length >= 20 && memcmp(info.data + info.length - 20, lengths, sizeof lengths) == 0)
         name = kf_view_of(info.data, info.length - 20);
-    return kf_cli_text_is_printable(name) ? name : kf_view_of(NULL, 0);
+    return cli_text_is_printable(name) ? name : kf_view_of(NULL, 0);
 }
 
 static void print_hex(struct kf_view bytes)
@@ -124,14 +124,14 @@ static enum kf_code print_edk_text(size_t number, const struct kf_edk *edk, stru
         return code;
     struct kf_view name = key_name(edk);
     printf("  %zu. provider ", number);
-    kf_cli_json_string(stdout, edk->provider_id);
+    cli_json_string(stdout, edk->provider_id);
     if (name.length > 0) {
         fputs(", key ", stdout);
-        kf_cli_json_string(stdout, name);
+        cli_json_string(stdout, name);
     } else {
         fputs(", key information ", stdout);
-        if (kf_cli_text_is_printable(edk->provider_info))
-            kf_cli_json_string(stdout, edk->provider_info);
+        if (cli_text_is_printable(edk->provider_info))
+            cli_json_string(stdout, edk->provider_info);
         else
             print_hex(edk->provider_info);
     }
@@ -159,9 +159,9 @@ static enum kf_code print_text(const struct kf_header *header, struct kf_error *
     for (size_t i = 0; i < kf_encryption_context_count(context); i++) {
         struct kf_pair pair = kf_encryption_context_at(context, i);
         fputs("  ", stdout);
-        kf_cli_json_string(stdout, pair.key);
+        cli_json_string(stdout, pair.key);
         fputs(" = ", stdout);
-        kf_cli_json_string(stdout, pair.value);
+        cli_json_string(stdout, pair.value);
         putchar('\n');
     }
     printf("Encrypted data keys: %zu\n", kf_header_edk_count(header));
@@ -184,17 +184,17 @@ static enum kf_code print_edk_json(const struct kf_edk *edk, struct kf_error *er
     if (code != KF_OK)
         return code;
     fputs("{\"provider_id\": ", stdout);
-    kf_cli_json_string(stdout, edk->provider_id);
-    if (kf_cli_text_is_printable(edk->provider_info)) {
+    cli_json_string(stdout, edk->provider_id);
+    if (cli_text_is_printable(edk->provider_info)) {
         fputs(", \"provider_info\": ", stdout);
-        kf_cli_json_string(stdout, edk->provider_info);
+        cli_json_string(stdout, edk->provider_info);
     }
     fputs(", \"provider_info_hex\": ", stdout);
     print_hex_string(edk->provider_info);
     struct kf_view name = key_name(edk);
     if (name.length > 0) {
         fputs(", \"key_name\": ", stdout);
-        kf_cli_json_string(stdout, name);
+        cli_json_string(stdout, name);
     }
     printf(", \"ciphertext_length\": %zu, \"fingerprint\": \"%s\"}", edk->ciphertext.length, fingerprint);
     return KF_OK;
@@ -206,9 +206,9 @@ static void print_context_json(const struct kf_encryption_context *context)
     for (size_t i = 0; i < kf_encryption_context_count(context); i++) {
         struct kf_pair pair = kf_encryption_context_at(context, i);
         fputs(i > 0 ? ", " : "", stdout);
-        kf_cli_json_string(stdout, pair.key);
+        cli_json_string(stdout, pair.key);
         fputs(": ", stdout);
-        kf_cli_json_string(stdout, pair.value);
+        cli_json_string(stdout, pair.value);
     }
     putchar('}');
 }
@@ -236,25 +236,25 @@ static enum kf_code print_json(const struct kf_header *header, struct kf_error *
     return KF_OK;
 }
 
-int kf_cli_inspect(int argc, char **argv)
+int cli_inspect(int argc, char **argv)
 {
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
     bool json = false;
     int status;
-    for (int id; (id = kf_cli_next(&arguments, &status)) != KF_CLI_END;) {
-        if (id == KF_CLI_STOP)
+    for (int id; (id = cli_next(&arguments, &status)) != CLI_END;) {
+        if (id == CLI_STOP)
             return status;
         json = true;
     }
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    struct kf_cli_input input = KF_CLI_INPUT_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    struct cli_input input = CLI_INPUT_INIT;
     const struct kf_header *header = NULL;
-    enum kf_code code = kf_cli_input_open(arguments.operands[0], &failure, &input);
+    enum kf_code code = cli_input_open(arguments.operands[0], &failure, &input);
     if (code == KF_OK)
         code = read_header(&input, &failure, &header);
     if (code == KF_OK)
         code = json ? print_json(header, &failure.error) : print_text(header, &failure.error);
     kf_header_unref(header);
-    kf_cli_input_close(&input);
-    return code == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
+    cli_input_close(&input);
+    return code == KF_OK ? KF_CLASS_OK : cli_report(syntax.command, &failure);
 }

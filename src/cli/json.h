@@ -1,8 +1,8 @@
 /*
  * JSON text, as far as this program needs it. Called by inspect, also for what people read, and by storm.
  */
-#ifndef KF_CLI_JSON_H
-#define KF_CLI_JSON_H
+#ifndef CLI_JSON_H
+#define CLI_JSON_H
 
 #include <stdio.h>
 
@@ -12,6 +12,6 @@
  * Writes `text` as a JSON string, quotes included. Control characters are escaped, so that it is safe on a
  * terminal too; bytes that are not UTF-8 become U+FFFD.
  */
-void kf_cli_json_string(FILE *out, struct kf_view text);
+void cli_json_string(FILE *out, struct kf_view text);
 
 #endif

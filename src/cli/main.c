@@ -15,12 +15,12 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
-    {"keygen", kf_cli_keygen, "make a key file"},
-    {"encrypt", kf_cli_encrypt, "encrypt a file or a stream"},
-    {"decrypt", kf_cli_decrypt, "decrypt and verify one"},
-    {"inspect", kf_cli_inspect, "show what a message says about itself; takes no key"},
-    {"storm", kf_cli_storm, "show that the data key cache counts right when many ask at once"},
-    {"doctor", kf_cli_doctor, "show how AWS KMS would be reached, and whether it can be"},
+    {"keygen", cli_keygen, "make a key file"},
+    {"encrypt", cli_encrypt, "encrypt a file or a stream"},
+    {"decrypt", cli_decrypt, "decrypt and verify one"},
+    {"inspect", cli_inspect, "show what a message says about itself; takes no key"},
+    {"storm", cli_storm, "show that the data key cache counts right when many ask at once"},
+    {"doctor", cli_doctor, "show how AWS KMS would be reached, and whether it can be"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -41,10 +41,10 @@ static void print_help(FILE *out)
 
 static int usage_error(const char *what, const char *argument)
 {
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    kf_cli_fail(&failure, NULL, KF_E_USAGE, "%s '%s'.", what, argument);
-    int status = kf_cli_report(NULL, &failure);
-    kf_cli_hint("'keyflight --help' lists the commands.");
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    cli_fail(&failure, NULL, KF_E_USAGE, "%s '%s'.", what, argument);
+    int status = cli_report(NULL, &failure);
+    cli_hint("'keyflight --help' lists the commands.");
     return status;
 }
 
@@ -103,9 +103,9 @@ static int close_standard_output(int status)
     failed |= fclose(stdout) != 0;
     if (!failed)
         return status;
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    kf_cli_fail_errno(&failure, "standard output", "It can't be written", errno != 0 ? errno : EIO);
-    int failed_status = kf_cli_report(NULL, &failure);
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    cli_fail_errno(&failure, "standard output", "It can't be written", errno != 0 ? errno : EIO);
+    int failed_status = cli_report(NULL, &failure);
     return status == KF_CLASS_OK ? failed_status : status;
 }
 

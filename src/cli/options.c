@@ -10,17 +10,17 @@
 
 #include "text.h"
 
-int kf_cli_usage(const struct kf_cli_syntax *syntax, const char *format, ...)
+int cli_usage(const struct cli_syntax *syntax, const char *format, ...)
 {
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     va_list arguments;
     va_start(arguments, format);
     char text[sizeof failure.error.text];
     int written = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    kf_cli_fail(&failure, NULL, KF_E_USAGE, "%s", written < 0 ? "" : text);
-    int status = kf_cli_report(syntax->command, &failure);
-    kf_cli_hint("'keyflight %s --help' explains how it is called.", syntax->command);
+    cli_fail(&failure, NULL, KF_E_USAGE, "%s", written < 0 ? "" : text);
+    int status = cli_report(syntax->command, &failure);
+    cli_hint("'keyflight %s --help' explains how it is called.", syntax->command);
     return status;
 }
 
@@ -44,7 +44,7 @@ static void print_column(size_t column, const char *help)
     }
 }
 
-static void print_option(const struct kf_cli_option *option)
+static void print_option(const struct cli_option *option)
 {
     char left[128];
     int written = option->id < 256 ? snprintf(left, sizeof left, "  -%c, --%s", option->id, option->name)
@@ -58,12 +58,12 @@ static void print_option(const struct kf_cli_option *option)
     print_column(column, option->help);
 }
 
-static void print_help(const struct kf_cli_syntax *syntax)
+static void print_help(const struct cli_syntax *syntax)
 {
     printf("Usage: keyflight %s %s\n\n%s\n\nOptions:\n", syntax->command, syntax->synopsis, syntax->about);
-    for (const struct kf_cli_option *option = syntax->options; option->id != 0; option++)
+    for (const struct cli_option *option = syntax->options; option->id != 0; option++)
         print_option(option);
-    print_option(&(struct kf_cli_option){.id = 'h', .name = "help", .help = "print this and exit"});
+    print_option(&(struct cli_option){.id = 'h', .name = "help", .help = "print this and exit"});
 }
 
 /* ---- Parsing ---- */
@@ -71,20 +71,20 @@ static void print_help(const struct kf_cli_syntax *syntax)
 static int stop(int *status, int value)
 {
     *status = value;
-    return KF_CLI_STOP;
+    return CLI_STOP;
 }
 
-static int stop_help(const struct kf_cli_arguments *arguments, int *status)
+static int stop_help(const struct cli_arguments *arguments, int *status)
 {
     print_help(arguments->syntax);
     return stop(status, KF_CLASS_OK);
 }
 
 /* The row of the option with this letter, or with the name of `length` bytes at `name`; NULL if none. */
-static const struct kf_cli_option *find_option(const struct kf_cli_syntax *syntax, int letter,
-                                               const char *name, size_t length)
+static const struct cli_option *find_option(const struct cli_syntax *syntax, int letter, const char *name,
+                                            size_t length)
 {
-    for (const struct kf_cli_option *option = syntax->options; option->id != 0; option++) {
+    for (const struct cli_option *option = syntax->options; option->id != 0; option++) {
         if (name == NULL ? option->id == letter
                          : strlen(option->name) == length && memcmp(option->name, name, length) == 0)
             return option;
@@ -97,50 +97,49 @@ static const struct kf_cli_option *find_option(const struct kf_cli_syntax *synta
  * next argument. An option that is not repeatable and decides between two values is refused the second time,
  * not guessed at.
  */
-static int take_option(struct kf_cli_arguments *arguments, const struct kf_cli_option *option,
-                       const char *value, int *status)
+static int take_option(struct cli_arguments *arguments, const struct cli_option *option, const char *value,
+                       int *status)
 {
-    const struct kf_cli_syntax *syntax = arguments->syntax;
+    const struct cli_syntax *syntax = arguments->syntax;
     if (option->value == NULL) {
         if (value != NULL)
-            return stop(status, kf_cli_usage(syntax, "Option --%s takes no value.", option->name));
+            return stop(status, cli_usage(syntax, "Option --%s takes no value.", option->name));
         return option->id;
     }
     if (value == NULL) {
         if (arguments->next + 1 >= arguments->argc)
             return stop(status,
-                        kf_cli_usage(syntax, "Option --%s needs a value: %s.", option->name, option->value));
+                        cli_usage(syntax, "Option --%s needs a value: %s.", option->name, option->value));
         value = arguments->argv[++arguments->next];
     }
     uint64_t bit = UINT64_C(1) << (option - syntax->options);
     if (!option->repeatable && (arguments->seen & bit) != 0)
-        return stop(status, kf_cli_usage(syntax, "Option --%s is given twice.", option->name));
+        return stop(status, cli_usage(syntax, "Option --%s is given twice.", option->name));
     arguments->seen |= bit;
     arguments->value = value;
     return option->id;
 }
 
-static int take_name(struct kf_cli_arguments *arguments, const char *name, int *status)
+static int take_name(struct cli_arguments *arguments, const char *name, int *status)
 {
     size_t length = strcspn(name, "=");
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
     if (strcmp(name, "help") == 0)
         return stop_help(arguments, status);
-    const struct kf_cli_option *option = find_option(arguments->syntax, 0, name, length);
+    const struct cli_option *option = find_option(arguments->syntax, 0, name, length);
     if (option == NULL)
-        return stop(status,
-                    kf_cli_usage(arguments->syntax, "There is no option '--%.*s'.", (int)length, name));
+        return stop(status, cli_usage(arguments->syntax, "There is no option '--%.*s'.", (int)length, name));
     return take_option(arguments, option, value, status);
 }
 
-static int take_letter(struct kf_cli_arguments *arguments, int *status)
+static int take_letter(struct cli_arguments *arguments, int *status)
 {
     int letter = (unsigned char)*arguments->letters++;
     if (letter == 'h')
         return stop_help(arguments, status);
-    const struct kf_cli_option *option = find_option(arguments->syntax, letter, NULL, 0);
+    const struct cli_option *option = find_option(arguments->syntax, letter, NULL, 0);
     if (option == NULL)
-        return stop(status, kf_cli_usage(arguments->syntax, "There is no option '-%c'.", letter));
+        return stop(status, cli_usage(arguments->syntax, "There is no option '-%c'.", letter));
     const char *attached = NULL;
     if (option->value != NULL && *arguments->letters != '\0') {
         attached = arguments->letters;
@@ -150,18 +149,17 @@ static int take_letter(struct kf_cli_arguments *arguments, int *status)
 }
 
 /* Begins with the letters behind a dash. "-output" would be "-o utput": nobody means that. */
-static int take_letters(struct kf_cli_arguments *arguments, const char *letters, int *status)
+static int take_letters(struct cli_arguments *arguments, const char *letters, int *status)
 {
     size_t length = strcspn(letters, "=");
     if (length > 1 && find_option(arguments->syntax, 0, letters, length) != NULL)
-        return stop(status,
-                    kf_cli_usage(arguments->syntax, "There is no option '-%.*s', but there is '--%.*s'.",
-                                 (int)length, letters, (int)length, letters));
+        return stop(status, cli_usage(arguments->syntax, "There is no option '-%.*s', but there is '--%.*s'.",
+                                      (int)length, letters, (int)length, letters));
     arguments->letters = letters;
     return take_letter(arguments, status);
 }
 
-int kf_cli_next(struct kf_cli_arguments *arguments, int *status)
+int cli_next(struct cli_arguments *arguments, int *status)
 {
     if (arguments->letters != NULL && *arguments->letters != '\0')
         return take_letter(arguments, status);
@@ -175,18 +173,17 @@ int kf_cli_next(struct kf_cli_arguments *arguments, int *status)
         } else if (is_option) {
             return take_letters(arguments, argument + 1, status);
         } else if (arguments->operand_count == arguments->syntax->operands) {
-            return stop(status,
-                        kf_cli_usage(arguments->syntax, "The argument '%s' is one too many.", argument));
+            return stop(status, cli_usage(arguments->syntax, "The argument '%s' is one too many.", argument));
         } else {
             arguments->operands[arguments->operand_count++] = argument;
         }
     }
-    return KF_CLI_END;
+    return CLI_END;
 }
 
 /* ---- Values ---- */
 
-bool kf_cli_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
+bool cli_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
 {
     if (*text == '\0')
         return false;
@@ -203,7 +200,7 @@ bool kf_cli_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
     return value >= low && value <= high;
 }
 
-bool kf_cli_policy(const char *text, enum kf_commitment_policy *out)
+bool cli_policy(const char *text, enum kf_commitment_policy *out)
 {
     static const struct {
         const char *name;

@@ -21,17 +21,17 @@
 /* ---- The temporary files, and the signals that end the program ---- */
 
 /* Known to the whole process because a signal handler has to find them. */
-static struct temporary {
+static struct cli_temporary {
     volatile sig_atomic_t exists;
     int directory;
     char name[40];
-} temporaries[KF_CLI_OUTPUTS];
+} temporaries[CLI_OUTPUTS];
 
 static const int deadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 #define DEADLY_COUNT (sizeof deadly / sizeof deadly[0])
 
-static void temporary_remove(struct temporary *temporary)
+static void temporary_remove(struct cli_temporary *temporary)
 {
     if (temporary->exists)
         unlinkat(temporary->directory, temporary->name, 0);
@@ -40,7 +40,7 @@ static void temporary_remove(struct temporary *temporary)
 
 static void on_deadly_signal(int number)
 {
-    for (size_t i = 0; i < KF_CLI_OUTPUTS; i++)
+    for (size_t i = 0; i < CLI_OUTPUTS; i++)
         temporary_remove(&temporaries[i]);
     /* It is blocked while this runs and ends the program on return, so that the parent sees what it was. */
     signal(number, SIG_DFL);
@@ -68,9 +68,9 @@ static void catch_deadly_signals(void)
 }
 
 /* Makes a temporary file in `directory`; its descriptor, or -1 with errno. */
-static int temporary_new(int directory, struct temporary **out)
+static int temporary_new(int directory, struct cli_temporary **out)
 {
-    struct temporary *temporary = temporaries;
+    struct cli_temporary *temporary = temporaries;
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return -1;
@@ -95,7 +95,7 @@ static int temporary_new(int directory, struct temporary **out)
  * Gives a temporary file its final name; 0, or -1 with errno. Without `replace` nothing that is there is
  * replaced.
  */
-static int temporary_rename(struct temporary *temporary, const char *target, bool replace)
+static int temporary_rename(struct cli_temporary *temporary, const char *target, bool replace)
 {
     sigset_t set = deadly_set(), former;
     pthread_sigmask(SIG_BLOCK, &set, &former);
@@ -156,12 +156,11 @@ static char *follow_links(const char *path)
 }
 
 /* Opens the directory of the target and keeps the target's name in it. */
-static enum kf_code open_directory(const char *path, struct kf_cli_failure *failure,
-                                   struct kf_cli_output *out)
+static enum kf_code open_directory(const char *path, struct cli_failure *failure, struct cli_output *out)
 {
     char *resolved = follow_links(path);
     if (resolved == NULL)
-        return kf_cli_fail_errno(failure, path, "It can't be written", errno);
+        return cli_fail_errno(failure, path, "It can't be written", errno);
     char *slash = strrchr(resolved, '/');
     out->target = strdup(slash == NULL ? resolved : slash + 1);
     if (slash != NULL)
@@ -171,29 +170,29 @@ static enum kf_code open_directory(const char *path, struct kf_cli_failure *fail
     int number = errno;
     free(resolved);
     if (out->target == NULL)
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     if (out->directory < 0)
-        return kf_cli_fail_errno(failure, path, "Its directory can't be opened", number);
+        return cli_fail_errno(failure, path, "Its directory can't be opened", number);
     if (out->target[0] == '\0')
-        return kf_cli_fail(failure, path, KF_E_USAGE, "This is not the name of a file.");
+        return cli_fail(failure, path, KF_E_USAGE, "This is not the name of a file.");
     return KF_OK;
 }
 
 /* Something that keeps its nature: a device, a FIFO. */
-static enum kf_code open_stream(const char *path, struct kf_cli_failure *failure, struct kf_cli_output *out)
+static enum kf_code open_stream(const char *path, struct cli_failure *failure, struct cli_output *out)
 {
     out->is_stream = true;
     out->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (out->fd < 0)
-        return kf_cli_fail_errno(failure, path, "It can't be opened", errno);
+        return cli_fail_errno(failure, path, "It can't be opened", errno);
     out->is_terminal = isatty(out->fd) == 1;
     return KF_OK;
 }
 
-enum kf_code kf_cli_output_open(const char *path, bool force, mode_t mode, struct kf_cli_failure *failure,
-                                struct kf_cli_output *out)
+enum kf_code cli_output_open(const char *path, bool force, mode_t mode, struct cli_failure *failure,
+                             struct cli_output *out)
 {
-    if (kf_cli_is_stream(path)) {
+    if (cli_is_stream(path)) {
         out->name = "standard output";
         out->fd = STDOUT_FILENO;
         out->is_stream = true;
@@ -204,17 +203,17 @@ enum kf_code kf_cli_output_open(const char *path, bool force, mode_t mode, struc
     struct stat status;
     if (stat(path, &status) == 0) {
         if (S_ISDIR(status.st_mode))
-            return kf_cli_fail_errno(failure, path, "It can't be written", EISDIR);
+            return cli_fail_errno(failure, path, "It can't be written", EISDIR);
         if (!S_ISREG(status.st_mode))
             return open_stream(path, failure, out);
         if (!force)
-            return kf_cli_fail(failure, path, KF_E_USAGE, "It exists already; give -f to replace it.");
+            return cli_fail(failure, path, KF_E_USAGE, "It exists already; give -f to replace it.");
         out->replaces = true;
         out->mode = status.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
         out->owner = status.st_uid;
         out->group = status.st_gid;
     } else if (errno != ENOENT) {
-        return kf_cli_fail_errno(failure, path, "It can't be written", errno);
+        return cli_fail_errno(failure, path, "It can't be written", errno);
     } else {
         mode_t mask = umask(0);
         umask(mask);
@@ -225,14 +224,13 @@ enum kf_code kf_cli_output_open(const char *path, bool force, mode_t mode, struc
         return code;
     out->fd = temporary_new(out->directory, &out->temporary);
     if (out->fd < 0)
-        return kf_cli_fail_errno(failure, path, "No temporary file can be made beside it", errno);
+        return cli_fail_errno(failure, path, "No temporary file can be made beside it", errno);
     return KF_OK;
 }
 
 /* ---- Writing and ending ---- */
 
-enum kf_code kf_cli_output_write(struct kf_cli_output *output, struct kf_view bytes,
-                                 struct kf_cli_failure *failure)
+enum kf_code cli_output_write(struct cli_output *output, struct kf_view bytes, struct cli_failure *failure)
 {
     for (size_t done = 0; done < bytes.length;) {
         ssize_t written = write(output->fd, bytes.data + done, bytes.length - done);
@@ -243,13 +241,13 @@ enum kf_code kf_cli_output_write(struct kf_cli_output *output, struct kf_view by
         else if (errno == EAGAIN)
             poll(&ready, 1, -1);
         else if (errno != EINTR)
-            return kf_cli_fail_errno(failure, output->name, "It can't be written", errno);
+            return cli_fail_errno(failure, output->name, "It can't be written", errno);
     }
     return KF_OK;
 }
 
 /* Gives the temporary file the mode and the owner that the target has to have; 0, or -1 with errno. */
-static int set_mode(const struct kf_cli_output *output)
+static int set_mode(const struct cli_output *output)
 {
     mode_t mode = output->mode;
     mode_t everybody = mode & S_IRWXO;
@@ -261,23 +259,23 @@ static int set_mode(const struct kf_cli_output *output)
     return fchmod(output->fd, mode);
 }
 
-enum kf_code kf_cli_output_commit(struct kf_cli_output *output, struct kf_cli_failure *failure)
+enum kf_code cli_output_commit(struct cli_output *output, struct cli_failure *failure)
 {
     if (output->fd == STDOUT_FILENO) /* which main closes */
         return KF_OK;
     const char *what = "It can't be written";
     if (!output->is_stream && (set_mode(output) != 0 || fsync(output->fd) != 0))
-        return kf_cli_fail_errno(failure, output->name, what, errno);
+        return cli_fail_errno(failure, output->name, what, errno);
     int fd = output->fd;
     output->fd = -1;
     if (close(fd) != 0)
-        return kf_cli_fail_errno(failure, output->name, what, errno);
+        return cli_fail_errno(failure, output->name, what, errno);
     if (output->is_stream)
         return KF_OK;
     if (temporary_rename(output->temporary, output->target, output->replaces) != 0) {
         if (errno == EEXIST)
-            return kf_cli_fail(failure, output->name, KF_E_USAGE, "Somebody else made it meanwhile.");
-        return kf_cli_fail_errno(failure, output->name, what, errno);
+            return cli_fail(failure, output->name, KF_E_USAGE, "Somebody else made it meanwhile.");
+        return cli_fail_errno(failure, output->name, what, errno);
     }
     output->temporary = NULL; /* whose place another output may take */
     /* So that the new name survives a crash. A directory that may not be read can't be synced. */
@@ -289,7 +287,7 @@ enum kf_code kf_cli_output_commit(struct kf_cli_output *output, struct kf_cli_fa
     return KF_OK;
 }
 
-void kf_cli_output_close(struct kf_cli_output *output)
+void cli_output_close(struct cli_output *output)
 {
     if (output->temporary != NULL)
         temporary_remove(output->temporary);
@@ -298,5 +296,5 @@ void kf_cli_output_close(struct kf_cli_output *output)
     if (output->directory >= 0)
         close(output->directory);
     free(output->target);
-    *output = (struct kf_cli_output)KF_CLI_OUTPUT_INIT;
+    *output = (struct cli_output)CLI_OUTPUT_INIT;
 }

@@ -6,18 +6,18 @@
  * same directory, which a failure or a signal that ends the program removes. Streams, devices and FIFOs have
  * no such way back: what is written there is released.
  */
-#ifndef KF_CLI_OUTPUT_H
-#define KF_CLI_OUTPUT_H
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
 
 #include <sys/types.h>
 
 #include "cli.h"
 
 enum {
-    KF_CLI_OUTPUTS = 2 /* how many there may be at a time */
+    CLI_OUTPUTS = 2 /* how many there may be at a time */
 };
 
-struct kf_cli_output {
+struct cli_output {
     const char *name; /* the path as it was given, or "standard output" */
     int fd;
     bool is_stream;   /* written directly: a standard stream, a device, a FIFO */
@@ -29,30 +29,29 @@ struct kf_cli_output {
     gid_t group;
     int directory; /* of the target */
     char *target;  /* its name in there */
-    struct temporary *temporary;
+    struct cli_temporary *temporary;
 };
 
-#define KF_CLI_OUTPUT_INIT                                     \
+#define CLI_OUTPUT_INIT                                        \
     {                                                          \
         NULL, -1, false, false, false, 0, 0, 0, -1, NULL, NULL \
     }
 
 /*
- * Opens `path` (NULL or "-": the standard output); KF_CLI_OUTPUTS may be open at a time. A regular file that
+ * Opens `path` (NULL or "-": the standard output); CLI_OUTPUTS may be open at a time. A regular file that
  * is there is replaced only if `force` says so, and keeps its mode and, if possible, its owner; a new one
  * gets `mode` less the umask. Symbolic links stay: what they lead to is replaced. Errors: KF_E_USAGE (also:
  * it exists), KF_E_SYSTEM.
  */
-enum kf_code kf_cli_output_open(const char *path, bool force, mode_t mode, struct kf_cli_failure *failure,
-                                struct kf_cli_output *out);
+enum kf_code cli_output_open(const char *path, bool force, mode_t mode, struct cli_failure *failure,
+                             struct cli_output *out);
 
-enum kf_code kf_cli_output_write(struct kf_cli_output *output, struct kf_view bytes,
-                                 struct kf_cli_failure *failure);
+enum kf_code cli_output_write(struct cli_output *output, struct kf_view bytes, struct cli_failure *failure);
 
 /* Makes it last: everything was written and verified. */
-enum kf_code kf_cli_output_commit(struct kf_cli_output *output, struct kf_cli_failure *failure);
+enum kf_code cli_output_commit(struct cli_output *output, struct cli_failure *failure);
 
 /* Ends it; removes what was not committed. Also legal if it never was opened. */
-void kf_cli_output_close(struct kf_cli_output *output);
+void cli_output_close(struct cli_output *output);
 
 #endif

@@ -10,8 +10,8 @@
 
 #include "text.h"
 
-enum kf_code kf_cli_fail(struct kf_cli_failure *failure, const char *subject, enum kf_code code,
-                         const char *format, ...)
+enum kf_code cli_fail(struct cli_failure *failure, const char *subject, enum kf_code code, const char *format,
+                      ...)
 {
     char text[sizeof failure->error.text];
     va_list arguments;
@@ -22,8 +22,7 @@ enum kf_code kf_cli_fail(struct kf_cli_failure *failure, const char *subject, en
     return kf_error_set(&failure->error, code, "%s", written < 0 ? "" : text);
 }
 
-enum kf_code kf_cli_fail_errno(struct kf_cli_failure *failure, const char *subject, const char *what,
-                               int number)
+enum kf_code cli_fail_errno(struct cli_failure *failure, const char *subject, const char *what, int number)
 {
     static const int names[] = {ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP};
     enum kf_code code = KF_E_SYSTEM;
@@ -31,24 +30,24 @@ enum kf_code kf_cli_fail_errno(struct kf_cli_failure *failure, const char *subje
         if (names[i] == number)
             code = KF_E_USAGE;
     }
-    return kf_cli_fail(failure, subject, code, "%s: %s.", what, strerror(number));
+    return cli_fail(failure, subject, code, "%s: %s.", what, strerror(number));
 }
 
-enum kf_code kf_cli_fail_memory(struct kf_cli_failure *failure)
+enum kf_code cli_fail_memory(struct cli_failure *failure)
 {
-    return kf_cli_fail(failure, NULL, KF_E_NO_MEMORY, "There is not enough memory.");
+    return cli_fail(failure, NULL, KF_E_NO_MEMORY, "There is not enough memory.");
 }
 
-int kf_cli_report(const char *command, const struct kf_cli_failure *failure)
+int cli_report(const char *command, const struct cli_failure *failure)
 {
     fputs("keyflight: ", stderr);
     if (command != NULL)
         fprintf(stderr, "%s: ", command);
     if (failure->subject != NULL) {
-        kf_cli_text_print(stderr, kf_view_text(failure->subject));
+        cli_text_print(stderr, kf_view_text(failure->subject));
         fputs(": ", stderr);
     }
-    kf_cli_text_print(stderr, kf_view_text(failure->error.text));
+    cli_text_print(stderr, kf_view_text(failure->error.text));
     putc('\n', stderr);
     return (int)kf_code_class(failure->error.code);
 }
@@ -61,11 +60,11 @@ static void print_line(const char *kind, const char *format, va_list arguments)
     char text[1024];
     int written = vsnprintf(text, sizeof text, format, arguments);
     fprintf(stderr, "keyflight: %s: ", kind);
-    kf_cli_text_print(stderr, kf_view_text(written < 0 ? "" : text));
+    cli_text_print(stderr, kf_view_text(written < 0 ? "" : text));
     putc('\n', stderr);
 }
 
-void kf_cli_hint(const char *format, ...)
+void cli_hint(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -73,7 +72,7 @@ void kf_cli_hint(const char *format, ...)
     va_end(arguments);
 }
 
-void kf_cli_warn(const char *format, ...)
+void cli_warn(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -13,7 +13,7 @@ static size_t char_length(uint8_t lead)
     return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-size_t kf_cli_text_char(struct kf_view text, uint32_t *character)
+size_t cli_text_char(struct kf_view text, uint32_t *character)
 {
     size_t length = text.length == 0 ? 0 : char_length(text.data[0]);
     if (length == 0 || length > text.length)
@@ -33,7 +33,7 @@ size_t kf_cli_text_char(struct kf_view text, uint32_t *character)
     return length;
 }
 
-bool kf_cli_text_is_control(uint32_t character)
+bool cli_text_is_control(uint32_t character)
 {
     return character < 0x20 || (character >= 0x7f && character < 0xa0);
 }
@@ -43,31 +43,31 @@ static bool is_plain(struct kf_view text, const char *allowed)
 {
     for (size_t done = 0, length; done < text.length; done += length) {
         uint32_t character;
-        length = kf_cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
+        length = cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
         if (length == 0)
             return false;
-        if (kf_cli_text_is_control(character) && (character == 0 || strchr(allowed, (int)character) == NULL))
+        if (cli_text_is_control(character) && (character == 0 || strchr(allowed, (int)character) == NULL))
             return false;
     }
     return true;
 }
 
-bool kf_cli_text_is_harmless(struct kf_view text)
+bool cli_text_is_harmless(struct kf_view text)
 {
     return is_plain(text, "\t\n\r");
 }
 
-bool kf_cli_text_is_printable(struct kf_view text)
+bool cli_text_is_printable(struct kf_view text)
 {
     return is_plain(text, "");
 }
 
-void kf_cli_text_print(FILE *out, struct kf_view text)
+void cli_text_print(FILE *out, struct kf_view text)
 {
     for (size_t done = 0, length; done < text.length; done += length) {
         uint32_t character;
-        length = kf_cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
-        if (length == 0 || kf_cli_text_is_control(character)) {
+        length = cli_text_char(kf_view_of(text.data + done, text.length - done), &character);
+        if (length == 0 || cli_text_is_control(character)) {
             length = length == 0 ? 1 : length;
             putc('?', out);
         } else {

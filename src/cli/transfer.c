@@ -8,11 +8,11 @@
 #define ROOM ((size_t)128 * 1024)
 
 /* Offers the next bytes of the input to the operation. */
-static enum kf_code refill(const struct kf_cli_transfer *transfer, uint8_t *in, struct kf_io *io,
-                           struct kf_cli_failure *failure)
+static enum kf_code refill(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
+                           struct cli_failure *failure)
 {
     size_t length;
-    enum kf_code code = kf_cli_input_read(transfer->input, in, ROOM, failure, &length);
+    enum kf_code code = cli_input_read(transfer->input, in, ROOM, failure, &length);
     if (code != KF_OK)
         return code;
     io->in = in;
@@ -22,8 +22,8 @@ static enum kf_code refill(const struct kf_cli_transfer *transfer, uint8_t *in, 
 }
 
 /* The operation is done: so has to be the input. */
-static enum kf_code check_end(const struct kf_cli_transfer *transfer, uint8_t *in, struct kf_io *io,
-                              struct kf_cli_failure *failure)
+static enum kf_code check_end(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
+                              struct cli_failure *failure)
 {
     if (io->in_length == 0 && !io->in_end) {
         enum kf_code code = refill(transfer, in, io, failure);
@@ -31,12 +31,12 @@ static enum kf_code check_end(const struct kf_cli_transfer *transfer, uint8_t *i
             return code;
     }
     if (io->in_length > 0)
-        return kf_cli_fail(failure, NULL, KF_E_TRAILING, "Bytes follow the end of the message.");
+        return cli_fail(failure, NULL, KF_E_TRAILING, "Bytes follow the end of the message.");
     return KF_OK;
 }
 
-static enum kf_code run(const struct kf_cli_transfer *transfer, uint8_t *in, uint8_t *out,
-                        struct kf_cli_failure *failure)
+static enum kf_code run(const struct cli_transfer *transfer, uint8_t *in, uint8_t *out,
+                        struct cli_failure *failure)
 {
     struct kf_io io = {.in = in, .out = out, .out_room = ROOM};
     for (;;) {
@@ -63,12 +63,12 @@ static enum kf_code run(const struct kf_cli_transfer *transfer, uint8_t *in, uin
     }
 }
 
-enum kf_code kf_cli_transfer(const struct kf_cli_transfer *transfer, struct kf_cli_failure *failure)
+enum kf_code cli_transfer(const struct cli_transfer *transfer, struct cli_failure *failure)
 {
     /* One of the two holds plaintext. */
     uint8_t *buffers = malloc(2 * ROOM);
     if (buffers == NULL)
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     enum kf_code code = run(transfer, buffers, buffers + ROOM, failure);
     explicit_bzero(buffers, 2 * ROOM);
     free(buffers);

@@ -2,7 +2,7 @@
  * The values of -k: see keys.h. Each kind of value is known by its prefix; what has none is a path. Never
  * sends anything: KMS is asked when a message is made or read.
  */
-#include "keys.h"
+#include "keys/keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,40 +12,40 @@
 #define KMS "kms:"
 #define KMS_DISCOVERY "kms-discovery:"
 
-enum kf_code kf_cli_keys_begin(struct kf_cli_keys *keys, int argc, struct kf_cli_failure *failure)
+enum kf_code cli_keys_begin(struct cli_keys *keys, int argc, struct cli_failure *failure)
 {
     /* No option is given more often than there are arguments, and one key may come from the environment. */
-    *keys = (struct kf_cli_keys){.values = calloc((size_t)argc + 1, sizeof *keys->values)};
-    return keys->values != NULL ? KF_OK : kf_cli_fail_memory(failure);
+    *keys = (struct cli_keys){.values = calloc((size_t)argc + 1, sizeof *keys->values)};
+    return keys->values != NULL ? KF_OK : cli_fail_memory(failure);
 }
 
-void kf_cli_keys_end(struct kf_cli_keys *keys)
+void cli_keys_end(struct cli_keys *keys)
 {
     kf_aws_client_unref(keys->client);
     free(keys->values);
     free(keys->from_environment);
-    *keys = (struct kf_cli_keys){0};
+    *keys = (struct cli_keys){0};
 }
 
-bool kf_cli_keys_take(struct kf_cli_keys *keys, int id, const char *value)
+bool cli_keys_take(struct cli_keys *keys, int id, const char *value)
 {
     if (id == 'k')
         keys->values[keys->count++] = value;
-    else if (id == KF_CLI_PASSPHRASE_FILE)
+    else if (id == CLI_PASSPHRASE_FILE)
         keys->passphrase_file = value;
     else
-        return kf_cli_aws_take(&keys->aws, id, value);
+        return cli_aws_take(&keys->aws, id, value);
     return true;
 }
 
-enum kf_code kf_cli_keys_take_environment(struct kf_cli_keys *keys, struct kf_cli_failure *failure)
+enum kf_code cli_keys_take_environment(struct cli_keys *keys, struct cli_failure *failure)
 {
     const char *arn = getenv("KMS_KEY_ARN");
     if (keys->count > 0 || arn == NULL || arn[0] == '\0')
         return KF_OK;
     if (asprintf(&keys->from_environment, KMS "%s", arn) < 0) {
         keys->from_environment = NULL;
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     }
     keys->values[keys->count++] = keys->from_environment;
     return KF_OK;
@@ -57,7 +57,7 @@ static const char *after(const char *value, const char *prefix)
     return strncmp(value, prefix, length) == 0 ? value + length : NULL;
 }
 
-const char *kf_cli_keys_kms(const char *value)
+const char *cli_keys_kms(const char *value)
 {
     return after(value, KMS);
 }
@@ -67,41 +67,41 @@ static bool needs_aws(const char *value)
     return after(value, KMS) != NULL || after(value, KMS_DISCOVERY) != NULL;
 }
 
-void kf_cli_keys_hint(const struct kf_cli_keys *keys, enum kf_code code)
+void cli_keys_hint(const struct cli_keys *keys, enum kf_code code)
 {
     if (keys->client != NULL && code == KF_E_REMOTE)
-        kf_cli_hint("'keyflight doctor' shows which AWS region, endpoint and credentials are used.");
+        cli_hint("'keyflight doctor' shows which AWS region, endpoint and credentials are used.");
 }
 
 /* ---- What the values say ---- */
 
-static enum kf_code check_value(const char *value, enum kf_cli_use use, struct kf_cli_failure *failure)
+static enum kf_code check_value(const char *value, enum cli_use use, struct cli_failure *failure)
 {
-    const char *kms = kf_cli_keys_kms(value);
-    if (use == KF_CLI_ENCRYPTS && after(value, KMS_DISCOVERY) != NULL)
-        return kf_cli_fail(failure, value, KF_E_USAGE,
-                           "Discovery only decrypts: to encrypt, name the key as " KMS "ARN.");
-    if (use == KF_CLI_DECRYPTS && kms != NULL && (after(kms, "arn:") == NULL || strstr(kms, ":key/") == NULL))
-        return kf_cli_fail(failure, value, KF_E_USAGE,
-                           "To decrypt, a KMS key is named by its key ARN, which messages carry, not by "
-                           "an alias or a key id: " KMS "arn:aws:kms:REGION:ACCOUNT:key/ID.");
+    const char *kms = cli_keys_kms(value);
+    if (use == CLI_ENCRYPTS && after(value, KMS_DISCOVERY) != NULL)
+        return cli_fail(failure, value, KF_E_USAGE,
+                        "Discovery only decrypts: to encrypt, name the key as " KMS "ARN.");
+    if (use == CLI_DECRYPTS && kms != NULL && (after(kms, "arn:") == NULL || strstr(kms, ":key/") == NULL))
+        return cli_fail(failure, value, KF_E_USAGE,
+                        "To decrypt, a KMS key is named by its key ARN, which messages carry, not by "
+                        "an alias or a key id: " KMS "arn:aws:kms:REGION:ACCOUNT:key/ID.");
     return KF_OK;
 }
 
-static enum kf_code check_values(const struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
-                                 struct kf_cli_failure *failure)
+static enum kf_code check_values(const struct cli_keys *keys, enum cli_use use, const char *input,
+                                 struct cli_failure *failure)
 {
-    size_t streams = kf_cli_is_stream(input);
-    streams += keys->passphrase_file != NULL && kf_cli_is_stream(keys->passphrase_file);
+    size_t streams = cli_is_stream(input);
+    streams += keys->passphrase_file != NULL && cli_is_stream(keys->passphrase_file);
     enum kf_code code = KF_OK;
     for (size_t i = 0; i < keys->count && code == KF_OK; i++) {
-        streams += kf_cli_is_stream(keys->values[i]);
+        streams += cli_is_stream(keys->values[i]);
         code = check_value(keys->values[i], use, failure);
     }
     if (code == KF_OK && streams > 1)
-        return kf_cli_fail(failure, NULL, KF_E_USAGE,
-                           "The standard input can't be two of these: IN, each KEY and the file of the "
-                           "passphrase.");
+        return cli_fail(failure, NULL, KF_E_USAGE,
+                        "The standard input can't be two of these: IN, each KEY and the file of the "
+                        "passphrase.");
     return code;
 }
 
@@ -111,18 +111,18 @@ static enum kf_code check_values(const struct kf_cli_keys *keys, enum kf_cli_use
  * All the keys in KMS make one keyring, so that they wrap side by side; the first of them generates if it is
  * the first of all.
  */
-static enum kf_code open_kms(const struct kf_cli_keys *keys, struct kf_cli_failure *failure,
+static enum kf_code open_kms(const struct cli_keys *keys, struct cli_failure *failure,
                              struct kf_keyring **out)
 {
     const char **names = calloc(keys->count, sizeof *names);
     if (names == NULL)
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     struct kf_aws_kms_keyring_options options = KF_AWS_KMS_KEYRING_OPTIONS_INIT;
     options.client = keys->client;
-    options.generator = kf_cli_keys_kms(keys->values[0]);
+    options.generator = cli_keys_kms(keys->values[0]);
     options.key_ids = names;
     for (size_t i = options.generator != NULL; i < keys->count; i++) {
-        const char *name = kf_cli_keys_kms(keys->values[i]);
+        const char *name = cli_keys_kms(keys->values[i]);
         if (name != NULL)
             names[options.key_id_count++] = name;
     }
@@ -143,8 +143,8 @@ static size_t split_accounts(char *text, const char **accounts)
 }
 
 /* `filter` is "" or "PARTITION:ACCOUNT,...". */
-static enum kf_code open_discovery(const struct kf_cli_keys *keys, const char *value, const char *filter,
-                                   struct kf_cli_failure *failure, struct kf_keyring **out)
+static enum kf_code open_discovery(const struct cli_keys *keys, const char *value, const char *filter,
+                                   struct cli_failure *failure, struct kf_keyring **out)
 {
     struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
     options.client = keys->client;
@@ -154,16 +154,16 @@ static enum kf_code open_discovery(const struct kf_cli_keys *keys, const char *v
     enum kf_code code = KF_OK;
     failure->subject = value;
     if (partition == NULL || accounts == NULL) {
-        code = kf_cli_fail_memory(failure);
+        code = cli_fail_memory(failure);
     } else if (list != NULL) {
         *list = '\0';
         options.partition = partition;
         options.accounts = accounts;
         options.account_count = split_accounts(list + 1, accounts);
     } else if (filter[0] != '\0') {
-        code = kf_cli_fail(failure, value, KF_E_USAGE,
-                           "Discovery is limited by PARTITION:ACCOUNT,..., as in " KMS_DISCOVERY
-                           "aws:111122223333.");
+        code = cli_fail(failure, value, KF_E_USAGE,
+                        "Discovery is limited by PARTITION:ACCOUNT,..., as in " KMS_DISCOVERY
+                        "aws:111122223333.");
     }
     if (code == KF_OK)
         code = kf_aws_kms_discovery_keyring_new(&options, &failure->error, out);
@@ -173,19 +173,19 @@ static enum kf_code open_discovery(const struct kf_cli_keys *keys, const char *v
 }
 
 /* The keyrings of the values, in their order; those in KMS stand where the first of them does. */
-static enum kf_code open_each(struct kf_cli_keys *keys, enum kf_cli_use use, struct kf_cli_failure *failure,
+static enum kf_code open_each(struct cli_keys *keys, enum cli_use use, struct cli_failure *failure,
                               struct kf_keyring **keyrings, size_t *count)
 {
-    struct kf_cli_passphrase passphrase = {.file = keys->passphrase_file};
+    struct cli_passphrase passphrase = {.file = keys->passphrase_file};
     enum kf_code code = KF_OK;
     bool kms_done = false;
     for (size_t i = 0; i < keys->count && code == KF_OK; i++) {
         const char *value = keys->values[i], *filter = after(value, KMS_DISCOVERY);
-        bool is_kms = kf_cli_keys_kms(value) != NULL;
+        bool is_kms = cli_keys_kms(value) != NULL;
         if (is_kms && kms_done)
             continue;
         if (needs_aws(value) && keys->client == NULL)
-            code = kf_cli_aws_client(&keys->aws, failure, &keys->client);
+            code = cli_aws_client(&keys->aws, failure, &keys->client);
         if (code != KF_OK)
             break;
         if (is_kms)
@@ -193,23 +193,23 @@ static enum kf_code open_each(struct kf_cli_keys *keys, enum kf_cli_use use, str
         else if (filter != NULL)
             code = open_discovery(keys, value, filter, failure, &keyrings[*count]);
         else
-            code = kf_cli_keyfile_read(value, use, &passphrase, failure, &keyrings[*count]);
+            code = cli_keyfile_read(value, use, &passphrase, failure, &keyrings[*count]);
         kms_done |= is_kms;
         *count += code == KF_OK;
     }
-    kf_cli_passphrase_end(&passphrase);
+    cli_passphrase_end(&passphrase);
     return code;
 }
 
-enum kf_code kf_cli_keys_open(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
-                              struct kf_cli_failure *failure, struct kf_keyring **out)
+enum kf_code cli_keys_open(struct cli_keys *keys, enum cli_use use, const char *input,
+                           struct cli_failure *failure, struct kf_keyring **out)
 {
     enum kf_code code = check_values(keys, use, input, failure);
     if (code != KF_OK)
         return code;
     struct kf_keyring **keyrings = calloc(keys->count, sizeof *keyrings);
     if (keyrings == NULL)
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     size_t count = 0;
     code = open_each(keys, use, failure, keyrings, &count);
     if (code == KF_OK) {
@@ -225,12 +225,12 @@ enum kf_code kf_cli_keys_open(struct kf_cli_keys *keys, enum kf_cli_use use, con
     return code;
 }
 
-enum kf_code kf_cli_keys_open_cmm(struct kf_cli_keys *keys, enum kf_cli_use use, const char *input,
-                                  const struct kf_view *required, size_t required_count,
-                                  struct kf_cli_failure *failure, struct kf_cmm **out)
+enum kf_code cli_keys_open_cmm(struct cli_keys *keys, enum cli_use use, const char *input,
+                               const struct kf_view *required, size_t required_count,
+                               struct cli_failure *failure, struct kf_cmm **out)
 {
     struct kf_keyring *keyring;
-    enum kf_code code = kf_cli_keys_open(keys, use, input, failure, &keyring);
+    enum kf_code code = cli_keys_open(keys, use, input, failure, &keyring);
     if (code != KF_OK)
         return code;
     if (required_count == 0) {

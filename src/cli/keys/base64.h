@@ -1,17 +1,17 @@
 /*
  * Base64, the standard alphabet, padded, for keys of at most KF_DATA_KEY_MAX bytes. Called for key files.
  */
-#ifndef KF_CLI_BASE64_H
-#define KF_CLI_BASE64_H
+#ifndef CLI_BASE64_H
+#define CLI_BASE64_H
 
 #include <keyflight/keyflight.h>
 
-#define KF_CLI_BASE64_MAX 44 /* KF_DATA_KEY_MAX bytes as text */
+#define CLI_BASE64_MAX 44 /* KF_DATA_KEY_MAX bytes as text */
 
 /* Decodes a whole text; the length, or 0 if it is not base64, empty, or longer than `bytes`. */
-size_t kf_cli_base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX]);
+size_t cli_base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX]);
 
 /* Encodes at most KF_DATA_KEY_MAX bytes; the length of the text. */
-size_t kf_cli_base64_encode(struct kf_view bytes, uint8_t text[KF_CLI_BASE64_MAX]);
+size_t cli_base64_encode(struct kf_view bytes, uint8_t text[CLI_BASE64_MAX]);
 
 #endif

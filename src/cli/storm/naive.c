@@ -1,13 +1,11 @@
 /*
- * Caching without coalescing: see storm_naive.h. Called through the library. Its limits hold: a look and its
+ * Caching without coalescing: see scene.h. Called through the library. Its limits hold: a look and its
  * charge are one step under a lock. What it lacks is any memory of the fetches under way.
  */
-#include "storm_naive.h"
+#include "storm/scene.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-
-#include "storm_clock.h"
 
 /* One cached key, of either direction. */
 struct entry {
@@ -30,7 +28,7 @@ struct storm_naive {
     uint64_t lost_keys;
 };
 
-static struct kf_view key_of(const struct kf_encryption_context *context)
+static struct kf_view naive_key_of(const struct kf_encryption_context *context)
 {
     struct kf_view key = {NULL, 0};
     kf_encryption_context_get(context, kf_view_text(STORM_NAIVE_KEY), &key);
@@ -45,7 +43,7 @@ static void entry_free(struct entry *entry)
 }
 
 /* Takes the entry for `key` out of the list; NULL if there is none. */
-static struct entry *take_locked(struct storm_naive *naive, struct kf_view key, bool encrypts)
+static struct entry *naive_take_locked(struct storm_naive *naive, struct kf_view key, bool encrypts)
 {
     for (struct entry **link = &naive->newest; *link != NULL; link = &(*link)->older) {
         struct entry *entry = *link;
@@ -59,14 +57,14 @@ static struct entry *take_locked(struct storm_naive *naive, struct kf_view key, 
     return NULL;
 }
 
-static bool has_budget(const struct storm_naive *naive, const struct entry *entry, uint64_t bytes)
+static bool naive_has_budget(const struct storm_naive *naive, const struct entry *entry, uint64_t bytes)
 {
     return entry->encryption == NULL || (entry->messages < naive->options.max_messages &&
                                          bytes <= naive->options.max_bytes - entry->bytes);
 }
 
 /* Puts an entry in front; if that is one too many, the one used longest ago goes. */
-static void put_locked(struct storm_naive *naive, struct entry *entry)
+static void naive_put_locked(struct storm_naive *naive, struct entry *entry)
 {
     entry->older = naive->newest;
     naive->newest = entry;
@@ -76,7 +74,7 @@ static void put_locked(struct storm_naive *naive, struct entry *entry)
     struct entry **link = &naive->newest;
     while ((*link)->older != NULL)
         link = &(*link)->older;
-    naive->lost_keys += has_budget(naive, *link, 1);
+    naive->lost_keys += naive_has_budget(naive, *link, 1);
     entry_free(*link);
     *link = NULL;
     naive->count--;
@@ -86,15 +84,15 @@ static void put_locked(struct storm_naive *naive, struct entry *entry)
  * Looks for a key that may do one more message of `bytes`, charges it and writes a reference of its
  * materials to `*out`. A key that can't is dropped, as the other ESDKs do.
  */
-static bool look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, bool encrypts,
-                 struct entry *out)
+static bool naive_look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, bool encrypts,
+                       struct entry *out)
 {
     bool found = false;
     pthread_mutex_lock(&naive->entries_lock);
-    struct entry *entry = take_locked(naive, key, encrypts);
+    struct entry *entry = naive_take_locked(naive, key, encrypts);
     if (entry != NULL) {
         bool expired = storm_now_ns() >= entry->expires_ns;
-        bool fits = has_budget(naive, entry, bytes);
+        bool fits = naive_has_budget(naive, entry, bytes);
         found = fits && !expired;
         naive->lost_keys += fits && expired;
         if (found) {
@@ -104,7 +102,7 @@ static bool look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, 
                 out->encryption = kf_encryption_materials_ref(entry->encryption);
             else
                 out->decryption = kf_decryption_materials_ref(entry->decryption);
-            put_locked(naive, entry);
+            naive_put_locked(naive, entry);
         } else {
             entry_free(entry);
         }
@@ -116,7 +114,7 @@ static bool look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, 
 /*
  * Keeps what was fetched, taking references of its own; a key that is there for the same question gives way.
  */
-static void put(struct storm_naive *naive, const struct entry *fetched)
+static void naive_put(struct storm_naive *naive, const struct entry *fetched)
 {
     struct entry *entry = malloc(sizeof *entry);
     if (entry == NULL)
@@ -129,23 +127,24 @@ static void put(struct storm_naive *naive, const struct entry *fetched)
     entry->messages = 1;
     entry->expires_ns = storm_now_ns() + naive->options.max_age_ms * 1000000;
     pthread_mutex_lock(&naive->entries_lock);
-    struct entry *former = take_locked(naive, entry->key, entry->encryption != NULL);
+    struct entry *former = naive_take_locked(naive, entry->key, entry->encryption != NULL);
     if (former != NULL)
         entry_free(former);
-    put_locked(naive, entry);
+    naive_put_locked(naive, entry);
     pthread_mutex_unlock(&naive->entries_lock);
 }
 
-static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
-                                             const struct kf_encryption_request *request,
-                                             struct kf_error *error,
-                                             const struct kf_encryption_materials **out)
+static enum kf_code naive_get_encryption_materials(void *self, struct kf_call *call,
+                                                   const struct kf_encryption_request *request,
+                                                   struct kf_error *error,
+                                                   const struct kf_encryption_materials **out)
 {
     struct storm_naive *naive = self;
-    struct entry entry = {.key = key_of(request->encryption_context), .bytes = request->plaintext_bound};
+    struct entry entry = {.key = naive_key_of(request->encryption_context),
+                          .bytes = request->plaintext_bound};
     bool cached = kf_suite_info_of(request->suite)->derives && entry.bytes <= naive->options.max_bytes;
     if (cached && kf_call_state(call) == NULL) {
-        if (look(naive, entry.key, entry.bytes, true, &entry)) {
+        if (naive_look(naive, entry.key, entry.bytes, true, &entry)) {
             *out = entry.encryption;
             return KF_OK;
         }
@@ -155,21 +154,22 @@ static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
         kf_cmm_get_encryption_materials(naive->backing, kf_call_child(call, 0), request, error, out);
     if (code == KF_OK && cached) {
         entry.encryption = *out;
-        entry.key = key_of(kf_encryption_materials_encryption_context(*out));
-        put(naive, &entry);
+        entry.key = naive_key_of(kf_encryption_materials_encryption_context(*out));
+        naive_put(naive, &entry);
     }
     return code;
 }
 
-static enum kf_code decrypt_materials(void *self, struct kf_call *call,
-                                      const struct kf_decryption_request *request, struct kf_error *error,
-                                      const struct kf_decryption_materials **out)
+static enum kf_code naive_decrypt_materials(void *self, struct kf_call *call,
+                                            const struct kf_decryption_request *request,
+                                            struct kf_error *error,
+                                            const struct kf_decryption_materials **out)
 {
     struct storm_naive *naive = self;
-    struct entry entry = {.key = key_of(request->encryption_context)};
+    struct entry entry = {.key = naive_key_of(request->encryption_context)};
     bool cached = kf_suite_info_of(request->suite)->derives;
     if (cached && kf_call_state(call) == NULL) {
-        if (look(naive, entry.key, 0, false, &entry)) {
+        if (naive_look(naive, entry.key, 0, false, &entry)) {
             *out = entry.decryption;
             return KF_OK;
         }
@@ -178,13 +178,13 @@ static enum kf_code decrypt_materials(void *self, struct kf_call *call,
     enum kf_code code = kf_cmm_decrypt_materials(naive->backing, kf_call_child(call, 0), request, error, out);
     if (code == KF_OK && cached) {
         entry.decryption = *out;
-        entry.key = key_of(kf_decryption_materials_encryption_context(*out));
-        put(naive, &entry);
+        entry.key = naive_key_of(kf_decryption_materials_encryption_context(*out));
+        naive_put(naive, &entry);
     }
     return code;
 }
 
-static void destroy(void *self)
+static void naive_free(void *self)
 {
     struct storm_naive *naive = self;
     for (struct entry *entry = naive->newest, *older; entry != NULL; entry = older) {
@@ -199,8 +199,8 @@ static void destroy(void *self)
 enum kf_code storm_naive_new(struct kf_cmm *backing, const struct storm_naive_options *options,
                              struct kf_error *error, struct storm_naive **naive, struct kf_cmm **out)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, get_encryption_materials, decrypt_materials,
-                                                destroy};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, naive_get_encryption_materials,
+                                                naive_decrypt_materials, naive_free};
     struct storm_naive *made = calloc(1, sizeof *made);
     if (made == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the cache.");
@@ -209,7 +209,7 @@ enum kf_code storm_naive_new(struct kf_cmm *backing, const struct storm_naive_op
     pthread_mutex_init(&made->entries_lock, NULL);
     enum kf_code code = kf_cmm_new(&vtable, made, error, out);
     if (code != KF_OK)
-        destroy(made);
+        naive_free(made);
     else
         *naive = made;
     return code;

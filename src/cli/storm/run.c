@@ -10,14 +10,7 @@
 
 #include <keyflight/keyflight.h>
 
-#include "storm.h"
-#include "storm_caller.h"
-#include "storm_clock.h"
-#include "storm_naive.h"
-#include "storm_poll.h"
-#include "storm_service.h"
-#include "storm_tally.h"
-#include "storm_threads.h"
+#include "storm/scene.h"
 
 /* Beyond the round trip a caller waits for so long; if nothing came then, nothing will. */
 #define PATIENCE_MS 30000
@@ -137,7 +130,7 @@ static enum kf_code messages_new(struct run *run, struct kf_error *error)
     return code;
 }
 
-static enum kf_code prepare(struct run *run, struct kf_error *error)
+static enum kf_code run_prepare(struct run *run, struct kf_error *error)
 {
     const struct storm_options *options = run->options;
     enum kf_code code = KF_OK;
@@ -161,7 +154,7 @@ static enum kf_code prepare(struct run *run, struct kf_error *error)
     return KF_OK;
 }
 
-static void finish(struct run *run)
+static void run_end(struct run *run)
 {
     for (size_t i = 0; run->callers != NULL && i < run->caller_count; i++)
         storm_caller_end(&run->callers[i]);
@@ -181,20 +174,20 @@ static void finish(struct run *run)
 }
 
 /* Whether caller `index` after the warm-up is one of the percentage that gives up, spread evenly. */
-static bool gives_up(const struct storm_options *options, uint64_t index)
+static bool caller_gives_up(const struct storm_options *options, uint64_t index)
 {
     return (index + 1) * options->cancel / 100 > index * options->cancel / 100;
 }
 
 /* Begins `count` callers, who take the contexts in turn. */
-static enum kf_code begin(struct run *run, struct storm_caller *callers, size_t count, bool may_give_up,
-                          struct kf_error *error)
+static enum kf_code run_begin(struct run *run, struct storm_caller *callers, size_t count, bool may_give_up,
+                              struct kf_error *error)
 {
     enum kf_code code = KF_OK;
     for (size_t i = 0; i < count && code == KF_OK; i++) {
         callers[i].job = &run->job;
         callers[i].context = i % run->options->contexts;
-        callers[i].gives_up = may_give_up && gives_up(run->options, i);
+        callers[i].gives_up = may_give_up && caller_gives_up(run->options, i);
         /* Who polls gives up by freeing his operation, who blocks by his deadline. */
         uint64_t deadline_ms =
             callers[i].gives_up ? run->options->rtt_ms / 2 : run->options->rtt_ms + PATIENCE_MS;
@@ -203,7 +196,7 @@ static enum kf_code begin(struct run *run, struct storm_caller *callers, size_t 
     return code;
 }
 
-static void one_by_one(struct run *run, struct storm_caller *callers, size_t count)
+static void run_one_by_one(struct run *run, struct storm_caller *callers, size_t count)
 {
     for (struct storm_caller *caller = callers; caller < callers + count; caller++) {
         if (run->options->threads) {
@@ -219,7 +212,7 @@ static void one_by_one(struct run *run, struct storm_caller *callers, size_t cou
     }
 }
 
-static void all_at_once(struct run *run, struct storm_caller *callers, size_t count)
+static void run_all_at_once(struct run *run, struct storm_caller *callers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         storm_queue_ask(&run->queue, &callers[i]);
@@ -234,26 +227,26 @@ static void all_at_once(struct run *run, struct storm_caller *callers, size_t co
     }
 }
 
-static enum kf_code storm(struct run *run, const struct storm_scenario *scenario, struct kf_error *error)
+static enum kf_code run_phases(struct run *run, const struct storm_scenario *scenario, struct kf_error *error)
 {
     size_t warm = (size_t)scenario->warm, sequential = (size_t)scenario->sequential;
     size_t parallel = (size_t)scenario->parallel;
     struct storm_caller *callers = run->callers;
-    enum kf_code code = begin(run, callers, warm, false, error);
+    enum kf_code code = run_begin(run, callers, warm, false, error);
     if (code != KF_OK)
         return code;
-    one_by_one(run, callers, warm);
+    run_one_by_one(run, callers, warm);
 
     callers += warm;
-    code = begin(run, callers, sequential + parallel, true, error);
+    code = run_begin(run, callers, sequential + parallel, true, error);
     if (code != KF_OK)
         return code;
-    one_by_one(run, callers, sequential);
+    run_one_by_one(run, callers, sequential);
 
     callers += sequential;
     if (run->options->threads && parallel > 0)
         return storm_threads_run(callers, parallel, error);
-    all_at_once(run, callers, parallel);
+    run_all_at_once(run, callers, parallel);
     return KF_OK;
 }
 
@@ -270,10 +263,10 @@ enum kf_code storm_run(const struct storm_options *options, const struct storm_s
     storm_queue_init(&run.queue);
     memset(out, 0, sizeof *out);
 
-    enum kf_code code = prepare(&run, error);
+    enum kf_code code = run_prepare(&run, error);
     uint64_t start_ns = storm_now_ns();
     if (code == KF_OK)
-        code = storm(&run, scenario, error);
+        code = run_phases(&run, scenario, error);
     if (code == KF_OK) {
         out->wall_ns = storm_now_ns() - start_ns;
         code = storm_tally(run.callers, (size_t)scenario->warm, run.caller_count, error, out);
@@ -285,7 +278,7 @@ enum kf_code storm_run(const struct storm_options *options, const struct storm_s
         out->peak_in_flight = counts.peak;
         out->key_lost = counts.key_lost;
     }
-    finish(&run);
+    run_end(&run);
     storm_queue_end(&run.queue);
     return code;
 }

@@ -1,14 +1,12 @@
 /*
- * The key service of a storm: see storm_service.h. Called through the library by whoever polls a fetch: a
+ * The key service of a storm: see scene.h. Called through the library by whoever polls a fetch: a
  * caller, or the internal thread. Never sleeps: the call's timer brings it back when the simulated round trip
  * is over.
  */
-#include "storm_service.h"
+#include "storm/scene.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-
-#include "storm_clock.h"
 
 struct storm_service {
     struct kf_keyring *inner;
@@ -62,7 +60,8 @@ static struct trip *trip_begin(struct storm_service *service, struct kf_call *ca
 }
 
 /* There and back again: KF_PENDING until the round trip is over, then KF_OK or the simulated failure. */
-static enum kf_code travel(struct storm_service *service, struct kf_call *call, struct kf_error *error)
+static enum kf_code service_travel(struct storm_service *service, struct kf_call *call,
+                                   struct kf_error *error)
 {
     struct trip *trip = kf_call_state(call);
     if (trip == NULL)
@@ -83,7 +82,7 @@ static enum kf_code travel(struct storm_service *service, struct kf_call *call, 
 }
 
 /* Counts the call as answered, unless `code` says that it is still under way; answers `code`. */
-static enum kf_code arrive(struct storm_service *service, struct kf_call *call, enum kf_code code)
+static enum kf_code service_arrive(struct storm_service *service, struct kf_call *call, enum kf_code code)
 {
     struct trip *trip = kf_call_state(call);
     if (code == KF_PENDING || trip == NULL || trip->over)
@@ -96,30 +95,31 @@ static enum kf_code arrive(struct storm_service *service, struct kf_call *call, 
     return code;
 }
 
-static enum kf_code on_encrypt(void *self, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static enum kf_code service_on_encrypt(void *self, struct kf_call *call,
+                                       const struct kf_encryption_materials *materials,
+                                       struct kf_error *error, struct kf_wrapped *out)
 {
     struct storm_service *service = self;
-    enum kf_code code = travel(service, call, error);
+    enum kf_code code = service_travel(service, call, error);
     if (code == KF_OK)
         code = kf_keyring_on_encrypt(service->inner, kf_call_child(call, 0), materials, error, out);
-    return arrive(service, call, code);
+    return service_arrive(service, call, code);
 }
 
-static enum kf_code on_decrypt(void *self, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static enum kf_code service_on_decrypt(void *self, struct kf_call *call,
+                                       const struct kf_decryption_materials *materials,
+                                       const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                                       struct kf_data_key *out)
 {
     struct storm_service *service = self;
-    enum kf_code code = travel(service, call, error);
+    enum kf_code code = service_travel(service, call, error);
     if (code == KF_OK)
         code = kf_keyring_on_decrypt(service->inner, kf_call_child(call, 0), materials, edks, edk_count,
                                      error, out);
-    return arrive(service, call, code);
+    return service_arrive(service, call, code);
 }
 
-static void destroy(void *self)
+static void service_free(void *self)
 {
     struct storm_service *service = self;
     kf_keyring_unref(service->inner);
@@ -131,7 +131,8 @@ enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64
                                struct kf_error *error, struct storm_service **service,
                                struct kf_keyring **out)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, on_encrypt, on_decrypt, destroy};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, service_on_encrypt, service_on_decrypt,
+                                                    service_free};
     struct storm_service *made = calloc(1, sizeof *made);
     if (made == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the key service.");
@@ -141,7 +142,7 @@ enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64
     pthread_mutex_init(&made->counts_lock, NULL);
     enum kf_code code = kf_keyring_new(&vtable, made, error, out);
     if (code != KF_OK)
-        destroy(made);
+        service_free(made);
     else
         *service = made;
     return code;

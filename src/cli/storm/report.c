@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "json.h"
-#include "storm.h"
+#include "storm/storm.h"
 #include "text.h"
 
 #define NAME_ROOM 128
@@ -53,14 +53,14 @@ static void json_keys(FILE *out, const struct storm_options *options)
     const char *separator = "";
     fputs(",\"keys\":[", out);
     for (size_t i = 0; i < options->keys->count; i++) {
-        const char *key = kf_cli_keys_kms(options->keys->values[i]);
+        const char *key = cli_keys_kms(options->keys->values[i]);
         struct kf_buf endpoint = KF_BUF_INIT;
-        if (key == NULL || kf_cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
+        if (key == NULL || cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
             continue;
         fprintf(out, "%s{\"key\":", separator);
-        kf_cli_json_string(out, kf_view_text(key));
+        cli_json_string(out, kf_view_text(key));
         fputs(",\"endpoint\":", out);
-        kf_cli_json_string(out, kf_view_of(endpoint.data, endpoint.length));
+        cli_json_string(out, kf_view_of(endpoint.data, endpoint.length));
         putc('}', out);
         separator = ",";
         kf_buf_free(&endpoint);
@@ -74,7 +74,7 @@ void storm_print_json(FILE *out, const struct storm_options *options, const stru
     char name[NAME_ROOM];
     name_scenario(scenario, name);
     fputs("{\"scenario\":", out);
-    kf_cli_json_string(out, kf_view_text(name));
+    cli_json_string(out, kf_view_text(name));
     json_number(out, "encryptions", result->encryptions);
     json_number(out, "distinct_deks", result->distinct_deks);
     fputs(",\"uses\":{", out);
@@ -101,7 +101,7 @@ void storm_print_json(FILE *out, const struct storm_options *options, const stru
         json_keys(out, options);
     if (result->errors + result->warm_errors > 0) {
         fputs(",\"error\":", out);
-        kf_cli_json_string(out, kf_view_text(result->error.text));
+        cli_json_string(out, kf_view_text(result->error.text));
     }
     fputs("}\n", out);
 }
@@ -129,14 +129,14 @@ static void print_keys(FILE *out, const struct storm_options *options)
 {
     fputs(";\nevery cache is cold, and data keys come from AWS KMS:\n", out);
     for (size_t i = 0; i < options->keys->count; i++) {
-        const char *key = kf_cli_keys_kms(options->keys->values[i]);
+        const char *key = cli_keys_kms(options->keys->values[i]);
         struct kf_buf endpoint = KF_BUF_INIT;
-        if (key == NULL || kf_cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
+        if (key == NULL || cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
             continue;
         fputs("    ", out);
-        kf_cli_text_print(out, kf_view_text(key));
+        cli_text_print(out, kf_view_text(key));
         fputs(" at ", out);
-        kf_cli_text_print(out, kf_view_of(endpoint.data, endpoint.length));
+        cli_text_print(out, kf_view_of(endpoint.data, endpoint.length));
         fprintf(out, "%s\n", i == 0 && options->keys->from_environment != NULL ? " (KMS_KEY_ARN)" : "");
         kf_buf_free(&endpoint);
     }

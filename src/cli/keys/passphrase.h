@@ -2,21 +2,21 @@
  * The passphrase of encrypted private keys: read from a file, once for all of them, or asked for on the
  * terminal, for each key file. Called for key files.
  */
-#ifndef KF_CLI_PASSPHRASE_H
-#define KF_CLI_PASSPHRASE_H
+#ifndef CLI_PASSPHRASE_H
+#define CLI_PASSPHRASE_H
 
 #include "cli.h"
 
-#define KF_CLI_PASSPHRASE_MAX 1024
+#define CLI_PASSPHRASE_MAX 1024
 
 /* Begin with the first set and all else 0. */
-struct kf_cli_passphrase {
+struct cli_passphrase {
     const char *file; /* its first line is the passphrase; NULL: the terminal is asked */
 
-    const char *key;               /* private, but for `failure`: the key file it is for, in the question */
-    struct kf_cli_failure failure; /* why there is none; its code is KF_OK as long as there may be */
+    const char *key;            /* private, but for `failure`: the key file it is for, in the question */
+    struct cli_failure failure; /* why there is none; its code is KF_OK as long as there may be */
     bool known;
-    char text[KF_CLI_PASSPHRASE_MAX];
+    char text[CLI_PASSPHRASE_MAX];
     size_t length;
 };
 
@@ -24,9 +24,9 @@ struct kf_cli_passphrase {
  * What the library asks for the key file `key`. The passphrase is fetched at the first question and then known;
  * what the terminal answered, for this key file only.
  */
-struct kf_passphrase kf_cli_passphrase_source(struct kf_cli_passphrase *passphrase, const char *key);
+struct kf_passphrase cli_passphrase_source(struct cli_passphrase *passphrase, const char *key);
 
 /* Wipes it. */
-void kf_cli_passphrase_end(struct kf_cli_passphrase *passphrase);
+void cli_passphrase_end(struct cli_passphrase *passphrase);
 
 #endif

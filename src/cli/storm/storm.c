@@ -1,6 +1,6 @@
 /*
  * `keyflight storm`: many callers want a data key at once, and the report shows how many keys were made.
- * Called by main. Reads the options and judges; the work is done by storm_run.c. Uses keys of the user only
+ * Called by main. Reads the options and judges; the work is done by run.c. Uses keys of the user only
  * where -k or KMS_KEY_ARN names them.
  */
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 
 #include <keyflight/keyflight.h>
 
-#include "keys.h"
-#include "storm.h"
+#include "keys/keys.h"
+#include "storm/storm.h"
 
 enum {
     OPT_PARALLEL = 256,
@@ -31,7 +31,7 @@ enum {
     OPT_JSON,
 };
 
-static const struct kf_cli_option option_table[] = {
+static const struct cli_option option_table[] = {
     {OPT_PARALLEL, "parallel", "N", false, "one scenario of your own: N callers at once"},
     {OPT_SEQUENTIAL, "sequential", "N", false, "... before them N, one by one"},
     {OPT_WARM, "warm", "W", false, "... before those W, whose messages do not count"},
@@ -49,13 +49,13 @@ static const struct kf_cli_option option_table[] = {
     {OPT_CANCEL, "cancel", "P", false, "P percent of the callers give up before the answer (0)"},
     {OPT_DECRYPT, "decrypt", NULL, false, "the callers decrypt one message of each context"},
     {OPT_NO_COALESCING, "no-coalescing", NULL, false, "look, miss, fetch, put: what other caches do"},
-    {'k', "key", "KEY", true, KF_CLI_KEY_HELP ";\nwith one in KMS nothing is simulated (KMS_KEY_ARN)"},
-    KF_CLI_AWS_OPTIONS,
+    {'k', "key", "KEY", true, CLI_KEY_HELP ";\nwith one in KMS nothing is simulated (KMS_KEY_ARN)"},
+    CLI_AWS_OPTIONS,
     {OPT_JSON, "json", NULL, false, "one JSON object a line for each scenario"},
     {0},
 };
 
-static const struct kf_cli_syntax syntax = {
+static const struct cli_syntax syntax = {
     .command = "storm",
     .synopsis = "[OPTION]...",
     .about = "Lets many callers ask for data keys at once and shows how many keys were made.\n"
@@ -70,7 +70,7 @@ static const struct kf_cli_syntax syntax = {
 struct request {
     struct storm_options options;
     struct storm_scenario scenario;
-    struct kf_cli_keys keys;
+    struct cli_keys keys;
     bool is_simulating; /* an option was given that only the simulated service understands */
     bool is_json;
 };
@@ -84,7 +84,7 @@ struct number {
 };
 
 /* Takes one option in; 0, or the exit status of an error. */
-static int take_number(const struct kf_cli_arguments *arguments, int id, struct request *request)
+static int take_number(const struct cli_arguments *arguments, int id, struct request *request)
 {
     struct storm_options *options = &request->options;
     const struct number numbers[] = {
@@ -104,33 +104,31 @@ static int take_number(const struct kf_cli_arguments *arguments, int id, struct 
     const struct number *number = numbers;
     while (number->id != id)
         number++;
-    if (kf_cli_number(arguments->value, number->low, number->high, number->target))
+    if (cli_number(arguments->value, number->low, number->high, number->target))
         return 0;
-    const struct kf_cli_option *option = option_table;
+    const struct cli_option *option = option_table;
     while (option->id != id)
         option++;
-    return kf_cli_usage(&syntax,
-                        "Option --%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'.",
-                        option->name, number->low, number->high, arguments->value);
+    return cli_usage(&syntax, "Option --%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'.",
+                     option->name, number->low, number->high, arguments->value);
 }
 
-static int take_option(const struct kf_cli_arguments *arguments, int id, struct request *request)
+static int take_option(const struct cli_arguments *arguments, int id, struct request *request)
 {
-    if (kf_cli_keys_take(&request->keys, id, arguments->value))
+    if (cli_keys_take(&request->keys, id, arguments->value))
         return 0;
     request->is_simulating |= id == OPT_RTT || id == OPT_FAIL_FIRST;
     switch (id) {
     case OPT_SUITE:
         request->options.suite = kf_suite_find(arguments->value);
         if (request->options.suite == NULL)
-            return kf_cli_usage(&syntax, "There is no algorithm suite '%s'; try 0478 or 0578.",
-                                arguments->value);
+            return cli_usage(&syntax, "There is no algorithm suite '%s'; try 0478 or 0578.",
+                             arguments->value);
         return 0;
     case OPT_CALLERS:
         request->options.threads = strcmp(arguments->value, "threads") == 0;
         if (!request->options.threads && strcmp(arguments->value, "poll") != 0)
-            return kf_cli_usage(&syntax, "Option --callers takes poll or threads, not '%s'.",
-                                arguments->value);
+            return cli_usage(&syntax, "Option --callers takes poll or threads, not '%s'.", arguments->value);
         return 0;
     case OPT_DECRYPT:
         request->options.decrypt = true;
@@ -151,32 +149,32 @@ static int check(const struct request *request)
 {
     const struct storm_options *options = &request->options;
     if (options->threads && request->scenario.parallel > STORM_THREADS_MAX)
-        return kf_cli_usage(
-            &syntax, "With --callers threads, --parallel is at most %d; one polling thread drives more.",
-            STORM_THREADS_MAX);
+        return cli_usage(&syntax,
+                         "With --callers threads, --parallel is at most %d; one polling thread drives more.",
+                         STORM_THREADS_MAX);
     if (options->kms && request->is_simulating)
-        return kf_cli_usage(&syntax, "Options --rtt-ms and --fail-first are for the simulated key service; "
-                                     "a key in KMS takes its place.");
+        return cli_usage(&syntax, "Options --rtt-ms and --fail-first are for the simulated key service; "
+                                  "a key in KMS takes its place.");
     if (options->kms && options->threads && options->cancel > 0)
-        return kf_cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; how "
-                                     "long KMS takes is not known: use --callers poll.");
+        return cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; how "
+                                  "long KMS takes is not known: use --callers poll.");
     if (options->threads && options->cancel > 0 && options->rtt_ms < 2)
-        return kf_cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; "
-                                     "that needs an --rtt-ms of at least 2.");
+        return cli_usage(&syntax, "With --callers threads, --cancel is a deadline before the answer; "
+                                  "that needs an --rtt-ms of at least 2.");
     return 0;
 }
 
 /* Makes the keyring of the keys that were given, if any were. */
-static enum kf_code open_keys(struct request *request, struct kf_cli_failure *failure)
+static enum kf_code open_keys(struct request *request, struct cli_failure *failure)
 {
-    struct kf_cli_keys *keys = &request->keys;
+    struct cli_keys *keys = &request->keys;
     struct storm_options *options = &request->options;
     if (options->kms)
         options->rtt_ms = 0;
     if (keys->count == 0)
         return KF_OK;
-    return kf_cli_keys_open(keys, options->decrypt ? KF_CLI_DECRYPTS : KF_CLI_ENCRYPTS, "", failure,
-                            &options->keyring);
+    return cli_keys_open(keys, options->decrypt ? CLI_DECRYPTS : CLI_ENCRYPTS, "", failure,
+                         &options->keyring);
 }
 
 /* Runs a scenario and prints it; `*code` is an error of the storm itself. Whether it went as promised. */
@@ -211,17 +209,17 @@ static int storm(struct request *request)
     const struct storm_scenario *scenarios = has_own ? own : report;
     unsigned count = has_own ? 1 : 3;
 
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     unsigned failed = 0;
     if (open_keys(request, &failure) != KF_OK)
-        return kf_cli_report(syntax.command, &failure);
+        return cli_report(syntax.command, &failure);
     if (!request->is_json)
         storm_print_opening(stdout, &request->options);
     for (unsigned i = 0; i < count; i++) {
         enum kf_code code;
         failed += !run(request, has_own ? 0 : i + 1, &scenarios[i], &failure.error, &code);
         if (code != KF_OK)
-            return kf_cli_report(syntax.command, &failure);
+            return cli_report(syntax.command, &failure);
     }
     if (!request->is_json)
         storm_print_closing(stdout, &request->options, count, failed);
@@ -230,26 +228,26 @@ static int storm(struct request *request)
 
 static bool read_arguments(int argc, char **argv, struct request *request, int *status)
 {
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
-    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
-        if (id == KF_CLI_STOP)
+    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
+        if (id == CLI_STOP)
             return false;
         *status = take_option(&arguments, id, request);
         if (*status != 0)
             return false;
     }
-    if (kf_cli_keys_take_environment(&request->keys, &failure) != KF_OK) {
-        *status = kf_cli_report(syntax.command, &failure);
+    if (cli_keys_take_environment(&request->keys, &failure) != KF_OK) {
+        *status = cli_report(syntax.command, &failure);
         return false;
     }
     for (size_t i = 0; i < request->keys.count; i++)
-        request->options.kms |= kf_cli_keys_kms(request->keys.values[i]) != NULL;
+        request->options.kms |= cli_keys_kms(request->keys.values[i]) != NULL;
     *status = check(request);
     return *status == 0;
 }
 
-int kf_cli_storm(int argc, char **argv)
+int cli_storm(int argc, char **argv)
 {
     struct request request = {.options = {.suite = kf_suite_info_of(KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY),
                                           .max_messages = 5,
@@ -260,14 +258,14 @@ int kf_cli_storm(int argc, char **argv)
                                           .contexts = 1,
                                           .rtt_ms = 50,
                                           .coalescing = true}};
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     int status;
     request.options.keys = &request.keys;
-    if (kf_cli_keys_begin(&request.keys, argc, &failure) != KF_OK)
-        status = kf_cli_report(syntax.command, &failure);
+    if (cli_keys_begin(&request.keys, argc, &failure) != KF_OK)
+        status = cli_report(syntax.command, &failure);
     else if (read_arguments(argc, argv, &request, &status))
         status = storm(&request);
     kf_keyring_unref(request.options.keyring);
-    kf_cli_keys_end(&request.keys);
+    cli_keys_end(&request.keys);
     return status;
 }

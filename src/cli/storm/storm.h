@@ -2,29 +2,29 @@
  * What the files of `keyflight storm` share: what was asked for, what was counted, and what should have
  * been.
  *
- * storm.c reads the options and judges; storm_run.c runs one scenario: its callers (storm_caller.c, driven
- * by storm_poll.c or storm_threads.c) want messages from a CMM, behind which a key service, simulated or real
- * (storm_service.c), counts what reaches it; storm_tally.c counts what the messages show; storm_expect.c says
- * what they should have shown; storm_report.c prints both.
+ * storm.c reads the options; run.c runs one scenario: its callers (callers.c) want messages from a CMM, that of
+ * the library or one without coalescing (naive.c), and behind it a key service, simulated or real (service.c),
+ * counts what reaches it; judge.c counts what the messages show, and says what they should have shown;
+ * report.c prints both.
  */
-#ifndef KF_CLI_STORM_H
-#define KF_CLI_STORM_H
+#ifndef CLI_STORM_STORM_H
+#define CLI_STORM_STORM_H
 
 #include <stdio.h>
 
 #include <keyflight/keyring.h>
 #include <keyflight/suite.h>
 
-#include "keys.h"
+#include "keys/keys.h"
 
 #define STORM_CALLERS_MAX 1000000 /* of one phase */
 #define STORM_THREADS_MAX 1000
 
 struct storm_options {
     const struct kf_suite_info *suite;
-    const struct kf_cli_keys *keys; /* those that were given, */
-    struct kf_keyring *keyring;     /* ... made into this; NULL: none were, a local one will do */
-    bool kms; /* some are in KMS: no service is simulated, rtt_ms and fail_first are 0 */
+    const struct cli_keys *keys; /* those that were given, */
+    struct kf_keyring *keyring;  /* ... made into this; NULL: none were, a local one will do */
+    bool kms;                    /* some are in KMS: no service is simulated, rtt_ms and fail_first are 0 */
     uint64_t max_messages;
     uint64_t max_bytes;
     uint64_t max_age_ms;
@@ -78,24 +78,24 @@ struct storm_expected {
 
 /*
  * Runs a scenario and counts. On an error nothing is answered; else the caller owes a storm_result_end.
- * (storm_run.c)
+ * (run.c)
  */
 enum kf_code storm_run(const struct storm_options *options, const struct storm_scenario *scenario,
                        struct kf_error *error, struct storm_result *out);
 void storm_result_end(struct storm_result *result);
 
-/* What a scenario should show. (storm_expect.c) */
+/* What a scenario should show. (judge.c) */
 void storm_expect(const struct storm_options *options, const struct storm_scenario *scenario, bool key_lost,
                   struct storm_expected *out);
 
 /*
  * Whether the result is as promised; if not, the reason is in `reason`, a sentence without a full stop.
- * (storm_expect.c)
+ * (judge.c)
  */
 bool storm_judge(const struct storm_options *options, const struct storm_expected *expected,
                  const struct storm_result *result, char *reason, size_t room);
 
-/* ---- Printing (storm_report.c) ---- */
+/* ---- Printing (report.c) ---- */
 
 /* One JSON object on one line. */
 void storm_print_json(FILE *out, const struct storm_options *options, const struct storm_scenario *scenario,

@@ -2,7 +2,7 @@
  * Passphrases: see passphrase.h. Never shows one: the terminal does not while it is typed, and gets its echo
  * back even if a signal comes meanwhile.
  */
-#include "passphrase.h"
+#include "keys/passphrase.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ static bool ask(FILE *terminal, const char *key, struct termios *before)
     if (tcsetattr(fileno(terminal), TCSAFLUSH, &quiet) != 0)
         return false;
     fputs("Passphrase of ", terminal);
-    kf_cli_text_print(terminal, kf_view_text(key));
+    cli_text_print(terminal, kf_view_text(key));
     fputs(": ", terminal);
     fflush(terminal);
     return true;
@@ -84,14 +84,14 @@ static ssize_t ask_quietly(FILE *terminal, const char *key, char *line, size_t r
     return got;
 }
 
-static enum kf_code read_terminal(const char *key, char *line, size_t room, struct kf_cli_failure *failure,
+static enum kf_code read_terminal(const char *key, char *line, size_t room, struct cli_failure *failure,
                                   size_t *length)
 {
     FILE *terminal = fopen("/dev/tty", "r+e");
     if (terminal == NULL)
-        return kf_cli_fail(failure, key, KF_E_USAGE,
-                           "This key is encrypted, and there is no terminal to ask for its passphrase on: "
-                           "give --passphrase-file FILE.");
+        return cli_fail(failure, key, KF_E_USAGE,
+                        "This key is encrypted, and there is no terminal to ask for its passphrase on: "
+                        "give --passphrase-file FILE.");
     setvbuf(terminal, NULL, _IOFBF, BUFSIZ);
     ssize_t got;
     do {
@@ -105,21 +105,21 @@ static enum kf_code read_terminal(const char *key, char *line, size_t room, stru
     int number = errno;
     fclose(terminal);
     if (got < 0)
-        return kf_cli_fail_errno(failure, key, "Its passphrase can't be read from the terminal", number);
+        return cli_fail_errno(failure, key, "Its passphrase can't be read from the terminal", number);
     *length = (size_t)got;
     return KF_OK;
 }
 
 /* ---- Files ---- */
 
-static enum kf_code read_file(const char *path, char *line, size_t room, struct kf_cli_failure *failure,
+static enum kf_code read_file(const char *path, char *line, size_t room, struct cli_failure *failure,
                               size_t *length)
 {
-    struct kf_cli_input input = KF_CLI_INPUT_INIT;
-    enum kf_code code = kf_cli_input_open(path, failure, &input);
+    struct cli_input input = CLI_INPUT_INIT;
+    enum kf_code code = cli_input_open(path, failure, &input);
     *length = 0;
     for (size_t got = 1; code == KF_OK && got > 0 && *length < room; *length += got) {
-        code = kf_cli_input_read(&input, (uint8_t *)line + *length, room - *length, failure, &got);
+        code = cli_input_read(&input, (uint8_t *)line + *length, room - *length, failure, &got);
         if (code != KF_OK)
             break;
         if (memchr(line + *length, '\n', got) != NULL) {
@@ -127,17 +127,17 @@ static enum kf_code read_file(const char *path, char *line, size_t room, struct 
             break;
         }
     }
-    kf_cli_input_close(&input);
+    cli_input_close(&input);
     return code;
 }
 
 /* ---- Passphrases ---- */
 
-static enum kf_code fetch(struct kf_cli_passphrase *passphrase)
+static enum kf_code fetch(struct cli_passphrase *passphrase)
 {
-    struct kf_cli_failure *failure = &passphrase->failure;
+    struct cli_failure *failure = &passphrase->failure;
     const char *subject = passphrase->file != NULL ? passphrase->file : passphrase->key;
-    char line[KF_CLI_PASSPHRASE_MAX + 1]; /* and its end */
+    char line[CLI_PASSPHRASE_MAX + 1]; /* and its end */
     size_t length = 0;
     enum kf_code code = passphrase->file != NULL
                             ? read_file(passphrase->file, line, sizeof line, failure, &length)
@@ -145,11 +145,11 @@ static enum kf_code fetch(struct kf_cli_passphrase *passphrase)
     if (code == KF_OK) {
         const char *end = memchr(line, '\n', length);
         passphrase->length = end != NULL ? (size_t)(end - line) : length;
-        if (passphrase->length > KF_CLI_PASSPHRASE_MAX)
-            code = kf_cli_fail(failure, subject, KF_E_USAGE, "A passphrase has at most %d bytes.",
-                               KF_CLI_PASSPHRASE_MAX);
+        if (passphrase->length > CLI_PASSPHRASE_MAX)
+            code = cli_fail(failure, subject, KF_E_USAGE, "A passphrase has at most %d bytes.",
+                            CLI_PASSPHRASE_MAX);
         else if (passphrase->length == 0)
-            code = kf_cli_fail(failure, subject, KF_E_USAGE, "There is no passphrase: the line is empty.");
+            code = cli_fail(failure, subject, KF_E_USAGE, "There is no passphrase: the line is empty.");
     }
     if (code == KF_OK)
         memcpy(passphrase->text, line, passphrase->length);
@@ -159,7 +159,7 @@ static enum kf_code fetch(struct kf_cli_passphrase *passphrase)
 
 static bool answer(void *context, char *out, size_t room, size_t *length)
 {
-    struct kf_cli_passphrase *passphrase = context;
+    struct cli_passphrase *passphrase = context;
     if (!passphrase->known && passphrase->failure.error.code == KF_OK)
         passphrase->known = fetch(passphrase) == KF_OK;
     if (!passphrase->known || passphrase->length > room)
@@ -169,7 +169,7 @@ static bool answer(void *context, char *out, size_t room, size_t *length)
     return true;
 }
 
-struct kf_passphrase kf_cli_passphrase_source(struct kf_cli_passphrase *passphrase, const char *key)
+struct kf_passphrase cli_passphrase_source(struct cli_passphrase *passphrase, const char *key)
 {
     passphrase->key = key;
     if (passphrase->file == NULL)
@@ -177,7 +177,7 @@ struct kf_passphrase kf_cli_passphrase_source(struct kf_cli_passphrase *passphra
     return (struct kf_passphrase){answer, passphrase};
 }
 
-void kf_cli_passphrase_end(struct kf_cli_passphrase *passphrase)
+void cli_passphrase_end(struct cli_passphrase *passphrase)
 {
     explicit_bzero(passphrase, sizeof *passphrase);
 }

@@ -1,13 +1,13 @@
 /*
  * Base64: see base64.h. Leaves copies of what it works on nowhere but where it was asked to.
  */
-#include "base64.h"
+#include "keys/base64.h"
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-size_t kf_cli_base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX])
+size_t cli_base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX])
 {
-    if (text.length == 0 || text.length > KF_CLI_BASE64_MAX || text.length % 4 != 0)
+    if (text.length == 0 || text.length > CLI_BASE64_MAX || text.length % 4 != 0)
         return 0;
     size_t padding = text.data[text.length - 1] != '=' ? 0 : text.data[text.length - 2] != '=' ? 1 : 2;
     size_t length = 0;
@@ -29,7 +29,7 @@ size_t kf_cli_base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX])
     return length;
 }
 
-size_t kf_cli_base64_encode(struct kf_view bytes, uint8_t text[KF_CLI_BASE64_MAX])
+size_t cli_base64_encode(struct kf_view bytes, uint8_t text[CLI_BASE64_MAX])
 {
     size_t length = 0;
     for (size_t i = 0; i < bytes.length; i += 3) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "keyfile.h"
+#include "keys/keyfile.h"
 #include "text.h"
 
 #define PUBLIC_SUFFIX ".pub"
@@ -21,7 +21,7 @@ enum {
     NAMESPACE
 };
 
-static const struct kf_cli_option options[] = {
+static const struct cli_option options[] = {
     {'o', "output", "FILE", false,
      "write the key to FILE, readable by you only, and\nits public half, if it has one, to "
      "FILE" PUBLIC_SUFFIX},
@@ -41,7 +41,7 @@ static const struct kf_cli_option options[] = {
     {0},
 };
 
-static const struct kf_cli_syntax syntax = {
+static const struct cli_syntax syntax = {
     .command = "keygen",
     .synopsis = "[--type TYPE] [OPTION]... -o FILE",
     .about = "Makes a key for 'keyflight encrypt -k FILE' and 'keyflight decrypt -k FILE'.",
@@ -51,7 +51,7 @@ static const struct kf_cli_syntax syntax = {
 struct job {
     const char *path;
     bool force;
-    enum kf_cli_key_type type;
+    enum cli_key_type type;
     const char *bits; /* as all that follows: NULL if not given */
     const char *curve;
     const char *padding;
@@ -63,8 +63,8 @@ struct job {
     enum kf_rsa_padding with_padding;
 
     char *public_path;
-    struct kf_cli_output output;
-    struct kf_cli_output public_output;
+    struct cli_output output;
+    struct cli_output public_output;
 };
 
 /* ---- Arguments ---- */
@@ -73,7 +73,7 @@ struct job {
 static bool is_useless(const char *value, const char *name, const char *type, int *status)
 {
     if (value != NULL)
-        *status = kf_cli_usage(&syntax, "Option --%s is not for keys of type %s.", name, type);
+        *status = cli_usage(&syntax, "Option --%s is not for keys of type %s.", name, type);
     return value != NULL;
 }
 
@@ -82,10 +82,9 @@ static bool check_aes(struct job *job, int *status)
     job->bit_count = 256;
     if (is_useless(job->curve, "curve", "aes", status) || is_useless(job->padding, "padding", "aes", status))
         return false;
-    if (job->bits == NULL ||
-        (kf_cli_number(job->bits, 128, 256, &job->bit_count) && job->bit_count % 64 == 0))
+    if (job->bits == NULL || (cli_number(job->bits, 128, 256, &job->bit_count) && job->bit_count % 64 == 0))
         return true;
-    *status = kf_cli_usage(&syntax, "An AES key has 128, 192 or 256 bits, not '%s'.", job->bits);
+    *status = cli_usage(&syntax, "An AES key has 128, 192 or 256 bits, not '%s'.", job->bits);
     return false;
 }
 
@@ -95,13 +94,13 @@ static bool check_rsa(struct job *job, int *status)
     job->with_padding = KF_RSA_OAEP_SHA256;
     if (is_useless(job->curve, "curve", "rsa", status))
         return false;
-    if (job->bits != NULL && !kf_cli_number(job->bits, 2048, 16384, &job->bit_count)) {
-        *status = kf_cli_usage(&syntax, "An RSA key has 2048 to 16384 bits, not '%s'.", job->bits);
+    if (job->bits != NULL && !cli_number(job->bits, 2048, 16384, &job->bit_count)) {
+        *status = cli_usage(&syntax, "An RSA key has 2048 to 16384 bits, not '%s'.", job->bits);
         return false;
     }
-    if (job->padding == NULL || kf_cli_rsa_padding(kf_view_text(job->padding), &job->with_padding))
+    if (job->padding == NULL || cli_rsa_padding(kf_view_text(job->padding), &job->with_padding))
         return true;
-    *status = kf_cli_usage(&syntax, "There is no padding '%s'; it is " KF_CLI_PADDINGS ".", job->padding);
+    *status = cli_usage(&syntax, "There is no padding '%s'; it is " CLI_PADDINGS ".", job->padding);
     return false;
 }
 
@@ -125,7 +124,7 @@ static bool check_ecdh(struct job *job, int *status)
         job->on_curve = curves[i].curve;
         return true;
     }
-    *status = kf_cli_usage(&syntax, "There is no curve '%s'; it is p256, p384 or p521.", job->curve);
+    *status = cli_usage(&syntax, "There is no curve '%s'; it is p256, p384 or p521.", job->curve);
     return false;
 }
 
@@ -133,21 +132,21 @@ static bool check_ecdh(struct job *job, int *status)
 static const struct {
     const char *name;
     bool (*check)(struct job *job, int *status);
-} types[KF_CLI_KEY_TYPES] = {
-    [KF_CLI_RAW_AES] = {"aes", check_aes},
-    [KF_CLI_RAW_RSA] = {"rsa", check_rsa},
-    [KF_CLI_RAW_ECDH] = {"ecdh", check_ecdh},
+} types[CLI_KEY_TYPES] = {
+    [CLI_RAW_AES] = {"aes", check_aes},
+    [CLI_RAW_RSA] = {"rsa", check_rsa},
+    [CLI_RAW_ECDH] = {"ecdh", check_ecdh},
 };
 
 static bool take_type(struct job *job, const char *value, int *status)
 {
-    for (int i = 0; i < KF_CLI_KEY_TYPES; i++) {
+    for (int i = 0; i < CLI_KEY_TYPES; i++) {
         if (strcmp(value, types[i].name) != 0)
             continue;
-        job->type = (enum kf_cli_key_type)i;
+        job->type = (enum cli_key_type)i;
         return true;
     }
-    *status = kf_cli_usage(&syntax, "There is no type '%s' of keys; it is aes, rsa or ecdh.", value);
+    *status = cli_usage(&syntax, "There is no type '%s' of keys; it is aes, rsa or ecdh.", value);
     return false;
 }
 
@@ -177,7 +176,7 @@ static bool take_option(struct job *job, int id, const char *value, int *status)
     case NAMESPACE:
         job->key_namespace = value;
         return true;
-    default: /* KF_CLI_STOP */
+    default: /* CLI_STOP */
         return false;
     }
 }
@@ -185,15 +184,15 @@ static bool take_option(struct job *job, int id, const char *value, int *status)
 /* Whether the arguments are complete and fit each other; otherwise `*status`. */
 static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 {
-    struct kf_cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = kf_cli_next(&arguments, status)) != KF_CLI_END;) {
+    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
         if (!take_option(job, id, arguments.value, status))
             return false;
     }
     if (job->path == NULL || strcmp(job->path, "-") == 0) {
-        *status = kf_cli_usage(&syntax, job->path == NULL
-                                            ? "The key needs a file: -o FILE."
-                                            : "A key is written to a file, not to the standard output.");
+        *status =
+            cli_usage(&syntax, job->path == NULL ? "The key needs a file: -o FILE."
+                                                 : "A key is written to a file, not to the standard output.");
         return false;
     }
     return types[job->type].check(job, status);
@@ -203,52 +202,52 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 
 static bool has_halves(const struct job *job)
 {
-    return job->type != KF_CLI_RAW_AES;
+    return job->type != CLI_RAW_AES;
 }
 
 /* Opens the files, before there is a key: one that must not be replaced is refused at once. */
-static enum kf_code open_files(struct job *job, struct kf_cli_failure *failure)
+static enum kf_code open_files(struct job *job, struct cli_failure *failure)
 {
     if (asprintf(&job->public_path, "%s" PUBLIC_SUFFIX, job->path) < 0) {
         job->public_path = NULL;
-        return kf_cli_fail_memory(failure);
+        return cli_fail_memory(failure);
     }
-    enum kf_code code = kf_cli_output_open(job->path, job->force, 0600, failure, &job->output);
+    enum kf_code code = cli_output_open(job->path, job->force, 0600, failure, &job->output);
     if (code == KF_OK && job->output.is_terminal)
-        code = kf_cli_fail(failure, job->path, KF_E_USAGE, "A key is not written to a terminal.");
+        code = cli_fail(failure, job->path, KF_E_USAGE, "A key is not written to a terminal.");
     if (code == KF_OK && has_halves(job) && job->output.is_stream)
-        code = kf_cli_fail(
-            failure, job->path, KF_E_USAGE,
-            "This is no file: a key pair is written to two of them, FILE and FILE" PUBLIC_SUFFIX ".");
+        code = cli_fail(failure, job->path, KF_E_USAGE,
+                        "This is no file: a key pair is written to two of them, FILE and FILE" PUBLIC_SUFFIX
+                        ".");
     if (code == KF_OK && has_halves(job))
-        code = kf_cli_output_open(job->public_path, job->force, 0666, failure, &job->public_output);
+        code = cli_output_open(job->public_path, job->force, 0666, failure, &job->public_output);
     return code;
 }
 
 /* Neither half gets its name before both are written. */
-static enum kf_code commit_files(struct job *job, struct kf_cli_failure *failure)
+static enum kf_code commit_files(struct job *job, struct cli_failure *failure)
 {
-    enum kf_code code = kf_cli_output_commit(&job->output, failure);
-    return code == KF_OK && has_halves(job) ? kf_cli_output_commit(&job->public_output, failure) : code;
+    enum kf_code code = cli_output_commit(&job->output, failure);
+    return code == KF_OK && has_halves(job) ? cli_output_commit(&job->public_output, failure) : code;
 }
 
 static void close_files(struct job *job)
 {
-    kf_cli_output_close(&job->public_output);
-    kf_cli_output_close(&job->output);
+    cli_output_close(&job->public_output);
+    cli_output_close(&job->output);
 }
 
 /* ---- Keys ---- */
 
-static void print_names(const struct kf_cli_key *key)
+static void print_names(const struct cli_key *key)
 {
     fputs("Key: ", stderr);
-    kf_cli_text_print(stderr, key->name);
+    cli_text_print(stderr, key->name);
     fputs(" in namespace ", stderr);
-    kf_cli_text_print(stderr, key->key_namespace);
+    cli_text_print(stderr, key->key_namespace);
 }
 
-static enum kf_code make_aes(struct job *job, struct kf_cli_key *key, struct kf_cli_failure *failure)
+static enum kf_code make_aes(struct job *job, struct cli_key *key, struct cli_failure *failure)
 {
     uint8_t bytes[KF_DATA_KEY_MAX];
     uint64_t number;
@@ -256,13 +255,13 @@ static enum kf_code make_aes(struct job *job, struct kf_cli_key *key, struct kf_
     size_t length = (size_t)job->bit_count / 8;
     if (getrandom(bytes, length, 0) != (ssize_t)length ||
         getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-        return kf_cli_fail(failure, NULL, KF_E_SYSTEM, "The system gives no random bytes.");
+        return cli_fail(failure, NULL, KF_E_SYSTEM, "The system gives no random bytes.");
     snprintf(numbered, sizeof numbered, "%016" PRIx64, number);
     key->name = kf_view_text(job->name != NULL ? job->name : numbered);
     key->key = kf_view_of(bytes, length);
-    enum kf_code code = kf_cli_keyfile_check(key, failure);
+    enum kf_code code = cli_keyfile_check(key, failure);
     if (code == KF_OK)
-        code = kf_cli_keyfile_write(key, &job->output, failure);
+        code = cli_keyfile_write(key, &job->output, failure);
     if (code == KF_OK)
         code = commit_files(job, failure);
     explicit_bzero(bytes, sizeof bytes);
@@ -274,22 +273,22 @@ static enum kf_code make_aes(struct job *job, struct kf_cli_key *key, struct kf_
 }
 
 /* Writes a key pair, both halves of which are in PEM. */
-static enum kf_code write_pair(struct job *job, struct kf_cli_key *key, const struct kf_buf *private_pem,
-                               const struct kf_buf *public_pem, struct kf_cli_failure *failure)
+static enum kf_code write_pair(struct job *job, struct cli_key *key, const struct kf_buf *private_pem,
+                               const struct kf_buf *public_pem, struct cli_failure *failure)
 {
-    struct kf_cli_key public_key = *key;
+    struct cli_key public_key = *key;
     key->key = kf_view_of(private_pem->data, private_pem->length);
     public_key.is_public = true;
     public_key.key = kf_view_of(public_pem->data, public_pem->length);
-    enum kf_code code = kf_cli_keyfile_check(&public_key, failure);
+    enum kf_code code = cli_keyfile_check(&public_key, failure);
     if (code == KF_OK)
-        code = kf_cli_keyfile_write(key, &job->output, failure);
+        code = cli_keyfile_write(key, &job->output, failure);
     if (code == KF_OK)
-        code = kf_cli_keyfile_write(&public_key, &job->public_output, failure);
+        code = cli_keyfile_write(&public_key, &job->public_output, failure);
     return code == KF_OK ? commit_files(job, failure) : code;
 }
 
-static enum kf_code make_rsa(struct job *job, struct kf_cli_key *key, struct kf_cli_failure *failure)
+static enum kf_code make_rsa(struct job *job, struct cli_key *key, struct cli_failure *failure)
 {
     struct kf_buf public_pem = KF_BUF_INIT, private_pem = KF_BUF_INIT;
     struct kf_raw_key_info info = {.size = sizeof info};
@@ -312,7 +311,7 @@ static enum kf_code make_rsa(struct job *job, struct kf_cli_key *key, struct kf_
     return code;
 }
 
-static enum kf_code make_ecdh(struct job *job, struct kf_cli_key *key, struct kf_cli_failure *failure)
+static enum kf_code make_ecdh(struct job *job, struct cli_key *key, struct cli_failure *failure)
 {
     struct kf_buf public_pem = KF_BUF_INIT, private_pem = KF_BUF_INIT;
     enum kf_code code = kf_raw_ecdh_key_generate(job->on_curve, &failure->error, &public_pem, &private_pem);
@@ -325,34 +324,33 @@ static enum kf_code make_ecdh(struct job *job, struct kf_cli_key *key, struct kf
     return code;
 }
 
-static enum kf_code make_key(struct job *job, struct kf_cli_failure *failure)
+static enum kf_code make_key(struct job *job, struct cli_failure *failure)
 {
-    struct kf_cli_key key = {.type = job->type};
+    struct cli_key key = {.type = job->type};
     key.key_namespace = kf_view_text(job->key_namespace != NULL ? job->key_namespace : "keyflight");
-    if (job->type == KF_CLI_RAW_AES)
+    if (job->type == CLI_RAW_AES)
         return make_aes(job, &key, failure);
     enum kf_code code =
-        job->type == KF_CLI_RAW_RSA ? make_rsa(job, &key, failure) : make_ecdh(job, &key, failure);
+        job->type == CLI_RAW_RSA ? make_rsa(job, &key, failure) : make_ecdh(job, &key, failure);
     if (code == KF_OK) {
-        kf_cli_text_print(stderr, kf_view_text(job->public_path));
+        cli_text_print(stderr, kf_view_text(job->public_path));
         fputs("\n", stderr);
     }
     return code;
 }
 
-int kf_cli_keygen(int argc, char **argv)
+int cli_keygen(int argc, char **argv)
 {
-    struct job job = {
-        .type = KF_CLI_RAW_AES, .output = KF_CLI_OUTPUT_INIT, .public_output = KF_CLI_OUTPUT_INIT};
+    struct job job = {.type = CLI_RAW_AES, .output = CLI_OUTPUT_INIT, .public_output = CLI_OUTPUT_INIT};
     int status;
     if (!read_arguments(argc, argv, &job, &status))
         return status;
-    struct kf_cli_failure failure = KF_CLI_FAILURE_INIT;
+    struct cli_failure failure = CLI_FAILURE_INIT;
     enum kf_code code = open_files(&job, &failure);
     if (code == KF_OK)
         code = make_key(&job, &failure);
     close_files(&job);
-    status = code == KF_OK ? KF_CLASS_OK : kf_cli_report(syntax.command, &failure);
+    status = code == KF_OK ? KF_CLASS_OK : cli_report(syntax.command, &failure);
     free(job.public_path);
     return status;
 }
