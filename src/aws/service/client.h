@@ -7,9 +7,9 @@
 #include <keyflight/aws_client.h>
 
 #include "aws/service/credentials.h"
+#include "aws/service/http.h"
 #include "aws/service/retry.h"
 #include "aws/service/settings.h"
-#include "aws/service/transport.h"
 
 /* One service in one region, as one client uses it. Lives as long as its client, which makes each once. */
 struct kfi_aws_service {

@@ -7,8 +7,8 @@
 
 #include "aws/service/credentials.h"
 #include "aws/service/endpoint.h"
+#include "aws/service/http.h"
 #include "aws/service/settings.h"
-#include "aws/service/transport.h"
 
 /*
  * Environment, profile, container endpoint, instance metadata; takes what it needs of `settings`, and a

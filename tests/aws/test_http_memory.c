@@ -1,7 +1,7 @@
 /*
- * Transport: no copy of what was sent or received stays in this process's memory.
+ * HTTP: no copy of what was sent or received stays in the memory of this process.
  */
-#include "aws/transport_stage.h"
+#include "aws/http_stage.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -11,13 +11,13 @@
 #include "base/memory.h"
 
 /*
- * What is searched for is kept masked, so that it does not find itself. The server is another process.
- * The length is that of base64 text, which it is as well.
+ * The secret that is searched for is kept masked, so that the search does not find its own copy. The server is
+ * another process for the same reason. The secret is also valid base64.
  */
 static const unsigned char masked_secret[32] = "Q8dRk2Zp0wLx7TnVb5YcHs1MgJf4EuA6";
 static const unsigned char mask = 0x03;
 
-/* Sanitizers keep shadows of all memory, which can't be searched. */
+/* Sanitizers keep shadows of all memory, which the search can't read. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const bool shadowed = true;
 #elif defined(__has_feature)
@@ -30,7 +30,7 @@ static const bool shadowed = false;
 static const bool shadowed = false;
 #endif
 
-/* A body: the secret far enough behind its front, which the allocator writes over once it is freed. */
+/* A body: the secret is not at its front, because the allocator writes over the front of what was freed. */
 enum {
     SECRET_AT = 500,
     SECRET_BODY = SECRET_AT + sizeof(masked_secret)
@@ -53,13 +53,13 @@ static size_t found_in(const unsigned char *from, const unsigned char *to)
         size_t same = 1;
         while (same < sizeof(masked_secret) && (from[same] ^ mask) == masked_secret[same])
             same++;
-        found += same >= 16; /* the half is too much too */
+        found += same >= 16; /* half of it is a find as well */
         from++;
     }
     return found;
 }
 
-/* How often the secret lies in the heap and other anonymous memory (of threads, their stacks too). */
+/* How often the secret lies in the heap and in other anonymous memory, which includes the stacks of threads. */
 static size_t search_memory(void)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -91,7 +91,7 @@ static void answer_secret(const struct http_asked *asked, struct http_answer *an
     }
 }
 
-/* Starts a server in a process of its own; answers its port, and its end of a pipe that ends it when closed. */
+/* Starts a server in a process of its own. Answers its port, and `leash`: closing it ends the server. */
 static pid_t serve_apart(SSL_CTX *tls, int *port, int *leash)
 {
     int up[2], down[2];
@@ -119,7 +119,7 @@ static void search_after_exchanges(const char *url, struct kfi_http_pool *pool)
     struct kfi_http_request request = request_to(url);
     request.signature = &signature;
     struct ask ask;
-    for (int i = 0; i < 3; i++) { /* on a fresh connection, and on the kept one */
+    for (int i = 0; i < 3; i++) { /* on a fresh connection, then on the same one */
         ask_start(&ask, pool, &request);
         assert_ok(ask_wait(&ask), &ask.error);
         assert_int_equal(ask.reply->body.length, SECRET_BODY);
@@ -143,7 +143,7 @@ static void search_after_exchanges(const char *url, struct kfi_http_pool *pool)
     }
 }
 
-/* A reply that breaks off, and one that is refused for what its header says of its length. */
+/* A reply that breaks off, and one that is refused because its header says that it is too long. */
 static void search_after_failures(const char *url, struct kfi_http_pool *pool)
 {
     char torn[80];
@@ -166,7 +166,7 @@ static void no_copy_of_a_body_stays_in_memory(void **state)
     if (shadowed)
         skip();
     char url[64], file[64];
-    (void)snprintf(file, sizeof(file), "transport-%d.pem", (int)getpid());
+    (void)snprintf(file, sizeof(file), "http-%d.pem", (int)getpid());
     for (int i = 0; i < 2; i++) {
         SSL_CTX *tls = i == 1 ? http_server_tls(file, 0) : NULL;
         int port, leash, status;

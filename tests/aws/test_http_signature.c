@@ -1,7 +1,7 @@
 /*
- * Transport: signatures, computed again by hand.
+ * HTTP: signatures of requests, compared with ones that are computed by hand.
  */
-#include "aws/transport_stage.h"
+#include "aws/http_stage.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -35,7 +35,7 @@ static void header_of(const struct http_asked *asked, const char *name, char *ou
     (void)snprintf(out, room, "%.*s", (int)strcspn(at, "\r"), at);
 }
 
-/* The signature that a request should have, for the date and the names of header lines that it says. */
+/* The signature that a request should have, given its date and the names of the header lines that it signs. */
 static void sign_again(const struct http_asked *asked, const char *signed_names, char out[65])
 {
     char canonical[8192] = "POST\n/\n\n", names[512], value[2048], date[32], day[9], text[1024];

@@ -1,21 +1,18 @@
 /*
- * Transport: HTTP exchanges by libcurl's multi interface, on the internal thread. The only file that knows
- * libcurl. Called by requests and by credential sources; knows nothing of AWS but how to sign.
- *
- * One multi handle in a process, which the internal thread sleeps in; connections are kept alive and shared.
- * In a forked child what was inherited is abandoned, not closed.
+ * HTTP: exchanges, each of which is one request and its reply. They run on the internal thread and share its
+ * connections. Called by requests and by credential sources; knows nothing of AWS but how to sign.
  */
-#ifndef KFI_AWS_SERVICE_TRANSPORT_H
-#define KFI_AWS_SERVICE_TRANSPORT_H
+#ifndef KFI_AWS_SERVICE_HTTP_H
+#define KFI_AWS_SERVICE_HTTP_H
 
 #include <keyflight/call.h>
 
-/* How many exchanges of one owner run at once, and what they trust. */
+/* What bounds the exchanges of one owner, and whom they trust. */
 struct kfi_http_pool;
 
 struct kfi_http_pool_options {
-    uint32_t max_connections; /* further exchanges wait for their turn; their time counts from their start */
-    const char *ca_bundle;    /* NULL: the system's; copied */
+    uint32_t max_connections; /* exchanges that run at once; further ones wait for their turn */
+    const char *ca_bundle;    /* a file of certificates to trust; NULL: the system's; copied */
     const char *user_agent;   /* copied */
 };
 
@@ -24,7 +21,7 @@ enum kf_code kfi_http_pool_new(const struct kfi_http_pool_options *options, stru
 struct kfi_http_pool *kfi_http_pool_ref(struct kfi_http_pool *pool);
 void kfi_http_pool_unref(struct kfi_http_pool *pool); /* NULL is allowed */
 
-/* What signs a request (SigV4). Strings are borrowed for the call. */
+/* What a request is signed with (SigV4). Strings are borrowed for the call. */
 struct kfi_http_signature {
     const char *region, *service;
     const char *access_key_id, *secret_access_key;
@@ -32,7 +29,7 @@ struct kfi_http_signature {
     int64_t clock_skew;        /* seconds to add to the local clock for the time of signing */
 };
 
-/* What is to be sent; borrowed for the call that starts it. */
+/* What is to be sent. Borrowed by the call that starts the exchange. */
 struct kfi_http_request {
     const char *method; /* "GET", "POST", "PUT" */
     const char *url;
@@ -40,16 +37,16 @@ struct kfi_http_request {
     size_t header_count;
     struct kf_view body;                        /* may hold secrets: every copy made of it is wiped */
     const struct kfi_http_signature *signature; /* NULL: not signed */
-    uint64_t connect_timeout_ms, timeout_ms;    /* of the exchange once it has its turn */
-    size_t reply_max;                           /* bytes of body that are taken; more is an error */
+    uint64_t connect_timeout_ms, timeout_ms;    /* counted from the exchange's turn */
+    size_t reply_max;                           /* bytes of body; a longer one is an error */
     bool direct;                                /* never by a proxy (metadata services) */
 };
 
-/* Header lines that are looked at are cut to what fits. Fields without a header line are "". */
+/* The values of header lines are cut to what fits; a line that is missing leaves "". */
 struct kfi_http_reply {
     int status;
     struct kf_buf body;       /* may hold secrets; wiped with the exchange */
-    int64_t date;             /* of the Date line, seconds since 1970; 0 if there is none that can be read */
+    int64_t date;             /* of the Date line, in seconds since 1970; 0: no line, or not a date */
     char request_id[64];      /* x-amzn-requestid or x-amz-request-id */
     char error_type[128];     /* x-amzn-errortype */
     char retry_after[32];     /* retry-after */
@@ -60,23 +57,23 @@ struct kfi_http_reply {
 struct kfi_http_exchange;
 
 /*
- * Starts an exchange; once it has ended `waker` is woken (a reference is taken). Errors: KF_E_NO_MEMORY,
- * KF_E_SYSTEM, KF_E_CLEANED_UP, KF_E_USAGE (a URL that can't be).
+ * Starts an exchange. When it has ended, `waker` is woken (a reference is taken). Errors: KF_E_NO_MEMORY,
+ * KF_E_SYSTEM, KF_E_CLEANED_UP, KF_E_USAGE (the URL is not one of http or https).
  */
 enum kf_code kfi_http_exchange_start(struct kfi_http_pool *pool, const struct kfi_http_request *request,
                                      struct kf_call_waker *waker, struct kf_error *error,
                                      struct kfi_http_exchange **out);
 
 /*
- * KF_PENDING, or KF_OK for a whole reply of any status (which lives as long as the exchange), or why there is
- * none: KF_E_TIMEOUT (a time limit), KF_E_RETRY (not reached, connection lost, reply torn), KF_E_REMOTE (TLS
- * does not verify, reply too large), KF_E_FORKED (it began in the parent process), KF_E_CLEANED_UP, KF_E_SYSTEM,
- * KF_E_NO_MEMORY.
+ * KF_PENDING; or KF_OK and the whole reply, whatever its status, which lives as long as the exchange; or why
+ * there is no reply: KF_E_TIMEOUT (a time limit), KF_E_RETRY (not reached, connection lost, reply cut short),
+ * KF_E_REMOTE (the certificate does not verify, the reply is too large), KF_E_FORKED (the exchange began in the
+ * parent process), KF_E_CLEANED_UP, KF_E_SYSTEM, KF_E_NO_MEMORY.
  */
 enum kf_code kfi_http_exchange_poll(struct kfi_http_exchange *exchange, struct kf_error *error,
                                     const struct kfi_http_reply **reply);
 
-/* Cancels what has not ended, and wipes what has. NULL is allowed. From any thread. */
+/* Cancels an exchange that has not ended; wipes what was sent and received. NULL is allowed. From any thread. */
 void kfi_http_exchange_free(struct kfi_http_exchange *exchange);
 
 #endif

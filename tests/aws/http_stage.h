@@ -1,16 +1,15 @@
 /*
- * What the tests of the transport share: a server on loopback that answers as each test tells it to, and one who
- * asks it.
+ * What the tests of HTTP share: a server on loopback that answers as each test tells it to, and exchanges with it.
  */
-#ifndef TESTS_AWS_TRANSPORT_STAGE_H
-#define TESTS_AWS_TRANSPORT_STAGE_H
+#ifndef TESTS_AWS_HTTP_STAGE_H
+#define TESTS_AWS_HTTP_STAGE_H
 
 #include "support/support.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "aws/service/transport.h"
+#include "aws/service/http.h"
 #include "base/waker.h"
 #include "support/http_server.h"
 

@@ -1,7 +1,7 @@
 /*
- * Transport: exchanges with a server on loopback, what goes wrong with them, and what ends them.
+ * HTTP exchanges with a server on loopback: what goes wrong with them, and what ends them.
  */
-#include "aws/transport_stage.h"
+#include "aws/http_stage.h"
 
 #include <netdb.h>
 
@@ -65,7 +65,7 @@ static void get_and_put(void **state)
     stage_end(&stage);
 }
 
-static void a_url_that_can_not_be_is_refused(void **state)
+static void a_url_not_of_http_or_https_is_refused(void **state)
 {
     (void)state;
     struct kfi_http_pool *pool = pool_new(1, NULL);
@@ -98,7 +98,7 @@ static void one_connection_serves_request_after_request(void **state)
     stage_end(&stage);
 }
 
-/* The server closes behind each reply: a request on the dead connection is sent again, with its body. */
+/* The server closes the connection after each reply. A request on a dead connection is sent again, with its body. */
 static void a_connection_that_died_idle_is_replaced(void **state)
 {
     (void)state;
@@ -165,7 +165,7 @@ static void each_failure_has_its_code_and_names_the_endpoint(void **state)
             stage.url[strlen(stage.url) - 1] = '\0';
             assert_non_null(strstr(error.text, stage.url));
         }
-        if (cases[i].code != KF_E_TIMEOUT) /* which may be over before the server has read it */
+        if (cases[i].code != KF_E_TIMEOUT) /* its time may be over before the server has read it */
             assert_int_equal(http_server_requests(stage.server), 1);
         stage_end(&stage);
     }
@@ -196,16 +196,16 @@ static void an_exchange_is_cancelled_at_any_stage(void **state)
     ask_start(&waiting, stage.pool, &stage.request);
     support_settle();
     ask_start(&fresh, stage.pool, &stage.request);
-    ask_end(&fresh); /* maybe not taken in yet */
+    ask_end(&fresh); /* which the internal thread may not have seen yet */
     ask_end(&waiting);
     ask_start(&done, stage.pool, &stage.request);
-    ask_end(&running); /* its turn passes on */
+    ask_end(&running); /* its turn goes to the next */
     http_server_wait_held(stage.server, 1);
     http_server_release(stage.server);
     assert_ok(ask_wait(&done), &done.error);
     assert_int_equal(http_server_requests(stage.server), 2);
     ask_end(&done);
-    for (int i = 0; i < 300; i++) { /* whatever stage it is in */
+    for (int i = 0; i < 300; i++) { /* at whatever stage it is */
         ask_start(&fresh, stage.pool, &stage.request);
         if (i % 3 != 0)
             support_settle();
@@ -214,7 +214,7 @@ static void an_exchange_is_cancelled_at_any_stage(void **state)
     stage_end(&stage);
 }
 
-/* The C library's, for this program: a name that is never resolved, until the gate is opened. */
+/* Replaces the C library's for this program: no name is resolved until the gate is opened. */
 static struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -237,7 +237,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
     return EAI_FAIL;
 }
 
-/* Neither the one who leaves waits for the name, nor kf_cleanup. */
+/* Whoever cancels does not wait for the name, and kf_cleanup does not either. */
 static void a_name_that_is_being_resolved_holds_nobody(void **state)
 {
     (void)state;
@@ -310,7 +310,7 @@ static void hold_posts(const struct http_asked *asked, struct http_answer *answe
     answer->hold = asked->head[0] == 'P';
 }
 
-/* Half of the exchanges have their turn, the others wait for it. */
+/* Half of the exchanges have their turn; the others wait for it. */
 static void a_child_begins_anew_and_the_parent_notices_nothing(void **state)
 {
     (void)state;
@@ -342,7 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_comes_whole_with_what_its_header_says),
         cmocka_unit_test(get_and_put),
-        cmocka_unit_test(a_url_that_can_not_be_is_refused),
+        cmocka_unit_test(a_url_not_of_http_or_https_is_refused),
         cmocka_unit_test(one_connection_serves_request_after_request),
         cmocka_unit_test(a_connection_that_died_idle_is_replaced),
         cmocka_unit_test(no_more_than_the_limit_run_at_once),

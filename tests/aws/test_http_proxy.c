@@ -1,7 +1,7 @@
 /*
- * Transport by proxies, which the environment names: the server on loopback is the proxy, and who is behind it.
+ * HTTP by proxies that the environment names. The server on loopback is the proxy and also the host behind it.
  */
-#include "aws/transport_stage.h"
+#include "aws/http_stage.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@ static SSL_CTX *tls;
 static char file[64];
 static int refusal; /* the status with which tunnels are refused, or 0 */
 
-/* A proxy for http is asked for a whole URL, one for https for a tunnel. */
+/* A proxy for http is asked for a whole URL; a proxy for https is asked for a tunnel. */
 static void answer_as_proxy(const struct http_asked *asked, struct http_answer *answer)
 {
     answer->status = refusal;
@@ -32,7 +32,7 @@ static void name_proxies(const char *proxy, const char *not_for)
         assert_int_equal(setenv("NO_PROXY", not_for, 1), 0);
 }
 
-/* A stage whose server is the proxy of the environment too; requests go by it, whoever they are to. */
+/* A stage whose server is also the proxy that the environment names: all requests go by it. */
 static void stage_behind_proxy(struct stage *stage, const char *not_for)
 {
     stage_set(stage, (struct http_answer){.status = 200}, 2);
@@ -66,7 +66,7 @@ static void a_proxy_for_http_gets_the_whole_url(void **state)
     stage_end(&stage);
 }
 
-/* And what goes through it is verified as it is without. */
+/* The certificate behind the tunnel is verified as it is without a proxy. */
 static void a_proxy_for_https_gives_a_tunnel(void **state)
 {
     (void)state;
@@ -122,7 +122,7 @@ int main(void)
         cmocka_unit_test(some_are_asked_without_a_proxy),
     };
     (void)signal(SIGPIPE, SIG_IGN); /* the server's, by OpenSSL */
-    (void)snprintf(file, sizeof(file), "transport-%d.pem", (int)getpid());
+    (void)snprintf(file, sizeof(file), "http-%d.pem", (int)getpid());
     tls = http_server_tls(file, 0);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     SSL_CTX_free(tls);

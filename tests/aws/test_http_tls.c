@@ -1,7 +1,7 @@
 /*
- * Transport by TLS: who is trusted, and how old it may be.
+ * HTTP by TLS: which certificates are trusted, and which versions of TLS are spoken.
  */
-#include "aws/transport_stage.h"
+#include "aws/http_stage.h"
 
 #include <signal.h>
 
@@ -10,8 +10,8 @@ static void tls_is_verified_and_not_old(void **state)
     (void)state;
     struct kf_error error;
     char url[64], file[64], other_file[64];
-    (void)snprintf(file, sizeof(file), "transport-%d.pem", (int)getpid());
-    (void)snprintf(other_file, sizeof(other_file), "transport-%d-other.pem", (int)getpid());
+    (void)snprintf(file, sizeof(file), "http-%d.pem", (int)getpid());
+    (void)snprintf(other_file, sizeof(other_file), "http-%d-other.pem", (int)getpid());
     SSL_CTX *other = http_server_tls(other_file, 0);
     static const int versions[] = {0, TLS1_2_VERSION, TLS1_1_VERSION};
     for (size_t i = 0; i < 3; i++) {
