@@ -548,14 +548,20 @@ static enum kf_code decrypt(struct kf_decryptor *decryptor, struct kf_view messa
 enum kf_code kf_decrypt(struct kf_cmm *cmm, const struct kf_decrypt_options *options, struct kf_view message,
                         struct kf_error *error, const struct kf_header **header_out, struct kf_buf *out)
 {
-    struct kf_decryptor *decryptor;
-    kfi_buf_wipe(out);
-    if (header_out != NULL)
-        *header_out = NULL;
-    enum kf_code code = kf_decryptor_new(cmm, options, error, &decryptor);
+    struct kf_decryptor *decryptor = NULL;
+    enum kf_code code = kfi_buf_check(out, message, "The message", error);
+    if (code == KF_OK && header_out != NULL)
+        code = kfi_apart_check(message, header_out, sizeof *header_out, "The message", error);
     if (code != KF_OK)
         return code;
-    code = decrypt(decryptor, message, error, out);
+    code = kfi_view_check(message, "The message", error);
+    if (code == KF_OK)
+        code = kf_decryptor_new(cmm, options, error, &decryptor);
+    kfi_buf_wipe(out); /* not before: the options may show bytes in it */
+    if (header_out != NULL)
+        *header_out = NULL;
+    if (code == KF_OK)
+        code = decrypt(decryptor, message, error, out);
     if (code == KF_OK && header_out != NULL)
         *header_out = kf_header_ref(decryptor->header);
     kf_decryptor_free(decryptor);

@@ -58,12 +58,16 @@ static enum kf_code options_check(const struct kf_encrypt_options *options, stru
 {
     if (options->frame_length == 0)
         return kf_error_set(error, KF_E_USAGE, "frame_length is from 1 to 2^32-1 bytes.");
+    enum kf_code code =
+        kfi_views_check(options->required_keys, options->required_key_count, "Option required_keys", error);
+    if (code != KF_OK)
+        return code;
     if (options->suite != KF_SUITE_DEFAULT) {
         const struct kfi_suite *suite = kfi_suite_get(options->suite);
         if (suite == NULL)
             return kf_error_set(error, KF_E_USAGE, "There is no algorithm suite %04x.",
                                 (unsigned)options->suite);
-        enum kf_code code = kfi_policy_check_encrypt(options->commitment_policy, suite, error);
+        code = kfi_policy_check_encrypt(options->commitment_policy, suite, error);
         if (code != KF_OK)
             return code;
     }
@@ -452,22 +456,34 @@ static enum kf_code encrypt(struct kf_encryptor *encryptor, struct kf_view plain
     return kf_error_set(error, KF_E_BUG, "A message came out of another length than was computed.");
 }
 
-enum kf_code kf_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *given, struct kf_view plaintext,
-                        struct kf_error *error, struct kf_buf *out)
+/* An encryptor for just this plaintext. */
+static enum kf_code begin(struct kf_cmm *cmm, const struct kf_encrypt_options *given,
+                          struct kf_view plaintext, struct kf_error *error, struct kf_encryptor **out)
 {
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
-    kfi_buf_wipe(out);
+    enum kf_code code = kfi_view_check(plaintext, "The plaintext", error);
+    if (code != KF_OK)
+        return code;
     if (given != NULL && !kfi_options_read(&options, sizeof options, given))
         return kf_error_set(error, KF_E_USAGE, "The options of an encryption have no valid size.");
     if (plaintext.length > options.plaintext_bound)
         return kf_error_set(error, KF_E_LIMIT, "The plaintext has %zu bytes; plaintext_bound allows %llu.",
                             plaintext.length, (unsigned long long)options.plaintext_bound);
     options.plaintext_bound = plaintext.length;
-    struct kf_encryptor *encryptor;
-    enum kf_code code = kf_encryptor_new(cmm, &options, error, &encryptor);
+    return kf_encryptor_new(cmm, &options, error, out);
+}
+
+enum kf_code kf_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *options,
+                        struct kf_view plaintext, struct kf_error *error, struct kf_buf *out)
+{
+    struct kf_encryptor *encryptor = NULL;
+    enum kf_code code = kfi_buf_check(out, plaintext, "The plaintext", error);
     if (code != KF_OK)
         return code;
-    code = encrypt(encryptor, plaintext, error, out);
+    code = begin(cmm, options, plaintext, error, &encryptor);
+    kfi_buf_wipe(out); /* not before: the options may show bytes in it */
+    if (code == KF_OK)
+        code = encrypt(encryptor, plaintext, error, out);
     kf_encryptor_free(encryptor);
     return code;
 }

@@ -55,7 +55,7 @@ KF_CODE kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *op
  * KF_WANT_OUTPUT: as they say; output that is ready comes before more input is wanted. KF_PENDING: keys are
  * being fetched, and `waker` is called once polling is worth while; with `waker` NULL the call blocks
  * instead. A poll with neither input nor room returns (KF_WANT_OUTPUT) once materials are held. An error is
- * final and is answered by every later poll. Errors: KF_E_USAGE (also: called from inside a fetch),
+ * final and is answered by every later poll, unless it is about `io` (stream.h). Errors: KF_E_USAGE (also: called from inside a fetch),
  * KF_E_POLICY, KF_E_FORKED, KF_E_LIMIT (more input than the bound, too many frames or EDKs), KF_E_TIMEOUT,
  * KF_E_SYSTEM, KF_E_NO_MEMORY, and what the CMM answers.
  */

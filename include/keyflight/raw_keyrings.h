@@ -58,7 +58,7 @@ enum kf_rsa_padding {
 
 /*
  * Makes an RSA key pair with 2,048 to 16,384 bits: SubjectPublicKeyInfo and PKCS#8 in PEM, the latter not
- * encrypted. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
+ * encrypted. The buffers have to be two. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
  */
 KF_CODE kf_raw_rsa_key_generate(unsigned bits, struct kf_error *error, struct kf_buf *public_key,
                                 struct kf_buf *private_key);

@@ -12,8 +12,9 @@ extern "C" {
 
 /*
  * One poll's worth of bytes. The caller fills in the upper part; the poll fills in the lower one, which holds
- * for every non-negative code (on an error, output is wiped and both are 0). Input and output must not
- * overlap.
+ * for every non-negative code (on an error, output is wiped and both are 0). If input and output overlap, or one of
+ * them has a length but no memory, the poll answers KF_E_USAGE and is as if it had never been made: nothing is taken
+ * or written, and the stream can go on.
  */
 struct kf_io {
     const uint8_t *in;

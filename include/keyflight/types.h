@@ -97,7 +97,10 @@ struct kf_error {
 KF_API enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Bytes that somebody else owns. Text is UTF-8 without a terminator. */
+/*
+ * Bytes that somebody else owns. Text is UTF-8 without a terminator. A view with a length but no data is refused
+ * by whatever function it is given to (KF_E_USAGE); where none can be answered it counts as no bytes.
+ */
 struct kf_view {
     const uint8_t *data; /* may be NULL if length is 0 */
     size_t length;       /* in bytes */
@@ -118,7 +121,8 @@ static inline struct kf_view kf_view_text(const char *text)
 /*
  * A result that the library allocates and the caller owns. Start from KF_BUF_INIT; a buffer can be used for
  * one call after another and keeps its memory; kf_buf_free ends it. On an error its length is 0 and what was
- * written is wiped.
+ * written is wiped. The bytes that a call works on (plaintext, message) must not lie in the memory of a buffer that
+ * it answers in: that is KF_E_USAGE, and then nothing at all is changed.
  */
 struct kf_buf {
     uint8_t *data;

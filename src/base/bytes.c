@@ -3,6 +3,43 @@
  */
 #include "base/bytes.h"
 
+enum kf_code kfi_view_check(struct kf_view view, const char *name, struct kf_error *error)
+{
+    if (kfi_view_is_valid(view))
+        return KF_OK;
+    return kf_error_set(error, KF_E_USAGE, "%s is NULL, but its length is %zu.", name, view.length);
+}
+
+enum kf_code kfi_views_check(const struct kf_view *views, size_t count, const char *name,
+                             struct kf_error *error)
+{
+    if (views == NULL && count > 0)
+        return kf_error_set(error, KF_E_USAGE, "%s is NULL, but its count is %zu.", name, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!kfi_view_is_valid(views[i]))
+            return kf_error_set(error, KF_E_USAGE, "%s[%zu] is NULL, but its length is %zu.", name, i,
+                                views[i].length);
+    }
+    return KF_OK;
+}
+
+bool kfi_overlap(const void *a, size_t a_length, const void *b, size_t b_length)
+{
+    const uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
+    if (a_length == 0 || b_length == 0)
+        return false;
+    return first < second ? second - first < a_length : first - second < b_length;
+}
+
+enum kf_code kfi_apart_check(struct kf_view input, const void *out, size_t length, const char *name,
+                             struct kf_error *error)
+{
+    if (!kfi_overlap(input.data, input.length, out, length))
+        return KF_OK;
+    return kf_error_set(error, KF_E_USAGE,
+                        "%s lies where the answer is to go: give other memory. Nothing was changed.", name);
+}
+
 int kfi_view_compare(struct kf_view a, struct kf_view b)
 {
     size_t common = a.length < b.length ? a.length : b.length;
@@ -72,6 +109,13 @@ enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling)
     buf->data = data;
     buf->capacity = capacity;
     return KF_OK;
+}
+
+enum kf_code kfi_buf_check(const struct kf_buf *buf, struct kf_view input, const char *name,
+                           struct kf_error *error)
+{
+    enum kf_code code = kfi_apart_check(input, buf->data, buf->capacity, name, error);
+    return code == KF_OK ? kfi_apart_check(input, buf, sizeof *buf, name, error) : code;
 }
 
 void kfi_buf_wipe(struct kf_buf *buf)

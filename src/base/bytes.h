@@ -16,6 +16,32 @@ static inline bool kfi_view_begins(struct kf_view view, const char *text)
     return view.length >= strlen(text) && memcmp(view.data, text, strlen(text)) == 0;
 }
 
+/* Whether a view is one: only an empty one may have no data. */
+static inline bool kfi_view_is_valid(struct kf_view view)
+{
+    return view.data != NULL || view.length == 0;
+}
+
+/*
+ * Looks at a view that a user gave: KF_E_USAGE, with a sentence that begins with `name` ("The plaintext"), if it
+ * is not valid.
+ */
+KFI_SHARED enum kf_code kfi_view_check(struct kf_view view, const char *name, struct kf_error *error);
+
+/* The same of a list of views, which may be NULL only if it has none. */
+enum kf_code kfi_views_check(const struct kf_view *views, size_t count, const char *name,
+                             struct kf_error *error);
+
+/* Whether two runs of memory share a byte. */
+bool kfi_overlap(const void *a, size_t a_length, const void *b, size_t b_length);
+
+/*
+ * Whether a call may read `input` and answer in `length` bytes at `out`: KF_E_USAGE, with a sentence that begins
+ * with `name` ("The plaintext"), if they overlap. To be asked before anything at `out` is changed.
+ */
+enum kf_code kfi_apart_check(struct kf_view input, const void *out, size_t length, const char *name,
+                             struct kf_error *error);
+
 /* Order by bytes, unsigned; a prefix comes first. Answers <0, 0 or >0. */
 int kfi_view_compare(struct kf_view a, struct kf_view b);
 
@@ -27,6 +53,10 @@ KFI_SHARED bool kfi_view_is_utf8(struct kf_view view);
  * behind is wiped. KF_E_LIMIT above the ceiling, KF_E_NO_MEMORY. Sentences are the caller's.
  */
 KFI_SHARED enum kf_code kfi_buf_reserve(struct kf_buf *buf, size_t room, size_t ceiling);
+
+/* As kfi_apart_check: whether `input` is apart from a buffer and all its memory. */
+enum kf_code kfi_buf_check(const struct kf_buf *buf, struct kf_view input, const char *name,
+                           struct kf_error *error);
 
 /* Wipes the content and sets the length to 0, keeping the memory. */
 KFI_SHARED void kfi_buf_wipe(struct kf_buf *buf);

@@ -4,6 +4,7 @@
  */
 #include "base/call.h"
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -121,6 +122,8 @@ void kf_call_request_id_set(struct kf_call *call, struct kf_view request_id)
     struct kfi_request_id *id = call->root->request_id;
     if (id == NULL)
         return;
+    if (!kfi_view_is_valid(request_id))
+        request_id.length = 0;
     id->failed = false;
     id->length = request_id.length < sizeof id->bytes ? (uint8_t)request_id.length : sizeof id->bytes;
     if (id->length > 0)

@@ -15,13 +15,14 @@ void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms)
     operation->timeout_ms = timeout_ms;
     operation->deadline = KF_NO_DEADLINE;
     kfi_call_init(&operation->call, NULL);
+    operation->failed = KF_OK;
     kfi_error_clear(&operation->error);
 }
 
 enum kf_code kfi_operation_enter(struct kfi_operation *operation)
 {
-    if (operation->error.code < KF_OK)
-        return operation->error.code;
+    if (operation->failed != KF_OK)
+        return operation->failed;
     if (operation->generation != kfi_fork_generation())
         return kf_error_set(
             &operation->error, KF_E_FORKED,
@@ -36,6 +37,7 @@ enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code c
         return code;
     /* Also where a wait was cut short: a poll on the internal thread that had to block. */
     kfi_call_end(&operation->call);
+    operation->failed = code;
     if (operation->error.code != code)
         kf_error_set(&operation->error, code, "The operation failed with %s.", kf_code_name(code));
     kfi_wipe(io->out, io->out_used);
@@ -64,6 +66,18 @@ static uint64_t polled_deadline(const void *context)
     return kfi_operation_deadline(polled->operation);
 }
 
+/* Whether a poll can be made with these bytes. */
+static enum kf_code io_check(const struct kf_io *io, struct kf_error *error)
+{
+    enum kf_code code = kfi_view_check(kf_view_of(io->in, io->in_length), "The input of a poll", error);
+    if (code == KF_OK)
+        code = kfi_view_check(kf_view_of(io->out, io->out_room), "The output of a poll", error);
+    if (code == KF_OK)
+        code = kfi_apart_check(kf_view_of(io->in, io->in_length), io->out, io->out_room,
+                               "The input of a poll", error);
+    return code;
+}
+
 enum kf_code kfi_operation_poll(struct kfi_operation *operation,
                                 enum kf_code (*step)(void *stream, struct kf_io *io,
                                                      const struct kf_waker *waker),
@@ -73,6 +87,8 @@ enum kf_code kfi_operation_poll(struct kfi_operation *operation,
     io->in_used = 0;
     io->out_used = 0;
     enum kf_code code = kfi_operation_enter(operation);
+    if (code == KF_OK)
+        code = io_check(io, &operation->error);
     if (code != KF_OK)
         return code;
     struct polled polled = {operation, step, stream, io};

@@ -15,8 +15,9 @@ struct kfi_operation {
     uint64_t timeout_ms; /* for the wait; 0: none */
     uint64_t
         deadline; /* from the first poll on; KF_NO_DEADLINE before it, after the wait and without a limit */
-    struct kf_call call; /* the root of what it waits for */
-    struct kf_error error;
+    struct kf_call call;   /* the root of what it waits for */
+    enum kf_code failed;   /* the error that ended it; KF_OK: none */
+    struct kf_error error; /* of the last poll that failed, also of one that was refused and ended nothing */
 };
 
 KFI_SHARED void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms);
@@ -24,7 +25,7 @@ KFI_SHARED void kfi_operation_init(struct kfi_operation *operation, uint64_t tim
 /*
  * One poll of a stream, blocking if `waker` is NULL: `step` is called, as often as it has to wait, and goes
  * on from where the counts of `io` stand. What is between kfi_operation_enter and kfi_operation_leave, which
- * it calls.
+ * it calls. An `io` that can't be is refused (KF_E_USAGE) as if the poll had never been.
  */
 KFI_SHARED enum kf_code kfi_operation_poll(struct kfi_operation *operation,
                                            enum kf_code (*step)(void *stream, struct kf_io *io,

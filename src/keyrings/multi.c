@@ -211,6 +211,9 @@ enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyrin
     if (child_count > UINT16_MAX)
         return kf_error_set(error, KF_E_USAGE,
                             "A multi-keyring has at most 65535 children: a message holds no more keys.");
+    if (children == NULL && child_count > 0)
+        return kf_error_set(error, KF_E_USAGE,
+                            "The children of a multi-keyring are NULL, but their count is %zu.", child_count);
     for (size_t i = 0; i < child_count; i++) {
         if (children[i] == NULL)
             return kf_error_set(error, KF_E_USAGE, "Child %zu of the multi-keyring is NULL.", i);

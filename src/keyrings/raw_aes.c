@@ -122,11 +122,12 @@ static void destroy(void *context)
 static enum kf_code options_check(const struct kf_raw_aes_keyring_options *options, struct kf_error *error)
 {
     size_t key_length = options->wrapping_key.length;
+    enum kf_code code = kfi_view_check(options->wrapping_key, "Option wrapping_key", error);
+    if (code != KF_OK)
+        return code;
     if (key_length != 16 && key_length != 24 && key_length != 32)
         return kf_error_set(error, KF_E_USAGE, "A wrapping key for AES has 16, 24 or 32 bytes, not %zu.",
                             key_length);
-    if (options->wrapping_key.data == NULL)
-        return kf_error_set(error, KF_E_USAGE, "A raw AES keyring needs a wrapping key; it was given NULL.");
     return kfi_raw_names_check("AES", options->key_namespace, options->key_name,
                                UINT16_MAX - INFO_TAIL_LENGTH, error);
 }

@@ -128,6 +128,11 @@ static void destroy(void *context)
 static enum kf_code options_check(const struct kf_raw_ecdh_keyring_options *options, struct kf_error *error)
 {
     const enum kf_ecdh_schema schema = options->schema;
+    enum kf_code code = kfi_view_check(options->public_key, "Option public_key", error);
+    if (code == KF_OK)
+        code = kfi_view_check(options->private_key, "Option private_key", error);
+    if (code != KF_OK)
+        return code;
     if (schema != KF_ECDH_STATIC && schema != KF_ECDH_EPHEMERAL && schema != KF_ECDH_DISCOVERY)
         return kf_error_set(error, KF_E_USAGE, "There is no key agreement schema %d: set the option schema.",
                             (int)schema);

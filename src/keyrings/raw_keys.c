@@ -47,11 +47,25 @@ enum kf_code kf_raw_key_describe(struct kf_view key, const struct kf_passphrase 
 
 /* ---- New ones ---- */
 
+/* Empties two buffers, which have to be two. */
+static enum kf_code begin_pair(struct kf_buf *public_key, struct kf_buf *private_key, struct kf_error *error)
+{
+    if (public_key == private_key ||
+        kfi_overlap(public_key->data, public_key->capacity, private_key->data, private_key->capacity))
+        return kf_error_set(error, KF_E_USAGE,
+                            "The public and the private key of a new pair are to go to one buffer: give two. "
+                            "Nothing was changed.");
+    kfi_buf_wipe(public_key);
+    kfi_buf_wipe(private_key);
+    return KF_OK;
+}
+
 enum kf_code kf_raw_rsa_key_generate(unsigned bits, struct kf_error *error, struct kf_buf *public_key,
                                      struct kf_buf *private_key)
 {
-    kfi_buf_wipe(public_key);
-    kfi_buf_wipe(private_key);
+    enum kf_code code = begin_pair(public_key, private_key, error);
+    if (code != KF_OK)
+        return code;
     if (bits < KFI_RSA_BITS_MIN || bits > KFI_RSA_BITS_MAX)
         return kf_error_set(error, KF_E_USAGE, "An RSA key has %d to %d bits, not %u.", KFI_RSA_BITS_MIN,
                             KFI_RSA_BITS_MAX, bits);
@@ -61,8 +75,9 @@ enum kf_code kf_raw_rsa_key_generate(unsigned bits, struct kf_error *error, stru
 enum kf_code kf_raw_ecdh_key_generate(enum kf_ecdh_curve curve, struct kf_error *error,
                                       struct kf_buf *public_key, struct kf_buf *private_key)
 {
-    kfi_buf_wipe(public_key);
-    kfi_buf_wipe(private_key);
+    enum kf_code code = begin_pair(public_key, private_key, error);
+    if (code != KF_OK)
+        return code;
     if (!kfi_ecdh_curve_known(curve))
         return kf_error_set(error, KF_E_USAGE, "There is no curve %d for ECDH.", (int)curve);
     return kfi_pkey_pair_generate(0, curve, error, public_key, private_key);

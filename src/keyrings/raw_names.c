@@ -8,6 +8,11 @@
 enum kf_code kfi_raw_names_check(const char *kind, struct kf_view key_namespace, struct kf_view key_name,
                                  size_t name_max, struct kf_error *error)
 {
+    enum kf_code code = kfi_view_check(key_namespace, "Option key_namespace", error);
+    if (code == KF_OK)
+        code = kfi_view_check(key_name, "Option key_name", error);
+    if (code != KF_OK)
+        return code;
     if (key_namespace.length > UINT16_MAX || key_name.length > name_max)
         return kf_error_set(error, KF_E_USAGE, "The namespace or the name of a raw %s key is too long.",
                             kind);

@@ -88,6 +88,11 @@ static void destroy(void *context)
 
 static enum kf_code options_check(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error)
 {
+    enum kf_code code = kfi_view_check(options->public_key, "Option public_key", error);
+    if (code == KF_OK)
+        code = kfi_view_check(options->private_key, "Option private_key", error);
+    if (code != KF_OK)
+        return code;
     if (options->padding < KF_RSA_PKCS1 || options->padding > KF_RSA_OAEP_SHA512)
         return kf_error_set(error, KF_E_USAGE, "There is no padding %d for RSA.", (int)options->padding);
     if (options->public_key.length == 0 && options->private_key.length == 0)

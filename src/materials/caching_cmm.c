@@ -387,6 +387,9 @@ static void destroy(void *context)
 
 static enum kf_code options_check(const struct kf_caching_cmm_options *options, struct kf_error *error)
 {
+    enum kf_code code = kfi_view_check(options->partition_id, "Option partition_id", error);
+    if (code != KF_OK)
+        return code;
     if (options->cache == NULL)
         return kf_error_set(error, KF_E_USAGE, "A caching CMM needs a cache (option cache).");
     if ((options->cmm == NULL) == (options->keyring == NULL))

@@ -59,7 +59,11 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
     *out = NULL;
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = cmm->vtable->get_encryption_materials(cmm->self, call, request, error, out);
+    enum kf_code code = kfi_views_check(request->required_keys, request->required_key_count,
+                                        "required_keys of a request", error);
+    if (code != KF_OK)
+        return code;
+    code = cmm->vtable->get_encryption_materials(cmm->self, call, request, error, out);
     code = kfi_plug_answer("CMM", call, code, error);
     if (code != KF_OK) {
         *out = NULL; /* whatever it left there, it is not ours */
@@ -87,7 +91,10 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
     *out = NULL;
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = cmm->vtable->decrypt_materials(cmm->self, call, request, error, out);
+    enum kf_code code = kfi_edks_check(request->edks, request->edk_count, error);
+    if (code != KF_OK)
+        return code;
+    code = cmm->vtable->decrypt_materials(cmm->self, call, request, error, out);
     code = kfi_plug_answer("CMM", call, code, error);
     if (code != KF_OK) {
         *out = NULL; /* whatever it left there, it is not ours */

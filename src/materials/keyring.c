@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/refs.h"
 #include "materials/plug.h"
+#include "message/edk.h"
 
 struct kf_keyring {
     struct kfi_refs refs;
@@ -59,14 +60,26 @@ enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *c
     return kfi_plug_answer("keyring", call, code, error);
 }
 
+/* Whether the EDKs can be unwrapped into `out`. */
+static enum kf_code edks_check(const struct kf_edk *edks, size_t count, const struct kf_data_key *out,
+                               struct kf_error *error)
+{
+    enum kf_code code = kfi_edks_check(edks, count, error);
+    for (size_t i = 0; i < count && code == KF_OK; i++)
+        code = kfi_apart_check(edks[i].ciphertext, out, sizeof *out, "An encrypted data key", error);
+    return code;
+}
+
 enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *call,
                                    const struct kf_decryption_materials *materials, const struct kf_edk *edks,
                                    size_t edk_count, struct kf_error *error, struct kf_data_key *out)
 {
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code =
-        keyring->vtable->on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
+    enum kf_code code = edks_check(edks, edk_count, out, error);
+    if (code != KF_OK)
+        return code;
+    code = keyring->vtable->on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
     code = kfi_plug_answer("keyring", call, code, error);
     if (code < KF_OK)
         kfi_wipe(out, sizeof *out);

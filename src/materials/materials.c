@@ -177,6 +177,9 @@ enum kf_code kf_wrapped_data_key_set(struct kf_wrapped *wrapped, struct kf_view 
     if (wrapped->has_key)
         return kf_error_set(error, KF_E_USAGE,
                             "A keyring made a data key although the materials have one to wrap.");
+    enum kf_code code = kfi_view_check(data_key, "The data key that a keyring made", error);
+    if (code != KF_OK)
+        return code;
     if (data_key.length != wrapped->data_key_length)
         return kf_error_set(error, KF_E_USAGE,
                             "A keyring made a data key of %zu bytes; this suite needs %zu.", data_key.length,
@@ -199,19 +202,17 @@ enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error
     const struct kf_view fields[] = {edk->provider_id, edk->provider_info, edk->ciphertext};
     uint8_t lengths[3][2];
     struct kf_view parts[6];
-    out[0] = '\0';
+    uint8_t digest[KFI_HASH_MAX];
+    enum kf_code code = kfi_edk_check(edk, error);
     for (size_t i = 0; i < 3; i++) {
-        if (fields[i].length > UINT16_MAX)
-            return kf_error_set(error, KF_E_USAGE,
-                                "A part of this EDK has %zu bytes; at most 65535 are allowed.",
-                                fields[i].length);
         lengths[i][0] = (uint8_t)(fields[i].length >> 8);
         lengths[i][1] = (uint8_t)fields[i].length;
         parts[2 * i] = kf_view_of(lengths[i], 2);
         parts[2 * i + 1] = fields[i];
     }
-    uint8_t digest[KFI_HASH_MAX];
-    enum kf_code code = kfi_digest(KFI_SHA256, parts, 6, error, digest);
+    if (code == KF_OK)
+        code = kfi_digest(KFI_SHA256, parts, 6, error, digest);
+    out[0] = '\0'; /* not before: the EDK may lie in it */
     if (code != KF_OK)
         return code;
     static const char digits[] = "0123456789abcdef";

@@ -170,7 +170,11 @@ static enum kf_code options_check(const struct kf_required_encryption_context_cm
         return kf_error_set(error, KF_E_USAGE,
                             "A required encryption context CMM needs either a CMM or a keyring behind it, "
                             "not both.");
-    if (options->required_keys == NULL || options->required_key_count == 0)
+    enum kf_code code =
+        kfi_views_check(options->required_keys, options->required_key_count, "Option required_keys", error);
+    if (code != KF_OK)
+        return code;
+    if (options->required_key_count == 0)
         return kf_error_set(error, KF_E_USAGE,
                             "A required encryption context CMM needs at least one required key.");
     for (size_t i = 0; i < options->required_key_count; i++) {

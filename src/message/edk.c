@@ -27,23 +27,40 @@ static enum kf_code reserve(struct kfi_edk_list *list, size_t more, struct kf_er
     return KF_OK;
 }
 
-/* Whether a part can be written with its 16-bit length. */
-static enum kf_code check_part(struct kf_view part, const char *name, struct kf_error *error)
+enum kf_code kfi_edk_check(const struct kf_edk *edk, struct kf_error *error)
 {
-    if (part.length <= UINT16_MAX)
-        return KF_OK;
-    return kf_error_set(error, KF_E_USAGE,
-                        "The %s of an encrypted data key has %zu bytes; a message can have at most 65,535.",
-                        name, part.length);
+    const struct {
+        const char *name;
+        struct kf_view bytes;
+    } parts[] = {
+        {"The provider id of an encrypted data key", edk->provider_id},
+        {"The provider information of an encrypted data key", edk->provider_info},
+        {"The ciphertext of an encrypted data key", edk->ciphertext},
+    };
+    enum kf_code code = KF_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == KF_OK; i++) {
+        code = kfi_view_check(parts[i].bytes, parts[i].name, error);
+        if (code == KF_OK && parts[i].bytes.length > UINT16_MAX) /* a part has a 16-bit length */
+            code = kf_error_set(error, KF_E_USAGE, "%s has %zu bytes; a message can have at most 65,535.",
+                                parts[i].name, parts[i].bytes.length);
+    }
+    return code;
+}
+
+enum kf_code kfi_edks_check(const struct kf_edk *edks, size_t count, struct kf_error *error)
+{
+    if (edks == NULL && count > 0)
+        return kf_error_set(error, KF_E_USAGE, "The encrypted data keys are NULL, but their count is %zu.",
+                            count);
+    enum kf_code code = KF_OK;
+    for (size_t i = 0; i < count && code == KF_OK; i++)
+        code = kfi_edk_check(&edks[i], error);
+    return code;
 }
 
 enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *edk, struct kf_error *error)
 {
-    enum kf_code code = check_part(edk->provider_id, "provider id", error);
-    if (code == KF_OK)
-        code = check_part(edk->provider_info, "provider information", error);
-    if (code == KF_OK)
-        code = check_part(edk->ciphertext, "ciphertext", error);
+    enum kf_code code = kfi_edk_check(edk, error);
     if (code == KF_OK)
         code = reserve(list, 1, error);
     if (code != KF_OK)

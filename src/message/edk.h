@@ -18,8 +18,14 @@ struct kfi_edk_list {
     size_t capacity;
 };
 
+/* Whether its parts are views, and short enough to be written. Errors: KF_E_USAGE. */
+enum kf_code kfi_edk_check(const struct kf_edk *edk, struct kf_error *error);
+
+/* The same of a list, which may be NULL only if it has none. */
+enum kf_code kfi_edks_check(const struct kf_edk *edks, size_t count, struct kf_error *error);
+
 /*
- * Adds a copy. Errors: KF_E_USAGE (a part over 65,535 bytes, more than 65,535 EDKs), KF_E_NO_MEMORY; the list
+ * Adds a copy. Errors: KF_E_USAGE (kfi_edk_check, more than 65,535 EDKs), KF_E_NO_MEMORY; the list
  * is then unchanged.
  */
 enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *edk, struct kf_error *error);

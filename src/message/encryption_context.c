@@ -193,6 +193,12 @@ static enum kf_code build(const struct kf_pair *first, size_t first_count, const
 /* Whether a pair can be in a context at all; `number` counts from 1. */
 static enum kf_code check_pair(struct kf_pair pair, size_t number, enum kf_code code, struct kf_error *error)
 {
+    if (!kfi_view_is_valid(pair.key) || !kfi_view_is_valid(pair.value)) {
+        const bool key = !kfi_view_is_valid(pair.key);
+        return kf_error_set(error, code,
+                            "The %s of pair %zu of the encryption context is NULL, but its length is %zu.",
+                            key ? "key" : "value", number, key ? pair.key.length : pair.value.length);
+    }
     if (pair.key.length > KFI_ENCRYPTION_CONTEXT_MAX || pair.value.length > KFI_ENCRYPTION_CONTEXT_MAX)
         return too_long(code, error);
     if (!kfi_view_is_utf8(pair.key))
@@ -208,6 +214,9 @@ enum kf_code kf_encryption_context_new(const struct kf_pair *pairs, size_t count
                                        const struct kf_encryption_context **out)
 {
     *out = NULL;
+    if (pairs == NULL && count > 0)
+        return kf_error_set(error, KF_E_USAGE,
+                            "The pairs of an encryption context are NULL, but their count is %zu.", count);
     for (size_t i = 0; i < count; i++) {
         enum kf_code code = check_pair(pairs[i], i + 1, KF_E_USAGE, error);
         if (code != KF_OK)
@@ -294,6 +303,8 @@ static size_t find(const struct kf_encryption_context *context, struct kf_view k
 bool kf_encryption_context_get(const struct kf_encryption_context *context, struct kf_view key,
                                struct kf_view *value)
 {
+    if (!kfi_view_is_valid(key))
+        return false;
     size_t index = find(context, key);
     if (index == kf_encryption_context_count(context))
         return false;

@@ -433,11 +433,17 @@ void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *su
 enum kf_code kf_header_parse(struct kf_view message, uint16_t max_edks, struct kf_error *error,
                              const struct kf_header **out)
 {
+    enum kf_code code = kfi_apart_check(message, out, sizeof *out, "The message", error);
+    if (code != KF_OK)
+        return code;
     *out = NULL;
     const struct kfi_header_limits limits = {max_edks, SIZE_MAX};
     struct kfi_header_scan scan = {0};
     size_t length;
-    enum kf_code code = kfi_header_scan(&scan, message, &limits, error, &length);
+    code = kfi_view_check(message, "The message", error);
+    if (code != KF_OK)
+        return code;
+    code = kfi_header_scan(&scan, message, &limits, error, &length);
     if (code == KF_OK)
         return kfi_header_read(kf_view_of(message.data, length), &limits, error, out);
     if (code != KF_WANT_INPUT)

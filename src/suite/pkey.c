@@ -400,13 +400,16 @@ enum kf_code kfi_pkey_read(struct kf_view text, const struct kf_passphrase *pass
 {
     struct asking asking = {passphrase, false, false};
     *out = (struct kfi_pkey){.der = NULL};
-    if (text.data == NULL || text.length == 0)
+    enum kf_code code = kfi_view_check(text, "A key", error);
+    if (code != KF_OK)
+        return code;
+    if (text.length == 0)
         return kf_error_set(error, KF_E_USAGE, "A key is empty.");
     if (text.length > KFI_PKEY_TEXT_MAX)
         return kf_error_set(error, KF_E_USAGE, "A key has %zu bytes; %d is the most that is read.",
                             text.length, KFI_PKEY_TEXT_MAX);
     ERR_set_mark();
-    enum kf_code code = read_key(text, &asking, error, out);
+    code = read_key(text, &asking, error, out);
     ERR_pop_to_mark();
     if (code != KF_OK)
         kfi_pkey_end(out);

@@ -217,7 +217,9 @@ static void an_operation_is_over_in_a_child(void **state)
     kfi_operation_await(&before.pending, NULL);
     kf_call_state_set(&before.pending.call, &before.dropped, count_drop);
     assert_int_equal(kfi_operation_awaited(&before.pending, KF_PENDING), KF_PENDING);
+    struct kf_io io = {.in = NULL};
     kf_error_set(&before.failed.error, KF_E_KEYS, "It had failed.");
+    assert_int_equal(kfi_operation_leave(&before.failed, KF_E_KEYS, &io), KF_E_KEYS);
 
     assert_true(support_in_child(is_refused, &before));
 

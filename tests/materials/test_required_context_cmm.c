@@ -334,6 +334,8 @@ static void options_out_of_bounds_are_refused(void **state)
     keys[1] = kf_view_of(letters, 65536);
     check_options(&options, "Required key 2");
     options.required_keys = NULL;
+    check_options(&options, "required_keys is NULL");
+    options.required_key_count = 0;
     check_options(&options, "at least one");
     options.size = 0;
     check_options(&options, "no valid size");

@@ -311,10 +311,10 @@ enum kf_code kf_aws_client_kms_endpoint(const struct kf_aws_client *client, cons
                                         struct kf_error *error, struct kf_buf *out)
 {
     char url[KFI_AWS_URL_MAX];
-    kfi_buf_wipe(out);
     region = region != NULL ? region : client->settings.region.value;
     enum kf_code code = region == NULL ? kfi_aws_client_no_region(client, error)
                                        : kfi_aws_endpoint(&client->settings, "kms", region, error, url, NULL);
+    kfi_buf_wipe(out); /* not before: the region's name may lie in it */
     if (code != KF_OK)
         return code;
     size_t length = strlen(url);

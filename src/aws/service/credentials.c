@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/call.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -46,17 +47,20 @@ static enum kf_code check(const struct kf_aws_credentials *credentials, struct k
         struct kf_view value;
         size_t least, most;
     } parts[] = {
-        {"access key id", credentials->access_key_id, 1, ACCESS_KEY_ID_MAX},
-        {"secret access key", credentials->secret_access_key, 1, SECRET_ACCESS_KEY_MAX},
-        {"session token", credentials->session_token, 0, SESSION_TOKEN_MAX},
+        {"The access key id", credentials->access_key_id, 1, ACCESS_KEY_ID_MAX},
+        {"The secret access key", credentials->secret_access_key, 1, SECRET_ACCESS_KEY_MAX},
+        {"The session token", credentials->session_token, 0, SESSION_TOKEN_MAX},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        enum kf_code code = kfi_view_check(parts[i].value, parts[i].name, error);
+        if (code != KF_OK)
+            return code;
         if (parts[i].value.length < parts[i].least || parts[i].value.length > parts[i].most)
-            return kf_error_set(error, KF_E_USAGE, "The %s has %zu bytes; it has to have %zu to %zu.",
+            return kf_error_set(error, KF_E_USAGE, "%s has %zu bytes; it has to have %zu to %zu.",
                                 parts[i].name, parts[i].value.length, parts[i].least, parts[i].most);
         if (!is_printable(parts[i].value))
             return kf_error_set(error, KF_E_USAGE,
-                                "The %s has characters that can't be in it: blanks, line breaks or others "
+                                "%s has characters that can't be in it: blanks, line breaks or others "
                                 "that are not printable ASCII.",
                                 parts[i].name);
     }
