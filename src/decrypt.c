@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/operation.h"
+#include "base/sized.h"
 #include "materials/materials.h"
 #include "message/frame.h"
 #include "message/header.h"
@@ -72,11 +73,13 @@ enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_option
     *out = NULL;
     if (cmm == NULL)
         return kf_error_set(error, KF_E_USAGE, "A decryptor needs a CMM.");
-    if (given != NULL && !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a decryptor have no valid size.");
-    if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM,
-                            "The handler that keeps forked processes safe can't be registered.");
+    enum kf_code code = KF_OK;
+    if (given != NULL)
+        code = kfi_sized_read(&options, sizeof options, given, "The options of a decryptor", error);
+    if (code == KF_OK)
+        code = kfi_fork_ready(error);
+    if (code != KF_OK)
+        return code;
     struct kf_decryptor *decryptor = kfi_alloc_zeroed(sizeof *decryptor);
     if (decryptor == NULL)
         return kfi_no_memory(error);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/operation.h"
+#include "base/sized.h"
 #include "materials/materials.h"
 #include "message/frame.h"
 #include "message/header.h"
@@ -97,12 +98,13 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
     *out = NULL;
     if (cmm == NULL)
         return kf_error_set(error, KF_E_USAGE, "An encryptor needs a CMM.");
-    if (given != NULL && !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of an encryptor have no valid size.");
-    if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM,
-                            "The handler that keeps forked processes safe can't be registered.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code = KF_OK;
+    if (given != NULL)
+        code = kfi_sized_read(&options, sizeof options, given, "The options of an encryptor", error);
+    if (code == KF_OK)
+        code = kfi_fork_ready(error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     if (code != KF_OK)
         return code;
 
@@ -462,10 +464,10 @@ static enum kf_code begin(struct kf_cmm *cmm, const struct kf_encrypt_options *g
 {
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
     enum kf_code code = kfi_view_check(plaintext, "The plaintext", error);
+    if (code == KF_OK && given != NULL)
+        code = kfi_sized_read(&options, sizeof options, given, "The options of an encryption", error);
     if (code != KF_OK)
         return code;
-    if (given != NULL && !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of an encryption have no valid size.");
     if (plaintext.length > options.plaintext_bound)
         return kf_error_set(error, KF_E_LIMIT, "The plaintext has %zu bytes; plaintext_bound allows %llu.",
                             plaintext.length, (unsigned long long)options.plaintext_bound);

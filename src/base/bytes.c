@@ -49,6 +49,16 @@ int kfi_view_compare(struct kf_view a, struct kf_view b)
     return (a.length > b.length) - (a.length < b.length);
 }
 
+void kfi_view_hex(struct kf_view view, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < view.length; i++) {
+        *out++ = digits[view.data[i] >> 4];
+        *out++ = digits[view.data[i] & 15];
+    }
+    *out = '\0';
+}
+
 /*
  * Length of the well-formed UTF-8 sequence at the front of `s`, or 0. The rows are table 3-7 of the Unicode
  * Standard.

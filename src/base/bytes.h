@@ -45,6 +45,9 @@ enum kf_code kfi_apart_check(struct kf_view input, const void *out, size_t lengt
 /* Order by bytes, unsigned; a prefix comes first. Answers <0, 0 or >0. */
 int kfi_view_compare(struct kf_view a, struct kf_view b);
 
+/* Writes the bytes in lower-case hexadecimal and a NUL to `out`, which has 2 * length + 1 bytes. */
+void kfi_view_hex(struct kf_view view, char *out);
+
 /* Whether the bytes are UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
 KFI_SHARED bool kfi_view_is_utf8(struct kf_view view);
 

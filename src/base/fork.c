@@ -30,9 +30,12 @@ unsigned kfi_fork_generation(void)
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
-bool kfi_fork_ready(void)
+enum kf_code kfi_fork_ready(struct kf_error *error)
 {
-    return registered;
+    if (registered)
+        return KF_OK;
+    return kf_error_set(error, KF_E_SYSTEM,
+                        "The handler that keeps forked processes safe can't be registered.");
 }
 
 void kfi_fork_guard_init(struct kfi_fork_guard *guard)

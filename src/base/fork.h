@@ -17,8 +17,11 @@
 /* The number of forks between the first process and this one. */
 KFI_SHARED unsigned kfi_fork_generation(void);
 
-/* False if the handler could not be registered: then nothing that has to be safe across fork may be made. */
-KFI_SHARED bool kfi_fork_ready(void);
+/*
+ * KF_E_SYSTEM and a sentence if the handler could not be registered: then nothing that has to be safe across
+ * fork may be made.
+ */
+KFI_SHARED enum kf_code kfi_fork_ready(struct kf_error *error);
 
 /* In which generation a shared structure was made. */
 struct kfi_fork_guard {

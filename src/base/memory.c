@@ -80,6 +80,11 @@ uint8_t *kfi_copy(struct kf_view view)
     return copy;
 }
 
+char *kfi_copy_text(const char *text)
+{
+    return text != NULL ? (char *)kfi_copy(kf_view_of(text, strlen(text) + 1)) : NULL;
+}
+
 struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count)
 {
     size_t length = 0;
@@ -106,15 +111,4 @@ bool kfi_equal_secret(const void *a, const void *b, size_t length)
     for (size_t i = 0; i < length; i++)
         differences |= x[i] ^ y[i];
     return differences == 0;
-}
-
-bool kfi_options_read(void *to, size_t to_size, const void *from)
-{
-    size_t size;
-    memcpy(&size, from, sizeof size);
-    if (size < sizeof size || size > to_size)
-        return false;
-    memcpy(to, from, size);
-    memcpy(to, &to_size, sizeof to_size);
-    return true;
 }

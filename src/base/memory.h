@@ -30,17 +30,13 @@ KFI_SHARED void kfi_free_secret(void *memory, size_t length);
 /* A copy of `view` in memory of its own (length 0: one byte is allocated all the same), or NULL. */
 KFI_SHARED uint8_t *kfi_copy(struct kf_view view);
 
+/* A copy of `text` and its NUL, or NULL; a copy of NULL is NULL. */
+KFI_SHARED char *kfi_copy_text(const char *text);
+
 /* A copy of `count` views and of their bytes in one block, to be freed by kfi_free, or NULL. */
 struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count);
 
 /* Whether two secrets of `length` bytes are equal, in a time that does not depend on them. */
 bool kfi_equal_secret(const void *a, const void *b, size_t length);
-
-/*
- * Reads a struct of options that begins with its size: what the caller's (maybe older, shorter) struct has
- * replaces the front of `*to`, which holds the defaults. False if the caller's size is too small to be one or
- * larger than ours.
- */
-KFI_SHARED bool kfi_options_read(void *to, size_t to_size, const void *from);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/fork.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "base/thread.h"
 #include "base/wait.h"
 #include "materials/materials.h"
@@ -387,6 +388,16 @@ static void destroy(void *self)
         pool_free(pool);
 }
 
+static enum kf_code blocking_options_check(const struct kf_blocking_keyring_options *options,
+                                           struct kf_error *error)
+{
+    if (options->keyring == NULL)
+        return kf_error_set(error, KF_E_USAGE, "A blocking keyring needs a keyring to run (option keyring).");
+    if (options->max_workers == 0 || options->max_workers > WORKERS_MAX)
+        return kf_error_set(error, KF_E_USAGE, "max_workers is from 1 to %d.", WORKERS_MAX);
+    return KF_OK;
+}
+
 enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *given, struct kf_error *error,
                                      struct kf_keyring **out)
 {
@@ -394,22 +405,21 @@ enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *g
         .size = sizeof vtable, .on_encrypt = on_encrypt, .on_decrypt = on_decrypt, .destroy = destroy};
     struct kf_blocking_keyring_options options = KF_BLOCKING_KEYRING_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a blocking keyring have no valid size.");
-    if (options.keyring == NULL)
-        return kf_error_set(error, KF_E_USAGE, "A blocking keyring needs a keyring to run (option keyring).");
-    if (options.max_workers == 0 || options.max_workers > WORKERS_MAX)
-        return kf_error_set(error, KF_E_USAGE, "max_workers is from 1 to %d.", WORKERS_MAX);
-    if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM,
-                            "The handler that keeps forked processes safe can't be registered.");
+    enum kf_code code =
+        kfi_sized_read(&options, sizeof options, given, "The options of a blocking keyring", error);
+    if (code == KF_OK)
+        code = blocking_options_check(&options, error);
+    if (code == KF_OK)
+        code = kfi_fork_ready(error);
+    if (code != KF_OK)
+        return code;
     struct pool *pool = kfi_alloc_zeroed(sizeof *pool);
     if (pool == NULL)
         return kfi_no_memory(error);
     pool->max_workers = options.max_workers;
     kfi_fork_guard_init(&pool->guard);
     reset(pool);
-    enum kf_code code = kf_keyring_new(&vtable, pool, error, out);
+    code = kf_keyring_new(&vtable, pool, error, out);
     if (code == KF_OK)
         pool->keyring = kf_keyring_ref(options.keyring);
     else

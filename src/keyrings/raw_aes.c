@@ -5,6 +5,7 @@
 #include <keyflight/keyring.h>
 
 #include "base/error.h"
+#include "base/sized.h"
 #include "keyrings/raw_names.h"
 #include "materials/data_key.h"
 #include "materials/materials.h"
@@ -143,9 +144,10 @@ enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *giv
     };
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a raw AES keyring have no valid size.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code =
+        kfi_sized_read(&options, sizeof options, given, "The options of a raw AES keyring", error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     if (code != KF_OK)
         return code;
     size_t size = sizeof(struct raw_aes) + options.key_namespace.length + options.key_name.length;

@@ -7,6 +7,7 @@
 #include <keyflight/raw_keyrings.h>
 
 #include "base/error.h"
+#include "base/sized.h"
 #include "materials/ecdh_edk.h"
 #include "materials/materials.h"
 #include "suite/ecdh.h"
@@ -192,9 +193,10 @@ enum kf_code kf_raw_ecdh_keyring_new(const struct kf_raw_ecdh_keyring_options *g
     };
     struct kf_raw_ecdh_keyring_options options = KF_RAW_ECDH_KEYRING_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a raw ECDH keyring have no valid size.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code =
+        kfi_sized_read(&options, sizeof options, given, "The options of a raw ECDH keyring", error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct raw_ecdh *self = kfi_alloc_zeroed(sizeof *self);

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "suite/ecdh.h"
 #include "suite/pkey_pair.h"
 #include "suite/rsa.h"
@@ -15,14 +16,12 @@
 static enum kf_code describe_rsa(const struct kfi_pkey *pkey, struct kf_error *error,
                                  struct kf_raw_key_info *info)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t digest[KFI_HASH_MAX];
     enum kf_code code = kfi_pkey_rsa_digest(pkey, error, digest);
     if (code != KF_OK)
         return code;
     info->rsa_bits = (unsigned)kfi_pkey_rsa_bits(pkey);
-    for (size_t i = 0; i < KF_FINGERPRINT_SIZE - 1; i++)
-        info->rsa_fingerprint[i] = digits[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+    kfi_view_hex(kf_view_of(digest, KF_FINGERPRINT_SIZE / 2), info->rsa_fingerprint);
     return KF_OK;
 }
 
@@ -30,7 +29,7 @@ enum kf_code kf_raw_key_describe(struct kf_view key, const struct kf_passphrase 
                                  struct kf_error *error, struct kf_raw_key_info *out)
 {
     struct kfi_pkey pkey;
-    struct kf_raw_key_info info = {.size = out->size};
+    struct kf_raw_key_info info = {.is_private = false};
     enum kf_code code = kfi_pkey_read(key, passphrase, error, &pkey);
     if (code != KF_OK)
         return code;
@@ -41,7 +40,7 @@ enum kf_code kf_raw_key_describe(struct kf_view key, const struct kf_passphrase 
         info.curve = pkey.curve;
     kfi_pkey_end(&pkey);
     if (code == KF_OK)
-        memcpy(out, &info, out->size < sizeof info ? out->size : sizeof info);
+        kfi_sized_write(out, &info, sizeof info);
     return code;
 }
 

@@ -45,9 +45,9 @@ static void reset(void *context)
 enum kf_code kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cache **out)
 {
     *out = NULL;
-    if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM,
-                            "The handler that keeps forked processes safe can't be registered.");
+    enum kf_code code = kfi_fork_ready(error);
+    if (code != KF_OK)
+        return code;
     struct kf_cache *cache = kfi_alloc_zeroed(sizeof *cache);
     if (cache == NULL)
         return kfi_no_memory(error);

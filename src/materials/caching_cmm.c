@@ -8,6 +8,7 @@
 #include <keyflight/caching_cmm.h>
 
 #include "base/error.h"
+#include "base/sized.h"
 #include "materials/cache_events.h"
 #include "materials/cache_id.h"
 #include "materials/materials.h"
@@ -462,9 +463,10 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
     };
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a caching CMM have no valid size.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code =
+        kfi_sized_read(&options, sizeof options, given, "The options of a caching CMM", error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     struct caching_cmm *self = NULL;
     if (code == KF_OK)
         code = self_new(&options, error, &self);

@@ -215,11 +215,6 @@ enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error
     out[0] = '\0'; /* not before: the EDK may lie in it */
     if (code != KF_OK)
         return code;
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < KF_FINGERPRINT_SIZE / 2; i++) {
-        out[2 * i] = digits[digest[i] >> 4];
-        out[2 * i + 1] = digits[digest[i] & 15];
-    }
-    out[KF_FINGERPRINT_SIZE - 1] = '\0';
+    kfi_view_hex(kf_view_of(digest, KF_FINGERPRINT_SIZE / 2), out);
     return KF_OK;
 }

@@ -5,6 +5,7 @@
 #include <keyflight/required_context_cmm.h>
 
 #include "base/error.h"
+#include "base/sized.h"
 #include "materials/materials.h"
 
 struct required_context_cmm {
@@ -203,10 +204,10 @@ enum kf_code kf_required_encryption_context_cmm_new(
     struct kf_required_encryption_context_cmm_options options =
         KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE,
-                            "The options of a required encryption context CMM have no valid size.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code = kfi_sized_read(&options, sizeof options, given,
+                                       "The options of a required encryption context CMM", error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct required_context_cmm *self = kfi_alloc_zeroed(sizeof *self);

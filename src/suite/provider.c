@@ -98,7 +98,7 @@ static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, 
     ERR_set_mark();
     if (properties != NULL) {
         provider->fips = provider->fips || names_fips(properties);
-        provider->properties = (char *)kfi_copy(kf_view_of(properties, strlen(properties) + 1));
+        provider->properties = kfi_copy_text(properties);
         code = provider->properties != NULL ? check_query(properties) : KF_E_NO_MEMORY;
     }
     if (code == KF_OK)

@@ -128,7 +128,7 @@ static void keys_are_needed_and_named_once(void **state)
     const char *const same[] = {"alias/a", KEY, "alias/a"}, *const missing[] = {KEY, NULL};
     options.generator = KEY;
     check(&options, "client");
-    check(NULL, "size");
+    check(NULL, "are missing");
     options.client = client;
     options.generator = NULL;
     check(&options, "needs a key");
@@ -213,7 +213,7 @@ static void filters_of_discovery(void **state)
         check_discovery(&options, cases[i].says);
     }
     struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
-    check_discovery(NULL, "size");
+    check_discovery(NULL, "are missing");
     check_discovery(&options, "client");
     options.client = client;
     options.region_count = 1;

@@ -27,7 +27,7 @@ static bool is_one_more(void *unused)
 static void every_fork_is_a_generation(void **state)
 {
     (void)state;
-    assert_true(kfi_fork_ready());
+    assert_int_equal(kfi_fork_ready(NULL), KF_OK);
     parent_generation = kfi_fork_generation();
     assert_true(support_in_child(is_one_more, NULL));
     assert_true(support_in_child(is_one_more, NULL));

@@ -146,40 +146,6 @@ static void secrets_are_compared_whole(void **state)
     }
 }
 
-struct options {
-    size_t size;
-    uint64_t first, second;
-};
-
-static void options_may_be_older_but_not_newer(void **state)
-{
-    (void)state;
-    const struct options defaults = {sizeof defaults, 11, 22};
-    const struct options given = {sizeof given, 1, 2};
-    struct options read = defaults;
-    assert_true(kfi_options_read(&read, sizeof read, &given));
-    assert_true(read.first == 1 && read.second == 2);
-
-    /* One who knows only the first member. */
-    struct options older = given;
-    older.size = offsetof(struct options, second);
-    read = defaults;
-    assert_true(kfi_options_read(&read, sizeof read, &older));
-    assert_true(read.size == sizeof read && read.first == 1 && read.second == 22);
-    older.size = sizeof older.size;
-    read = defaults;
-    assert_true(kfi_options_read(&read, sizeof read, &older));
-    assert_true(read.first == 11 && read.second == 22);
-
-    static const size_t wrong[] = {0, sizeof(size_t) - 1, sizeof(struct options) + 1, SIZE_MAX};
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        older.size = wrong[i];
-        read = defaults;
-        assert_false(kfi_options_read(&read, sizeof read, &older));
-        assert_true(read.first == 11 && read.second == 22);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,7 +154,6 @@ int main(void)
         cmocka_unit_test(nothing_is_still_one_byte),
         cmocka_unit_test(secrets_are_wiped_before_they_go),
         cmocka_unit_test(secrets_are_compared_whole),
-        cmocka_unit_test(options_may_be_older_but_not_newer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -428,7 +428,7 @@ static void options_out_of_bounds_are_refused(void **state)
     check_options(&options, "on P-384");
     options.size = 0;
     check_options(&options, "no valid size");
-    check_options(NULL, "no valid size");
+    check_options(NULL, "are missing");
 }
 
 static void an_encrypted_key_asks_for_its_passphrase(void **state)

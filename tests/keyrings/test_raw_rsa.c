@@ -235,7 +235,7 @@ static void options_out_of_bounds_are_refused(void **state)
 {
     (void)state;
     struct kf_raw_rsa_keyring_options options = options_of("name", KF_RSA_OAEP_SHA256, NULL, NULL);
-    check_options(NULL, "no valid size");
+    check_options(NULL, "are missing");
     check_options(&options, "a public key, a private key or both");
     options = options_of("name", (enum kf_rsa_padding)0, "rsa-public.pem", NULL);
     check_options(&options, "no padding 0");

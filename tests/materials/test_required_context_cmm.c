@@ -316,7 +316,7 @@ static void options_out_of_bounds_are_refused(void **state)
         KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;
     struct kf_view keys[] = {kf_view_text("a"), kf_view_text("b"), kf_view_text("a")};
     static uint8_t letters[65536];
-    check_options(NULL, "no valid size");
+    check_options(NULL, "are missing");
     options.required_keys = keys;
     options.required_key_count = 2;
     check_options(&options, "either a CMM or a keyring");

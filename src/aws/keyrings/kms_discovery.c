@@ -9,6 +9,7 @@
 #include "aws/service/endpoint.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/sized.h"
 
 #define PARTITION_MAX 32
 #define ACCOUNT_LENGTH 12
@@ -152,9 +153,10 @@ enum kf_code kf_aws_kms_discovery_keyring_new(const struct kf_aws_kms_discovery_
     };
     struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a KMS discovery keyring have no valid size.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code =
+        kfi_sized_read(&options, sizeof options, given, "The options of a KMS discovery keyring", error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct discovery *self = kfi_alloc_zeroed(sizeof *self);

@@ -8,6 +8,7 @@
 #include "aws/keyrings/kms_options.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/sized.h"
 
 /* The name of key `index`, counting the generator first. */
 static const char *name_at(const struct kf_aws_kms_keyring_options *options, size_t index)
@@ -70,9 +71,10 @@ enum kf_code kf_aws_kms_keyring_new(const struct kf_aws_kms_keyring_options *giv
 {
     struct kf_aws_kms_keyring_options options = KF_AWS_KMS_KEYRING_OPTIONS_INIT;
     *out = NULL;
-    if (given == NULL || !kfi_options_read(&options, sizeof options, given))
-        return kf_error_set(error, KF_E_USAGE, "The options of a KMS keyring have no valid size.");
-    enum kf_code code = options_check(&options, error);
+    enum kf_code code =
+        kfi_sized_read(&options, sizeof options, given, "The options of a KMS keyring", error);
+    if (code == KF_OK)
+        code = options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct kf_keyring *generator = NULL;

@@ -13,6 +13,7 @@
 #include "base/fork.h"
 #include "base/memory.h"
 #include "base/refs.h"
+#include "base/sized.h"
 
 #define APPLICATION_MAX 256
 #define MAX_CONNECTIONS 10000
@@ -118,16 +119,15 @@ enum kf_code kf_aws_client_new(const struct kf_aws_client_options *options, stru
 {
     struct kf_aws_client_options own = KF_AWS_CLIENT_OPTIONS_INIT;
     *out = NULL;
-    if (options != NULL && !kfi_options_read(&own, sizeof own, options))
-        return kf_error_set(error, KF_E_USAGE,
-                            "The options of the client have a size that is not that of their struct: begin "
-                            "with KF_AWS_CLIENT_OPTIONS_INIT.");
-    enum kf_code code = check_options(&own, error);
+    enum kf_code code = KF_OK;
+    if (options != NULL)
+        code = kfi_sized_read(&own, sizeof own, options, "The options of an AWS client", error);
+    if (code == KF_OK)
+        code = check_options(&own, error);
+    if (code == KF_OK)
+        code = kfi_fork_ready(error);
     if (code != KF_OK)
         return code;
-    if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM,
-                            "The handler that keeps forked processes safe can't be registered.");
     struct kf_aws_client *client = kfi_alloc_zeroed(sizeof *client);
     if (client == NULL)
         return kfi_no_memory(error);
@@ -189,11 +189,6 @@ void kf_aws_client_unref(struct kf_aws_client *client)
 
 /* ---- Services ---- */
 
-static char *copy_text(const char *text)
-{
-    return (char *)kfi_copy(kf_view_of(text, strlen(text) + 1));
-}
-
 static enum kf_code service_new(struct kf_aws_client *client, const char *name, const char *region,
                                 struct kf_error *error, struct kfi_aws_service **out)
 {
@@ -207,9 +202,9 @@ static enum kf_code service_new(struct kf_aws_client *client, const char *name, 
         return kfi_no_memory(error);
     kfi_aws_retry_quota_init(&service->quota);
     service->client = client;
-    service->name = copy_text(name);
-    service->region = copy_text(region);
-    service->url = copy_text(url);
+    service->name = kfi_copy_text(name);
+    service->region = kfi_copy_text(region);
+    service->url = kfi_copy_text(url);
     if (service->name == NULL || service->region == NULL || service->url == NULL) {
         service_free(service);
         return kfi_no_memory(error);
@@ -296,7 +291,6 @@ void kf_aws_client_settings(const struct kf_aws_client *client, struct kf_aws_se
 {
     const struct kfi_aws_settings *settings = &client->settings;
     const struct kf_aws_settings all = {
-        .size = out->size,
         .profile = shown(&settings->profile),
         .region = shown(&settings->region),
         .kms_endpoint = {client->kms_endpoint[0] != '\0' ? client->kms_endpoint : NULL,
@@ -304,7 +298,7 @@ void kf_aws_client_settings(const struct kf_aws_client *client, struct kf_aws_se
         .ca_bundle = shown(&settings->ca_bundle),
         .max_attempts = shown(&settings->max_attempts),
     };
-    memcpy(out, &all, out->size < sizeof all ? out->size : sizeof all);
+    kfi_sized_write(out, &all, sizeof all);
 }
 
 enum kf_code kf_aws_client_kms_endpoint(const struct kf_aws_client *client, const char *region,

@@ -10,6 +10,7 @@
 #include "base/call.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/sized.h"
 
 #define ACCESS_KEY_ID_MAX 128
 #define SECRET_ACCESS_KEY_MAX 256
@@ -109,10 +110,11 @@ enum kf_code kfi_aws_credentials_result_set(struct kf_aws_credentials_result *re
                                             struct kf_error *error)
 {
     struct kf_aws_credentials own = KF_AWS_CREDENTIALS_INIT;
-    if (result == NULL || credentials == NULL || !kfi_options_read(&own, sizeof own, credentials))
-        return kf_error_set(error, KF_E_USAGE,
-                            "The credentials are NULL, or their size is not that of the struct.");
-    enum kf_code code = check(&own, error);
+    if (result == NULL)
+        return kf_error_set(error, KF_E_USAGE, "The result that credentials are set on is NULL.");
+    enum kf_code code = kfi_sized_read(&own, sizeof own, credentials, "The credentials", error);
+    if (code == KF_OK)
+        code = check(&own, error);
     if (code != KF_OK)
         return code;
     struct kfi_aws_credentials *copied = copy(&own, source);
@@ -148,9 +150,12 @@ enum kf_code kf_aws_credentials_provider_new(const struct kf_aws_credentials_vta
 {
     struct kf_aws_credentials_vtable own = {.size = sizeof own};
     *out = NULL;
-    if (vtable == NULL || !kfi_options_read(&own, sizeof own, vtable) || own.fetch == NULL)
-        return kf_error_set(error, KF_E_USAGE,
-                            "A credentials provider needs a vtable with the size of the struct and a fetch.");
+    enum kf_code code =
+        kfi_sized_read(&own, sizeof own, vtable, "The functions of a credentials provider", error);
+    if (code == KF_OK && own.fetch == NULL)
+        code = kf_error_set(error, KF_E_USAGE, "A credentials provider needs a function fetch.");
+    if (code != KF_OK)
+        return code;
     struct kf_aws_credentials_provider *provider = kfi_alloc_zeroed(sizeof *provider);
     if (provider == NULL)
         return kfi_no_memory(error);

@@ -62,9 +62,9 @@ enum kf_code kfi_aws_credentials_cache_new(struct kf_aws_credentials_provider *p
                                            struct kfi_aws_credentials_cache **out)
 {
     *out = NULL;
-    if (!kfi_fork_ready())
-        return kf_error_set(error, KF_E_SYSTEM,
-                            "The handler that keeps forked processes safe can't be registered.");
+    enum kf_code code = kfi_fork_ready(error);
+    if (code != KF_OK)
+        return code;
     struct kfi_aws_credentials_cache *cache = kfi_alloc_zeroed(sizeof *cache);
     if (cache == NULL)
         return kfi_no_memory(error);

@@ -84,7 +84,7 @@ enum kf_code kfi_aws_credentials_chain_new(const struct kfi_aws_settings *settin
     struct kfi_aws_chain *chain = kfi_alloc_zeroed(sizeof *chain);
     if (chain == NULL)
         return kfi_no_memory(error);
-    chain->profile = (char *)kfi_copy(kf_view_of(profile, strlen(profile) + 1));
+    chain->profile = kfi_copy_text(profile);
     chain->profile_is_explicit = settings->profile_is_explicit;
     chain->pool = kfi_http_pool_ref(pool);
     enum kf_code code = chain->profile == NULL ? kfi_no_memory(error)

@@ -87,24 +87,22 @@ static void queue_unlock(void)
 
 /* ---- Pools ---- */
 
-static char *copy_text(const char *text)
-{
-    return text == NULL ? NULL : (char *)kfi_copy(kf_view_of(text, strlen(text) + 1));
-}
-
 enum kf_code kfi_http_pool_new(const struct kfi_http_pool_options *options, struct kf_error *error,
                                struct kfi_http_pool **out)
 {
     *out = NULL;
-    if (!kfi_curl_init() || !kfi_fork_ready())
+    if (!kfi_curl_init())
         return kf_error_set(error, KF_E_SYSTEM, "libcurl can't be initialised in this process.");
+    enum kf_code code = kfi_fork_ready(error);
+    if (code != KF_OK)
+        return code;
     struct kfi_http_pool *pool = kfi_alloc_zeroed(sizeof *pool);
     if (pool == NULL)
         return kfi_no_memory(error);
     kfi_refs_init(&pool->refs);
     pool->max_connections = options->max_connections > 0 ? options->max_connections : 1;
-    pool->ca_bundle = copy_text(options->ca_bundle);
-    pool->user_agent = copy_text(options->user_agent);
+    pool->ca_bundle = kfi_copy_text(options->ca_bundle);
+    pool->user_agent = kfi_copy_text(options->user_agent);
     pool->generation = kfi_fork_generation();
     kfi_list_init(&pool->waiting);
     if ((options->ca_bundle != NULL && pool->ca_bundle == NULL) ||

@@ -41,7 +41,7 @@ __attribute__((format(printf, 1, 2))) static char *phrase(const char *format, ..
     va_end(arguments);
     if (length < 0)
         text[0] = '\0';
-    return (char *)kfi_copy(kf_view_of(text, strlen(text) + 1));
+    return kfi_copy_text(text);
 }
 
 static void forget(struct kfi_aws_setting *setting)
@@ -58,7 +58,7 @@ static enum kf_code put(struct reader *reader, struct kfi_aws_setting *setting, 
     forget(setting);
     setting->source = source;
     if (value != NULL)
-        setting->value = (char *)kfi_copy(kf_view_of(value, strlen(value) + 1));
+        setting->value = kfi_copy_text(value);
     if (source == NULL || (value != NULL && setting->value == NULL)) {
         forget(setting);
         return kfi_no_memory(reader->error);
