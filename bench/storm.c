@@ -40,8 +40,7 @@ static size_t heap_in_use(void)
     return info.uordblks + info.hblkhd;
 }
 
-static struct kf_cmm *caching_cmm(uint64_t rtt_ms, struct storm_service **service,
-                                  struct kf_keyring **keyring)
+static struct kf_cmm *caching_cmm(uint64_t rtt_ms, struct storm_service **service, struct kf_cmm **backing)
 {
     static const uint8_t key[32] = {1};
     struct kf_error error = KF_ERROR_INIT;
@@ -49,13 +48,16 @@ static struct kf_cmm *caching_cmm(uint64_t rtt_ms, struct storm_service **servic
     local_options.key_name = kf_view_text("bench");
     local_options.wrapping_key = kf_view_of(key, sizeof key);
     struct kf_keyring *local = NULL;
+    struct kf_cmm *local_cmm = NULL;
     demand(kf_raw_aes_keyring_new(&local_options, &error, &local), &error);
-    demand(storm_service_new(local, rtt_ms, 0, &error, service, keyring), &error);
+    demand(kf_default_cmm_new(local, &error, &local_cmm), &error);
+    demand(storm_service_new(local_cmm, rtt_ms, 0, &error, service, backing), &error);
+    kf_cmm_unref(local_cmm);
     kf_keyring_unref(local);
 
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
     demand(kf_cache_new(100, &error, &options.cache), &error);
-    options.keyring = *keyring;
+    options.cmm = *backing;
     options.max_age_ms = 60000;
     options.max_messages = LIMIT;
     struct kf_cmm *cmm = NULL;
@@ -77,11 +79,11 @@ static double round_trips(const struct storm_caller *callers, uint64_t rtt_ms)
 static struct figures storm(uint64_t rtt_ms)
 {
     struct storm_service *service = NULL;
-    struct kf_keyring *keyring = NULL;
+    struct kf_cmm *backing = NULL;
     struct kf_error error = KF_ERROR_INIT;
     const struct kf_encryption_context *context = NULL;
     demand(kf_encryption_context_of(&error, &context, "purpose", "bench", (char *)NULL), &error);
-    struct storm_job job = {.cmm = caching_cmm(rtt_ms, &service, &keyring),
+    struct storm_job job = {.cmm = caching_cmm(rtt_ms, &service, &backing),
                             .suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
                             .bytes = 1024,
                             .contexts = &context};
@@ -115,7 +117,7 @@ static struct figures storm(uint64_t rtt_ms)
     }
     storm_queue_end(&queue);
     kf_cmm_unref(job.cmm);
-    kf_keyring_unref(keyring);
+    kf_cmm_unref(backing);
     kf_encryption_context_unref(context);
     return figures;
 }

@@ -67,6 +67,7 @@ void storm_caller_ask(struct storm_caller *caller, const struct kf_waker *waker)
     if (code == KF_PENDING) {
         caller->state = STORM_WAITING;
     } else if (code < 0) {
+        caller->left_ns = storm_now_ns();
         caller->state = STORM_FAILED;
     } else {
         caller->held_ns = storm_now_ns();
@@ -149,6 +150,8 @@ void storm_caller_finish(struct storm_caller *caller)
 
 void storm_caller_give_up(struct storm_caller *caller)
 {
+    if (caller->left_ns == 0)
+        caller->left_ns = storm_now_ns();
     caller->state = STORM_GAVE_UP;
     storm_caller_end(caller);
 }

@@ -74,9 +74,13 @@ static bool is_over_used(const struct storm_options *options, uint64_t uses)
     return uses > options->max_messages || (options->bytes > 0 && uses > options->max_bytes / options->bytes);
 }
 
-bool storm_judge(const struct storm_options *options, const struct storm_expected *expected,
-                 const struct storm_result *result, char *reason, size_t room)
+void storm_judge(struct storm_report *report)
 {
+    const struct storm_options *options = report->options;
+    const struct storm_expected *expected = &report->expected;
+    const struct storm_result *result = &report->result;
+    char *reason = report->reason;
+    const size_t room = sizeof report->reason;
     reason[0] = '\0';
     if (result->answered != result->callers)
         snprintf(reason, room, "%" PRIu64 " of %" PRIu64 " callers were never answered",
@@ -95,7 +99,7 @@ bool storm_judge(const struct storm_options *options, const struct storm_expecte
     else if (expected->exact && result->backing_calls != expected->calls)
         snprintf(reason, room, "%" PRIu64 " backing calls, where %" PRIu64 " %s promised",
                  result->backing_calls, expected->calls, expected->calls == 1 ? "is" : "are");
-    return reason[0] == '\0';
+    report->ok = reason[0] == '\0';
 }
 
 /* ---- What it shows ---- */
@@ -213,5 +217,7 @@ enum kf_code storm_tally(const struct storm_caller *callers, size_t warm, size_t
 void storm_result_end(struct storm_result *result)
 {
     free(result->uses);
-    result->uses = NULL;
+    free(result->trace.callers);
+    free(result->trace.fetches);
+    memset(result, 0, sizeof *result);
 }

@@ -10,21 +10,18 @@
 #include "storm/storm.h"
 #include "text.h"
 
-#define NAME_ROOM 128
-
-/* "1 warm-up, then 10 in parallel" */
-static void name_scenario(const struct storm_scenario *scenario, char name[NAME_ROOM])
+void storm_name(const struct storm_scenario *scenario, char name[STORM_NAME_ROOM])
 {
     size_t used = 0;
     name[0] = '\0';
     if (scenario->warm > 0)
-        used += (size_t)snprintf(name, NAME_ROOM, "%" PRIu64 " warm-up%s, then ", scenario->warm,
+        used += (size_t)snprintf(name, STORM_NAME_ROOM, "%" PRIu64 " warm-up%s, then ", scenario->warm,
                                  scenario->warm == 1 ? "" : "s");
     if (scenario->sequential > 0)
-        used += (size_t)snprintf(name + used, NAME_ROOM - used, "%" PRIu64 " one by one, then ",
+        used += (size_t)snprintf(name + used, STORM_NAME_ROOM - used, "%" PRIu64 " one by one, then ",
                                  scenario->sequential);
     if (scenario->parallel > 0)
-        snprintf(name + used, NAME_ROOM - used, "%" PRIu64 " in parallel", scenario->parallel);
+        snprintf(name + used, STORM_NAME_ROOM - used, "%" PRIu64 " in parallel", scenario->parallel);
     else
         name[used - strlen(", then ")] = '\0';
 }
@@ -68,11 +65,13 @@ static void json_keys(FILE *out, const struct storm_options *options)
     putc(']', out);
 }
 
-void storm_print_json(FILE *out, const struct storm_options *options, const struct storm_scenario *scenario,
-                      const struct storm_expected *expected, const struct storm_result *result, bool ok)
+void storm_print_json(FILE *out, const struct storm_report *report)
 {
-    char name[NAME_ROOM];
-    name_scenario(scenario, name);
+    const struct storm_options *options = report->options;
+    const struct storm_expected *expected = &report->expected;
+    const struct storm_result *result = &report->result;
+    char name[STORM_NAME_ROOM];
+    storm_name(&report->scenario, name);
     fputs("{\"scenario\":", out);
     cli_json_string(out, kf_view_text(name));
     json_number(out, "encryptions", result->encryptions);
@@ -93,7 +92,7 @@ void storm_print_json(FILE *out, const struct storm_options *options, const stru
     json_number(out, "answered", result->answered);
     json_bool(out, "exact", expected->exact);
     json_number(out, "bound", expected->bound);
-    json_bool(out, "ok", ok);
+    json_bool(out, "ok", report->ok);
     json_number(out, "rtt_ms", options->rtt_ms);
     json_ms(out, "answer_ms", result->answer_ns);
     json_ms(out, "wall_ms", result->wall_ns);
@@ -173,11 +172,12 @@ static void print_uses(FILE *out, const struct storm_result *result)
         fprintf(out, " ...");
 }
 
-static void print_counts(FILE *out, const struct storm_options *options,
-                         const struct storm_scenario *scenario, const struct storm_expected *expected,
-                         const struct storm_result *result)
+static void print_counts(FILE *out, const struct storm_report *report)
 {
-    const char *after = scenario->warm > 0 ? "   after the warm-up" : "";
+    const struct storm_options *options = report->options;
+    const struct storm_expected *expected = &report->expected;
+    const struct storm_result *result = &report->result;
+    const char *after = report->scenario.warm > 0 ? "   after the warm-up" : "";
     fprintf(out, "    %s  %8" PRIu64 "%s\n", options->decrypt ? "decryptions  " : "encryptions  ",
             result->encryptions, after);
     if (result->errors + result->warm_errors > 0)
@@ -207,13 +207,14 @@ static void print_counts(FILE *out, const struct storm_options *options,
     putc('\n', out);
 }
 
-static void print_verdict(FILE *out, const struct storm_options *options,
-                          const struct storm_expected *expected, const char *reason)
+static void print_verdict(FILE *out, const struct storm_report *report)
 {
+    const struct storm_options *options = report->options;
+    const struct storm_expected *expected = &report->expected;
     fputs("    ", out);
-    if (reason[0] != '\0') {
+    if (!report->ok) {
         print_coloured(out, 31, "FAILED");
-        fprintf(out, ": %s\n", reason);
+        fprintf(out, ": %s\n", report->reason);
         return;
     }
     print_coloured(out, 32, "OK");
@@ -227,18 +228,16 @@ static void print_verdict(FILE *out, const struct storm_options *options,
         fputs(": within the bound (a key was lost by capacity or age: no exact count is promised)\n", out);
 }
 
-void storm_print_scenario(FILE *out, unsigned number, const struct storm_options *options,
-                          const struct storm_scenario *scenario, const struct storm_expected *expected,
-                          const struct storm_result *result, const char *reason)
+void storm_print_scenario(FILE *out, unsigned number, const struct storm_report *report)
 {
-    char name[NAME_ROOM];
-    name_scenario(scenario, name);
+    char name[STORM_NAME_ROOM];
+    storm_name(&report->scenario, name);
     putc('\n', out);
     if (number > 0)
         fprintf(out, "(%u) ", number);
     fprintf(out, "%s\n", name);
-    print_counts(out, options, scenario, expected, result);
-    print_verdict(out, options, expected, reason);
+    print_counts(out, report);
+    print_verdict(out, report);
 }
 
 void storm_print_closing(FILE *out, const struct storm_options *options, unsigned scenarios, unsigned failed)

@@ -17,8 +17,8 @@
 
 struct run {
     const struct storm_options *options;
-    struct kf_keyring *keys;       /* those that were given, or a local AES key, */
-    struct kf_keyring *remote;     /* ... and the same behind the service */
+    struct kf_cmm *keys;           /* of those that were given, or of a local AES key, */
+    struct kf_cmm *remote;         /* ... and the same behind the service */
     struct storm_service *service; /* lives as long as `remote` */
     struct kf_cache *cache;
     struct storm_job job;
@@ -58,7 +58,7 @@ static enum kf_code caching_cmm_new(struct run *run, struct kf_error *error)
     storm_service_watch(run->service, cache_lost_keys, run->cache);
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
     options.cache = run->cache;
-    options.keyring = run->remote;
+    options.cmm = run->remote;
     options.max_age_ms = run->options->max_age_ms;
     options.max_messages = run->options->max_messages;
     options.max_bytes = run->options->max_bytes;
@@ -68,19 +68,14 @@ static enum kf_code caching_cmm_new(struct run *run, struct kf_error *error)
 
 static enum kf_code naive_cmm_new(struct run *run, struct kf_error *error)
 {
-    struct kf_cmm *backing = NULL;
-    enum kf_code code = kf_default_cmm_new(run->remote, error, &backing);
-    if (code != KF_OK)
-        return code;
     struct storm_naive *naive = NULL;
     struct storm_naive_options options = {.max_messages = run->options->max_messages,
                                           .max_bytes = run->options->max_bytes,
                                           .max_age_ms = run->options->max_age_ms,
                                           .capacity = run->options->capacity};
-    code = storm_naive_new(backing, &options, error, &naive, &run->job.cmm);
+    enum kf_code code = storm_naive_new(run->remote, &options, error, &naive, &run->job.cmm);
     if (code == KF_OK)
         storm_service_watch(run->service, storm_naive_lost_keys, naive);
-    kf_cmm_unref(backing);
     return code;
 }
 
@@ -105,38 +100,41 @@ static enum kf_code messages_new(struct run *run, struct kf_error *error)
 {
     uint8_t *plaintext = calloc(1, (size_t)run->job.bytes + 1);
     struct storm_message *messages = calloc(run->context_count, sizeof *messages);
-    struct kf_cmm *cmm = NULL;
     enum kf_code code = KF_OK;
     if (plaintext == NULL || messages == NULL)
         code =
             kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for %zu messages.", run->context_count);
-    if (code == KF_OK)
-        code = kf_default_cmm_new(run->keys, error, &cmm);
     for (size_t i = 0; i < run->context_count && code == KF_OK; i++) {
         struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
         options.encryption_context = run->job.contexts[i];
         options.suite = run->job.suite;
         options.commitment_policy = run->job.commitment_policy;
         struct storm_message *message = &messages[i];
-        code =
-            kf_encrypt(cmm, &options, kf_view_of(plaintext, (size_t)run->job.bytes), error, &message->bytes);
+        code = kf_encrypt(run->keys, &options, kf_view_of(plaintext, (size_t)run->job.bytes), error,
+                          &message->bytes);
         if (code == KF_OK)
             code = storm_fingerprint(kf_view_of(message->bytes.data, message->bytes.length), error,
                                      &message->header_length, &message->fingerprint);
     }
-    kf_cmm_unref(cmm);
     free(plaintext);
     run->job.messages = messages;
+    return code;
+}
+
+static enum kf_code keys_new(struct run *run, struct kf_error *error)
+{
+    struct kf_keyring *keyring = kf_keyring_ref(run->options->keyring);
+    enum kf_code code = keyring == NULL ? local_keyring_new(error, &keyring) : KF_OK;
+    if (code == KF_OK)
+        code = kf_default_cmm_new(keyring, error, &run->keys);
+    kf_keyring_unref(keyring);
     return code;
 }
 
 static enum kf_code run_prepare(struct run *run, struct kf_error *error)
 {
     const struct storm_options *options = run->options;
-    enum kf_code code = KF_OK;
-    run->keys = kf_keyring_ref(options->keyring);
-    if (run->keys == NULL)
-        code = local_keyring_new(error, &run->keys);
+    enum kf_code code = keys_new(run, error);
     if (code == KF_OK)
         code = storm_service_new(run->keys, options->rtt_ms, options->fail_first, error, &run->service,
                                  &run->remote);
@@ -161,8 +159,8 @@ static void run_end(struct run *run)
     free(run->callers);
     kf_cmm_unref(run->job.cmm);
     kf_cache_unref(run->cache);
-    kf_keyring_unref(run->remote);
-    kf_keyring_unref(run->keys);
+    kf_cmm_unref(run->remote);
+    kf_cmm_unref(run->keys);
     for (size_t i = 0; i < run->context_count; i++) {
         if (run->job.contexts != NULL)
             kf_encryption_context_unref(run->job.contexts[i]);
@@ -250,6 +248,28 @@ static enum kf_code run_phases(struct run *run, const struct storm_scenario *sce
     return KF_OK;
 }
 
+/* What the service saw, and all that happened, to `out`, which then owns the callers. */
+static enum kf_code run_trace(struct run *run, struct kf_error *error, struct storm_result *out)
+{
+    struct storm_service_counts counts;
+    storm_service_counts(run->service, &counts);
+    out->backing_calls = counts.calls;
+    out->peak_in_flight = counts.peak;
+    out->key_lost = counts.key_lost;
+    enum kf_code code =
+        storm_service_fetches_copy(run->service, error, &out->trace.fetches, &out->trace.fetch_count);
+    if (code != KF_OK) {
+        storm_result_end(out);
+        return code;
+    }
+    for (size_t i = 0; i < run->caller_count; i++)
+        storm_caller_end(&run->callers[i]);
+    out->trace.callers = run->callers;
+    out->trace.caller_count = run->caller_count;
+    run->callers = NULL;
+    return KF_OK;
+}
+
 enum kf_code storm_run(const struct storm_options *options, const struct storm_scenario *scenario,
                        struct kf_error *error, struct storm_result *out)
 {
@@ -271,13 +291,8 @@ enum kf_code storm_run(const struct storm_options *options, const struct storm_s
         out->wall_ns = storm_now_ns() - start_ns;
         code = storm_tally(run.callers, (size_t)scenario->warm, run.caller_count, error, out);
     }
-    if (code == KF_OK) {
-        struct storm_service_counts counts;
-        storm_service_counts(run.service, &counts);
-        out->backing_calls = counts.calls;
-        out->peak_in_flight = counts.peak;
-        out->key_lost = counts.key_lost;
-    }
+    if (code == KF_OK)
+        code = run_trace(&run, error, out);
     run_end(&run);
     storm_queue_end(&run.queue);
     return code;

@@ -71,6 +71,7 @@ struct storm_caller {
     uint64_t fingerprint; /* of the encrypted data key in its message; from STORM_DONE on */
     uint64_t asked_ns;
     uint64_t held_ns;
+    uint64_t left_ns;               /* when it got an error or gave up */
     struct kf_encryptor *encryptor; /* either */
     struct kf_decryptor *decryptor; /* or; NULL once it is done or gave up */
 
@@ -142,9 +143,9 @@ void storm_threads_ask(struct storm_caller *caller);
 /* ---- The key service (service.c) ---- */
 
 /*
- * An asynchronous keyring, written against the public interface as a user would, that counts what reaches it
- * and hands it to another keyring. In front of a local one it simulates a service: each call waits for a round
- * trip first.
+ * What stands behind the cache: an asynchronous CMM, written against the public interface as a user would, that
+ * counts what reaches it and hands it to another CMM. In front of a local key it simulates a service: each call
+ * waits for a round trip first.
  */
 struct storm_service;
 
@@ -159,11 +160,10 @@ struct storm_service_counts {
 /*
  * A service `rtt_ms` away (0: it answers at once) in front of `inner`, of which it takes a reference. Its
  * first `fail_first` calls fail. The caller owns one reference of `*out`; `*service` lives as long as that
- * keyring.
+ * CMM.
  */
-enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64_t fail_first,
-                               struct kf_error *error, struct storm_service **service,
-                               struct kf_keyring **out);
+enum kf_code storm_service_new(struct kf_cmm *inner, uint64_t rtt_ms, uint64_t fail_first,
+                               struct kf_error *error, struct storm_service **service, struct kf_cmm **out);
 
 /*
  * Says who knows how many keys with budget left were lost so far. Before the first call; `context` has to
@@ -172,6 +172,10 @@ enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64
 void storm_service_watch(struct storm_service *service, uint64_t (*lost_keys)(void *context), void *context);
 
 void storm_service_counts(struct storm_service *service, struct storm_service_counts *out);
+
+/* Copies what is known of each call, in the order in which they began; the caller frees `*fetches`. */
+enum kf_code storm_service_fetches_copy(struct storm_service *service, struct kf_error *error,
+                                        struct storm_fetch **fetches, size_t *count);
 
 /* ---- The cache without coalescing (naive.c) ---- */
 

@@ -1,7 +1,6 @@
 /*
- * The key service of a storm: see scene.h. Called through the library by whoever polls a fetch: a
- * caller, or the internal thread. Never sleeps: the call's timer brings it back when the simulated round trip
- * is over.
+ * The key service of a storm: see scene.h. Called through the library by whoever polls a fetch: a caller, or
+ * the internal thread. Never sleeps: the call's timer brings it back when the simulated round trip is over.
  */
 #include "storm/scene.h"
 
@@ -9,7 +8,7 @@
 #include <stdlib.h>
 
 struct storm_service {
-    struct kf_keyring *inner;
+    struct kf_cmm *inner;
     uint64_t rtt_ns;
     uint64_t fail_first;
     uint64_t (*lost_keys)(void *context);
@@ -17,11 +16,14 @@ struct storm_service {
 
     pthread_mutex_t counts_lock;
     struct storm_service_counts counts;
+    struct storm_fetch *fetches; /* one for each call that was begun */
+    size_t room;
 };
 
 /* One call on its way; kept with the library's call and freed with it. */
 struct trip {
     struct storm_service *service;
+    size_t number; /* among the fetches */
     uint64_t due_ns;
     bool fails;
     bool over; /* counted as answered */
@@ -39,22 +41,43 @@ static void trip_drop(void *state)
     free(trip);
 }
 
+/* Writes down that a call begins; false if there is no memory. */
+static bool fetch_begin_locked(struct storm_service *service, uint64_t now_ns)
+{
+    struct storm_service_counts *counts = &service->counts;
+    if (counts->calls == service->room) {
+        size_t room = service->room == 0 ? 64 : 2 * service->room;
+        struct storm_fetch *more = realloc(service->fetches, room * sizeof *more);
+        if (more == NULL)
+            return false;
+        service->fetches = more;
+        service->room = room;
+    }
+    service->fetches[counts->calls++] = (struct storm_fetch){.begin_ns = now_ns};
+    counts->in_flight++;
+    if (counts->peak < counts->in_flight)
+        counts->peak = counts->in_flight;
+    return true;
+}
+
 static struct trip *trip_begin(struct storm_service *service, struct kf_call *call)
 {
     struct trip *trip = malloc(sizeof *trip);
     if (trip == NULL)
         return NULL;
     bool lost = service->lost_keys != NULL && service->lost_keys(service->lost_keys_context) > 0;
-    *trip = (struct trip){.service = service, .due_ns = storm_now_ns() + service->rtt_ns};
+    uint64_t now_ns = storm_now_ns();
+    *trip = (struct trip){.service = service, .due_ns = now_ns + service->rtt_ns};
     pthread_mutex_lock(&service->counts_lock);
-    struct storm_service_counts *counts = &service->counts;
-    trip->fails = counts->calls < service->fail_first;
-    counts->calls++;
-    counts->in_flight++;
-    if (counts->peak < counts->in_flight)
-        counts->peak = counts->in_flight;
-    counts->key_lost |= lost;
+    trip->number = (size_t)service->counts.calls;
+    trip->fails = service->counts.calls < service->fail_first;
+    bool begun = fetch_begin_locked(service, now_ns);
+    service->counts.key_lost |= begun && lost;
     pthread_mutex_unlock(&service->counts_lock);
+    if (!begun) {
+        free(trip);
+        return NULL;
+    }
     kf_call_state_set(call, trip, trip_drop);
     return trip;
 }
@@ -81,66 +104,79 @@ static enum kf_code service_travel(struct storm_service *service, struct kf_call
     return KF_OK;
 }
 
-/* Counts the call as answered, unless `code` says that it is still under way; answers `code`. */
-static enum kf_code service_arrive(struct storm_service *service, struct kf_call *call, enum kf_code code)
+/*
+ * Counts the call as answered, unless `code` says that it is still under way; `edk` is the first encrypted
+ * data key, if it is known. Answers `code`.
+ */
+static enum kf_code service_arrive(struct storm_service *service, struct kf_call *call, enum kf_code code,
+                                   const struct kf_edk *edk)
 {
     struct trip *trip = kf_call_state(call);
     if (code == KF_PENDING || trip == NULL || trip->over)
         return code;
+    char text[KF_FINGERPRINT_SIZE];
+    bool known = code == KF_OK && kf_edk_fingerprint(edk, NULL, text) == KF_OK;
     trip->over = true;
     pthread_mutex_lock(&service->counts_lock);
+    struct storm_fetch *fetch = &service->fetches[trip->number];
+    fetch->end_ns = storm_now_ns();
+    fetch->failed = code != KF_OK;
+    fetch->fingerprint = known ? strtoull(text, NULL, 16) : 0;
     service->counts.in_flight--;
     service->counts.answered++;
     pthread_mutex_unlock(&service->counts_lock);
     return code;
 }
 
-static enum kf_code service_on_encrypt(void *self, struct kf_call *call,
-                                       const struct kf_encryption_materials *materials,
-                                       struct kf_error *error, struct kf_wrapped *out)
+static enum kf_code service_get_encryption_materials(void *self, struct kf_call *call,
+                                                     const struct kf_encryption_request *request,
+                                                     struct kf_error *error,
+                                                     const struct kf_encryption_materials **out)
 {
     struct storm_service *service = self;
+    struct kf_edk edk = {.ciphertext = {NULL, 0}};
     enum kf_code code = service_travel(service, call, error);
     if (code == KF_OK)
-        code = kf_keyring_on_encrypt(service->inner, kf_call_child(call, 0), materials, error, out);
-    return service_arrive(service, call, code);
+        code = kf_cmm_get_encryption_materials(service->inner, kf_call_child(call, 0), request, error, out);
+    if (code == KF_OK)
+        edk = kf_encryption_materials_edk(*out, 0);
+    return service_arrive(service, call, code, &edk);
 }
 
-static enum kf_code service_on_decrypt(void *self, struct kf_call *call,
-                                       const struct kf_decryption_materials *materials,
-                                       const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
-                                       struct kf_data_key *out)
+static enum kf_code service_decrypt_materials(void *self, struct kf_call *call,
+                                              const struct kf_decryption_request *request,
+                                              struct kf_error *error,
+                                              const struct kf_decryption_materials **out)
 {
     struct storm_service *service = self;
     enum kf_code code = service_travel(service, call, error);
     if (code == KF_OK)
-        code = kf_keyring_on_decrypt(service->inner, kf_call_child(call, 0), materials, edks, edk_count,
-                                     error, out);
-    return service_arrive(service, call, code);
+        code = kf_cmm_decrypt_materials(service->inner, kf_call_child(call, 0), request, error, out);
+    return service_arrive(service, call, code, &request->edks[0]);
 }
 
 static void service_free(void *self)
 {
     struct storm_service *service = self;
-    kf_keyring_unref(service->inner);
+    kf_cmm_unref(service->inner);
+    free(service->fetches);
     pthread_mutex_destroy(&service->counts_lock);
     free(service);
 }
 
-enum kf_code storm_service_new(struct kf_keyring *inner, uint64_t rtt_ms, uint64_t fail_first,
-                               struct kf_error *error, struct storm_service **service,
-                               struct kf_keyring **out)
+enum kf_code storm_service_new(struct kf_cmm *inner, uint64_t rtt_ms, uint64_t fail_first,
+                               struct kf_error *error, struct storm_service **service, struct kf_cmm **out)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, service_on_encrypt, service_on_decrypt,
-                                                    service_free};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, service_get_encryption_materials,
+                                                service_decrypt_materials, service_free};
     struct storm_service *made = calloc(1, sizeof *made);
     if (made == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the key service.");
-    made->inner = kf_keyring_ref(inner);
+    made->inner = kf_cmm_ref(inner);
     made->rtt_ns = rtt_ms * 1000000;
     made->fail_first = fail_first;
     pthread_mutex_init(&made->counts_lock, NULL);
-    enum kf_code code = kf_keyring_new(&vtable, made, error, out);
+    enum kf_code code = kf_cmm_new(&vtable, made, error, out);
     if (code != KF_OK)
         service_free(made);
     else
@@ -159,4 +195,20 @@ void storm_service_counts(struct storm_service *service, struct storm_service_co
     pthread_mutex_lock(&service->counts_lock);
     *out = service->counts;
     pthread_mutex_unlock(&service->counts_lock);
+}
+
+enum kf_code storm_service_fetches_copy(struct storm_service *service, struct kf_error *error,
+                                        struct storm_fetch **fetches, size_t *count)
+{
+    pthread_mutex_lock(&service->counts_lock);
+    size_t length = (size_t)service->counts.calls;
+    struct storm_fetch *copy = calloc(length + 1, sizeof *copy);
+    if (copy != NULL && length > 0)
+        memcpy(copy, service->fetches, length * sizeof *copy);
+    pthread_mutex_unlock(&service->counts_lock);
+    if (copy == NULL)
+        return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for %zu calls.", length);
+    *fetches = copy;
+    *count = length;
+    return KF_OK;
 }

@@ -8,6 +8,7 @@
 
 #include <keyflight/keyflight.h>
 
+#include "input.h"
 #include "keys/keys.h"
 #include "storm/storm.h"
 
@@ -29,6 +30,7 @@ enum {
     OPT_DECRYPT,
     OPT_NO_COALESCING,
     OPT_JSON,
+    OPT_SVG,
 };
 
 static const struct cli_option option_table[] = {
@@ -52,6 +54,8 @@ static const struct cli_option option_table[] = {
     {'k', "key", "KEY", true, CLI_KEY_HELP ";\nwith one in KMS nothing is simulated (KMS_KEY_ARN)"},
     CLI_AWS_OPTIONS,
     {OPT_JSON, "json", NULL, false, "one JSON object a line for each scenario"},
+    {OPT_SVG, "svg", "FILE", false, "draw what happened, too"},
+    {'f', "force", NULL, false, "replace FILE if it exists"},
     {0},
 };
 
@@ -73,6 +77,8 @@ struct request {
     struct cli_keys keys;
     bool is_simulating; /* an option was given that only the simulated service understands */
     bool is_json;
+    const char *svg; /* where to draw; NULL: nowhere */
+    bool force;
 };
 
 /* An option whose value is a number: where it goes, and what it may be. */
@@ -139,15 +145,23 @@ static int take_option(const struct cli_arguments *arguments, int id, struct req
     case OPT_JSON:
         request->is_json = true;
         return 0;
+    case OPT_SVG:
+        request->svg = arguments->value;
+        return 0;
+    case 'f':
+        request->force = true;
+        return 0;
     default:
         return take_number(arguments, id, request);
     }
 }
 
 /* What no single option can see; 0, or the exit status of an error. */
-static int check(const struct request *request)
+static int check_request(const struct request *request)
 {
     const struct storm_options *options = &request->options;
+    if (request->svg != NULL && cli_is_stream(request->svg))
+        return cli_usage(&syntax, "The picture needs a file; the standard output has the report.");
     if (options->threads && request->scenario.parallel > STORM_THREADS_MAX)
         return cli_usage(&syntax,
                          "With --callers threads, --parallel is at most %d; one polling thread drives more.",
@@ -177,30 +191,32 @@ static enum kf_code open_keys(struct request *request, struct cli_failure *failu
                          &options->keyring);
 }
 
-/* Runs a scenario and prints it; `*code` is an error of the storm itself. Whether it went as promised. */
-static bool run(const struct request *request, unsigned number, const struct storm_scenario *scenario,
-                struct kf_error *error, enum kf_code *code)
+/* Runs a scenario, prints it, and adds it to the picture, if there is one. Whether it went as promised. */
+static enum kf_code run_scenario(const struct request *request, unsigned number,
+                                 const struct storm_scenario *scenario, struct storm_picture *picture,
+                                 struct kf_error *error, bool *ok)
 {
-    const struct storm_options *options = &request->options;
-    struct storm_result result;
-    *code = storm_run(options, scenario, error, &result);
-    if (*code != KF_OK)
-        return false;
-    struct storm_expected expected;
-    char reason[256];
-    storm_expect(options, scenario, result.key_lost, &expected);
-    bool ok = storm_judge(options, &expected, &result, reason, sizeof reason);
+    struct storm_report report = {.options = &request->options, .scenario = *scenario};
+    enum kf_code code = storm_run(report.options, scenario, error, &report.result);
+    if (code != KF_OK)
+        return code;
+    storm_expect(report.options, scenario, report.result.key_lost, &report.expected);
+    storm_judge(&report);
     if (request->is_json)
-        storm_print_json(stdout, options, scenario, &expected, &result, ok);
+        storm_print_json(stdout, &report);
     else
-        storm_print_scenario(stdout, number, options, scenario, &expected, &result, reason);
+        storm_print_scenario(stdout, number, &report);
     fflush(stdout);
-    storm_result_end(&result);
-    return ok;
+    if (picture != NULL)
+        code = storm_picture_add(picture, &report, error);
+    *ok = report.ok;
+    storm_result_end(&report.result);
+    return code;
 }
 
-/* The three scenarios of the original report, or the one that was asked for; answers the exit status. */
-static int storm(struct request *request)
+/* The three scenarios of the original report, or the one that was asked for; counts those that failed. */
+static enum kf_code run_scenarios(const struct request *request, struct storm_picture *picture,
+                                  struct kf_error *error, unsigned *failed)
 {
     static const struct storm_scenario report[] = {
         {.parallel = 10}, {.sequential = 10}, {.warm = 1, .parallel = 10}};
@@ -209,20 +225,52 @@ static int storm(struct request *request)
     const struct storm_scenario *scenarios = has_own ? own : report;
     unsigned count = has_own ? 1 : 3;
 
-    struct cli_failure failure = CLI_FAILURE_INIT;
-    unsigned failed = 0;
-    if (open_keys(request, &failure) != KF_OK)
-        return cli_report(syntax.command, &failure);
     if (!request->is_json)
         storm_print_opening(stdout, &request->options);
     for (unsigned i = 0; i < count; i++) {
-        enum kf_code code;
-        failed += !run(request, has_own ? 0 : i + 1, &scenarios[i], &failure.error, &code);
+        bool ok;
+        enum kf_code code = run_scenario(request, has_own ? 0 : i + 1, &scenarios[i], picture, error, &ok);
         if (code != KF_OK)
-            return cli_report(syntax.command, &failure);
+            return code;
+        *failed += !ok;
     }
     if (!request->is_json)
-        storm_print_closing(stdout, &request->options, count, failed);
+        storm_print_closing(stdout, &request->options, count, *failed);
+    return KF_OK;
+}
+
+static enum kf_code write_picture(struct storm_picture *picture, struct cli_output *output,
+                                  struct cli_failure *failure)
+{
+    struct kf_view text;
+    enum kf_code code = storm_picture_finish(picture, &failure->error, &text);
+    if (code == KF_OK)
+        code = cli_output_write(output, text, failure);
+    return code == KF_OK ? cli_output_commit(output, failure) : code;
+}
+
+/* The output comes first: a file that must not be replaced is refused before anything runs. */
+static int run_storm(struct request *request)
+{
+    struct cli_failure failure = CLI_FAILURE_INIT;
+    struct cli_output output = CLI_OUTPUT_INIT;
+    struct storm_picture *picture = NULL;
+    unsigned failed = 0;
+    enum kf_code code = KF_OK;
+    if (request->svg != NULL)
+        code = cli_output_open(request->svg, request->force, 0666, &failure, &output);
+    if (code == KF_OK && request->svg != NULL)
+        code = storm_picture_new(&failure.error, &picture);
+    if (code == KF_OK)
+        code = open_keys(request, &failure);
+    if (code == KF_OK)
+        code = run_scenarios(request, picture, &failure.error, &failed);
+    if (code == KF_OK && picture != NULL)
+        code = write_picture(picture, &output, &failure);
+    storm_picture_free(picture);
+    cli_output_close(&output);
+    if (code != KF_OK)
+        return cli_report(syntax.command, &failure);
     return failed == 0 ? 0 : 1;
 }
 
@@ -243,7 +291,7 @@ static bool read_arguments(int argc, char **argv, struct request *request, int *
     }
     for (size_t i = 0; i < request->keys.count; i++)
         request->options.kms |= cli_keys_kms(request->keys.values[i]) != NULL;
-    *status = check(request);
+    *status = check_request(request);
     return *status == 0;
 }
 
@@ -264,7 +312,7 @@ int cli_storm(int argc, char **argv)
     if (cli_keys_begin(&request.keys, argc, &failure) != KF_OK)
         status = cli_report(syntax.command, &failure);
     else if (read_arguments(argc, argv, &request, &status))
-        status = storm(&request);
+        status = run_storm(&request);
     kf_keyring_unref(request.options.keyring);
     cli_keys_end(&request.keys);
     return status;

@@ -46,6 +46,22 @@ struct storm_scenario {
     uint64_t parallel;
 };
 
+/* One call to the key service. */
+struct storm_fetch {
+    uint64_t begin_ns;
+    uint64_t end_ns;      /* 0: it was not answered as long as callers waited */
+    uint64_t fingerprint; /* of the encrypted data key that it brought (or opened); 0: none */
+    bool failed;
+};
+
+/* All that happened, one by one. */
+struct storm_trace {
+    struct storm_caller *callers; /* in the order in which they came */
+    size_t caller_count;
+    struct storm_fetch *fetches; /* in the order in which they began */
+    size_t fetch_count;
+};
+
 /* What the service and the messages showed. "After the warm-up" is what the scenario is about. */
 struct storm_result {
     uint64_t callers;          /* who asked, warm-up included */
@@ -67,6 +83,7 @@ struct storm_result {
     } * uses;          /* the most used first */
     size_t use_count;
     struct kf_error error; /* the first error that a caller got */
+    struct storm_trace trace;
 };
 
 struct storm_expected {
@@ -88,24 +105,61 @@ void storm_result_end(struct storm_result *result);
 void storm_expect(const struct storm_options *options, const struct storm_scenario *scenario, bool key_lost,
                   struct storm_expected *out);
 
-/*
- * Whether the result is as promised; if not, the reason is in `reason`, a sentence without a full stop.
- * (judge.c)
- */
-bool storm_judge(const struct storm_options *options, const struct storm_expected *expected,
-                 const struct storm_result *result, char *reason, size_t room);
+/* A scenario that was run. */
+struct storm_report {
+    const struct storm_options *options;
+    struct storm_scenario scenario;
+    struct storm_result result;
+    struct storm_expected expected;
+    bool ok;          /* whether the result is as promised; */
+    char reason[256]; /* ... if not, why not: a sentence without a full stop */
+};
+
+/* Says whether the result is as promised. (judge.c) */
+void storm_judge(struct storm_report *report);
 
 /* ---- Printing (report.c) ---- */
 
+#define STORM_NAME_ROOM 128
+
+/* "1 warm-up, then 10 in parallel" */
+void storm_name(const struct storm_scenario *scenario, char name[STORM_NAME_ROOM]);
+
 /* One JSON object on one line. */
-void storm_print_json(FILE *out, const struct storm_options *options, const struct storm_scenario *scenario,
-                      const struct storm_expected *expected, const struct storm_result *result, bool ok);
+void storm_print_json(FILE *out, const struct storm_report *report);
 
 /* For people: what is about to happen, one scenario (`number` 0: it is the only one), and how it all went. */
 void storm_print_opening(FILE *out, const struct storm_options *options);
-void storm_print_scenario(FILE *out, unsigned number, const struct storm_options *options,
-                          const struct storm_scenario *scenario, const struct storm_expected *expected,
-                          const struct storm_result *result, const char *reason);
+void storm_print_scenario(FILE *out, unsigned number, const struct storm_report *report);
 void storm_print_closing(FILE *out, const struct storm_options *options, unsigned scenarios, unsigned failed);
+
+/* ---- Drawing ---- */
+
+/* A call to the key service, and those who share the key that it brought. */
+struct storm_row {
+    const struct storm_fetch *fetch;     /* NULL in the last row: that of those who got no key */
+    const struct storm_caller **callers; /* in the order in which they came */
+    size_t count;
+};
+
+struct storm_rows {
+    struct storm_row *rows; /* in the order in which the calls began */
+    size_t count;
+    const struct storm_caller **callers; /* private: of all rows */
+};
+
+/* Who shared which call; views into `trace`. The caller owes a storm_rows_end. (rows.c) */
+enum kf_code storm_rows_new(const struct storm_trace *trace, struct kf_error *error, struct storm_rows *out);
+void storm_rows_end(struct storm_rows *rows);
+
+/* A picture of one or more scenarios, one below the other, in SVG. (svg.c) */
+struct storm_picture;
+
+enum kf_code storm_picture_new(struct kf_error *error, struct storm_picture **out);
+enum kf_code storm_picture_add(struct storm_picture *picture, const struct storm_report *report,
+                               struct kf_error *error);
+/* The text, complete, as long as the picture lives. Only once, after everything was added. */
+enum kf_code storm_picture_finish(struct storm_picture *picture, struct kf_error *error, struct kf_view *out);
+void storm_picture_free(struct storm_picture *picture); /* NULL is allowed */
 
 #endif
