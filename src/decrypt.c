@@ -274,7 +274,7 @@ static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
     const struct kf_header *parsed = decryptor->header;
     struct kf_error *error = &decryptor->operation.error;
     const struct kf_view aad[] = {kf_view_of(parsed->bytes, parsed->body_length),
-                                  kfi_encryption_context_serialized(decryptor->materials->required)};
+                                  kfi_encryption_context_serialized(decryptor->materials->head.required)};
     enum kf_code code = kfi_aead_open(decryptor->aead, parsed->iv, aad, 2, NULL, 0, parsed->tag, error, NULL);
     if (code == KF_E_FORGED)
         kf_error_set(error, code,
@@ -515,7 +515,7 @@ const struct kf_header *kf_decryptor_header(const struct kf_decryptor *decryptor
 
 const struct kf_encryption_context *kf_decryptor_encryption_context(const struct kf_decryptor *decryptor)
 {
-    return decryptor->verified ? decryptor->materials->context : NULL;
+    return decryptor->verified ? decryptor->materials->head.context : NULL;
 }
 
 /* ---- One shot ---- */

@@ -160,7 +160,7 @@ static enum kf_code keys(struct kf_encryptor *encryptor, const struct kf_waker *
     code = kfi_operation_awaited(operation, code);
     if (code != KF_OK)
         return code;
-    encryptor->suite = encryptor->materials->suite;
+    encryptor->suite = encryptor->materials->head.suite;
     encryptor->stage = HEADER;
     return KF_OK;
 }
@@ -222,7 +222,7 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
         static const uint8_t iv[KFI_IV_LENGTH];
         uint8_t tag[KFI_TAG_LENGTH];
         const struct kf_view aad[] = {kf_view_of(bytes, body_length),
-                                      kfi_encryption_context_serialized(encryptor->materials->required)};
+                                      kfi_encryption_context_serialized(encryptor->materials->head.required)};
         code = kfi_aead_seal(encryptor->aead, iv, aad, 2, NULL, 0, error, NULL, tag);
         kfi_header_write_auth(&writer, encryptor->suite, tag);
         if (code == KF_OK && (writer.overflow || writer.room > 0))
@@ -339,7 +339,7 @@ static void settle(struct kf_encryptor *encryptor)
 {
     const uint64_t bound = encryptor->request.plaintext_bound;
     if (bound != KF_LENGTH_UNKNOWN && bound > encryptor->taken)
-        kfi_encryption_materials_settle(encryptor->materials, bound - encryptor->taken);
+        kfi_materials_settle(&encryptor->materials->head, bound - encryptor->taken);
 }
 
 static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)

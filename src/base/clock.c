@@ -17,11 +17,6 @@ uint64_t kfi_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t kfi_ms_after(uint64_t now, uint64_t ms)
-{
-    return ms > UINT64_MAX - now ? UINT64_MAX : now + ms;
-}
-
 void kfi_condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t monotonic;

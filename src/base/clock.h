@@ -9,12 +9,10 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "base/ms.h"
 
 /* Milliseconds since some moment before the process began (CLOCK_BOOTTIME). */
 KFI_SHARED uint64_t kfi_now_ms(void);
-
-/* `now` and `ms` more, or UINT64_MAX if that is too much: never. */
-KFI_SHARED uint64_t kfi_ms_after(uint64_t now, uint64_t ms);
 
 /*
  * Conditions can't wait by that clock, so they wait by the monotonic one for as long as is left: a condition

@@ -1,5 +1,5 @@
 /*
- * Flights: see flight.h. Owners are the materials cache and, later, whoever else shares a fetch.
+ * Flights: see flight.h. Owners are the cache of materials and the cache of AWS credentials.
  */
 #include "base/flight.h"
 
@@ -30,9 +30,9 @@ void kfi_flight_unref(struct kfi_flight *flight)
         flight->class->destroy(flight);
 }
 
-void *kfi_seat_new(size_t size, struct kf_call *call)
+struct kfi_seat *kfi_seat_new(const struct kfi_seat_class *class, struct kf_call *call)
 {
-    struct kfi_seat *seat = kfi_alloc_zeroed(size);
+    struct kfi_seat *seat = kfi_alloc_zeroed(class->size);
     if (seat == NULL)
         return NULL;
     seat->waker = kf_call_waker_of(call);
@@ -40,6 +40,7 @@ void *kfi_seat_new(size_t size, struct kf_call *call)
         kfi_free(seat);
         return NULL;
     }
+    seat->class = class;
     kfi_refs_init(&seat->refs);
     return seat;
 }
@@ -48,6 +49,8 @@ void kfi_seat_unref(struct kfi_seat *seat)
 {
     if (seat == NULL || !kfi_refs_drop(&seat->refs))
         return;
+    if (seat->class->end != NULL)
+        seat->class->end(seat);
     kfi_flight_unref(seat->flight);
     kf_call_waker_unref(seat->waker);
     kfi_free(seat);
@@ -88,13 +91,13 @@ static bool step(struct kfi_flight *flight, bool stop)
     enum kf_code code = stop ? kf_error_set(&flight->error, KF_E_CLEANED_UP,
                                             "The library was cleaned up "
                                             "(kf_cleanup) before the fetch was done.")
-                             : flight->class->poll(flight, &flight->error, &flight->result);
+                             : flight->class->poll(flight, &flight->error);
     polled_here = flight->outer;
 
-    if (code == KF_PENDING && kfi_now_ms() >= flight->deadline)
-        code = kf_error_set(&flight->error, KF_E_TIMEOUT,
-                            "The fetch of keys was given up after %llu ms (the limit is fetch_timeout_ms).",
-                            (unsigned long long)flight->timeout_ms);
+    if (code == KF_PENDING && kfi_now_ms() >= flight->deadline) {
+        code = KF_E_TIMEOUT;
+        flight->class->overdue(flight, &flight->error);
+    }
     if (code == KF_PENDING)
         return false;
 
@@ -160,14 +163,7 @@ void kfi_flight_deliver(struct kfi_list *seated)
     }
 }
 
-bool kfi_flight_encloses(const struct kf_call *call,
-                         bool (*match)(const struct kfi_flight *flight, const void *what), const void *what)
+const struct kfi_flight *kfi_flight_polled_here(void)
 {
-    if (call->root->flight != NULL && match(call->root->flight, what))
-        return true;
-    for (const struct kfi_flight *flight = polled_here; flight != NULL; flight = flight->outer) {
-        if (match(flight, what))
-            return true;
-    }
-    return false;
+    return polled_here;
 }

@@ -22,16 +22,18 @@
 
 struct kfi_flight;
 
+/* What an owner says of its flights. Its own struct begins with the flight and keeps what the fetch brings. */
 struct kfi_flight_class {
-    /*
-     * One step of the fetch, in which `flight->call` is the root call. Anything but KF_PENDING is the result.
-     */
-    enum kf_code (*poll)(struct kfi_flight *flight, struct kf_error *error, void **result);
+    /* One step of the fetch, with `flight->call` as the root call. Anything but KF_PENDING ends it. */
+    enum kf_code (*poll)(struct kfi_flight *flight, struct kf_error *error);
 
-    /* The result is in flight->code, ->error and ->result. Called once, with no lock held. */
+    /* Writes into `error` what a caller should know of a fetch that took longer than its limit. */
+    void (*overdue)(const struct kfi_flight *flight, struct kf_error *error);
+
+    /* How the fetch ended is in flight->code and flight->error. Called once, with no lock held. */
     void (*land)(struct kfi_flight *flight);
 
-    /* At the last release. The owner frees its memory and releases the result. */
+    /* At the last release: the owner frees its memory and what the fetch brought. */
     void (*destroy)(struct kfi_flight *flight);
 };
 
@@ -44,7 +46,7 @@ struct kfi_flight {
     struct kf_call call;
     struct kfi_timer limit;
     uint64_t timeout_ms, deadline;
-    const struct kfi_flight *outer; /* the fetch inside which this one is being polled, on this thread */
+    const struct kfi_flight *outer; /* the fetch inside which this thread polls this one */
     struct kfi_request_id request_id;
 
     /* Under the owner's lock. */
@@ -54,30 +56,38 @@ struct kfi_flight {
     /* Written before the landing, constant afterwards. */
     enum kf_code code;
     bool refused; /* the internal thread did not take it, nor would it take another one */
-    void *result; /* if code is KF_OK */
     struct kf_error error;
+};
+
+struct kfi_seat;
+
+/* What an owner says of its seats. Its own struct begins with the seat. */
+struct kfi_seat_class {
+    size_t size; /* of the owner's struct */
+    /* The caller gives his seat up, or leaves it after its answer; his reference goes behind that. */
+    void (*leave)(struct kfi_seat *seat);
+    /* The last reference goes: for what the owner's struct holds. NULL: nothing. */
+    void (*end)(struct kfi_seat *seat);
 };
 
 /* A caller's place in a flight. */
 struct kfi_seat {
-    struct kfi_refs refs;        /* the caller has one; the list of the seated has one */
+    struct kfi_refs refs;        /* the caller has one; each list that the seat is in has one */
     struct kfi_link link;        /* in flight->seated until the landing; under the owner's lock */
     struct kfi_flight *flight;   /* a reference */
     struct kf_call_waker *waker; /* the caller's, a reference */
+    const struct kfi_seat_class *class;
 };
 
 /* A flight with one reference, the driver's. `timeout_ms` counts from the launch. */
 KFI_SHARED void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *class,
                                 uint64_t timeout_ms);
-KFI_SHARED void kfi_flight_unref(struct kfi_flight *flight);
+void kfi_flight_unref(struct kfi_flight *flight);
 
-/*
- * A seat for the caller behind `call`, not taken yet; NULL if there is no memory. `size` is that of the
- * owner's struct that begins with it; what is behind the seat is zero.
- */
-KFI_SHARED void *kfi_seat_new(size_t size, struct kf_call *call);
-/* The caller's release. The seat must have been taken and landed, or been left, or never been taken. */
-KFI_SHARED void kfi_seat_unref(struct kfi_seat *seat);
+/* A seat for the caller behind `call`, not taken yet; what is behind it is zero. NULL: no memory. */
+struct kfi_seat *kfi_seat_new(const struct kfi_seat_class *class, struct kf_call *call);
+/* Releases a reference. At the last one the seat must have landed, or been left, or never been taken. */
+void kfi_seat_unref(struct kfi_seat *seat); /* NULL is allowed */
 
 /* Takes `seat` in a flight that has not landed. */
 KFI_SHARED void kfi_seat_take_locked(struct kfi_seat *seat, struct kfi_flight *flight);
@@ -93,7 +103,7 @@ KFI_SHARED bool kfi_seat_leave_locked(struct kfi_seat *seat);
  * Begins the fetch: polls it once, and lands it or hands it to the internal thread. Consumes the driver's
  * reference.
  */
-KFI_SHARED void kfi_flight_launch(struct kfi_flight *flight);
+void kfi_flight_launch(struct kfi_flight *flight);
 
 /*
  * The same, but the first poll is left to the internal thread too: for those who must not be held up by it,
@@ -107,12 +117,7 @@ KFI_SHARED void kfi_flight_land_locked(struct kfi_flight *flight, struct kfi_lis
 /* Wakes those who were seated. Outside the lock. */
 KFI_SHARED void kfi_flight_deliver(struct kfi_list *seated);
 
-/*
- * Whether somebody who asks through `call` on this thread is inside a fetch for which `match` holds: then
- * waiting for that fetch would be waiting for himself.
- */
-KFI_SHARED bool kfi_flight_encloses(const struct kf_call *call,
-                                    bool (*match)(const struct kfi_flight *flight, const void *what),
-                                    const void *what);
+/* The innermost fetch that this thread is polling, or NULL; the one around it is its `outer`. */
+const struct kfi_flight *kfi_flight_polled_here(void);
 
 #endif

@@ -81,7 +81,7 @@ static enum kf_code generate(const struct multi *self, struct kf_call *call,
         if (code != KF_OK)
             return code;
     }
-    const struct kf_data_key *data_key = &materials->data_key;
+    const struct kf_data_key *data_key = &materials->head.data_key;
     if (data_key->length == 0 && self->has_generator)
         data_key = &encryption->parts[0].wrapped.data_key;
     if (data_key->length == 0)
@@ -103,7 +103,7 @@ static enum kf_code put_together(const struct multi *self, const struct kf_encry
                                  struct kf_wrapped *out)
 {
     enum kf_code code = KF_OK;
-    if (materials->data_key.length == 0) {
+    if (materials->head.data_key.length == 0) {
         const struct kf_data_key *data_key = &encryption->parts[0].wrapped.data_key;
         code = kf_wrapped_data_key_set(out, kf_view_of(data_key->bytes, data_key->length), error);
     }

@@ -56,7 +56,7 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
 {
     (void)call;
     const struct raw_rsa *self = context;
-    const size_t length = materials->suite->info.data_key_length;
+    const size_t length = materials->head.suite->info.data_key_length;
     size_t tried = 0;
     if (self->private_key == NULL)
         return kf_error_set(error, KF_E_KEYS,

@@ -73,7 +73,7 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
         return kf_error_set(error, KF_E_BUG, "A CMM answered without materials.");
 
     const struct kf_encryption_materials *materials = *out;
-    code = kfi_policy_check_encrypt(request->commitment_policy, materials->suite, error);
+    code = kfi_policy_check_encrypt(request->commitment_policy, materials->head.suite, error);
     if (code == KF_OK && request->max_edks > 0 && materials->edks.count > request->max_edks)
         code = kf_error_set(error, KF_E_LIMIT, "There would be %zu encrypted data keys; max_edks allows %u.",
                             materials->edks.count, (unsigned)request->max_edks);
@@ -102,10 +102,10 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
     }
     if (*out == NULL)
         return kf_error_set(error, KF_E_BUG, "A CMM answered without materials.");
-    if ((*out)->suite->info.id != request->suite) {
+    if ((*out)->head.suite->info.id != request->suite) {
         code = kf_error_set(error, KF_E_BUG,
                             "A CMM answered with materials for suite %04x to a message of suite %04x.",
-                            (unsigned)(*out)->suite->info.id, (unsigned)request->suite);
+                            (unsigned)(*out)->head.suite->info.id, (unsigned)request->suite);
         kf_decryption_materials_unref(*out);
         *out = NULL;
     }

@@ -8,10 +8,10 @@
 enum kf_code kfi_data_key_to_wrap(const struct kf_encryption_materials *materials, struct kf_wrapped *wrapped,
                                   struct kf_error *error, struct kf_data_key *out)
 {
-    *out = materials->data_key;
+    *out = materials->head.data_key;
     if (out->length > 0)
         return KF_OK;
-    out->length = materials->suite->info.data_key_length;
+    out->length = materials->head.suite->info.data_key_length;
     enum kf_code code = kfi_random(out->bytes, out->length, error);
     if (code == KF_OK)
         code = kf_wrapped_data_key_set(wrapped, kf_view_of(out->bytes, out->length), error);

@@ -27,12 +27,13 @@ static void encryption_drop(void *state)
 static enum kf_code add_signing_key(struct kf_encryption_materials *materials,
                                     const struct kf_encryption_context *requested, struct kf_error *error)
 {
-    enum kf_code code = kfi_signing_key_generate(materials->suite->curve, error, &materials->signing_key);
+    enum kf_code code =
+        kfi_signing_key_generate(materials->head.suite->curve, error, &materials->signing_key);
     if (code != KF_OK)
         return code;
     const struct kf_pair pair = {kf_view_text(KFI_PUBLIC_KEY_NAME),
                                  kfi_signing_key_public_text(materials->signing_key)};
-    return kfi_encryption_context_with(requested, pair, error, &materials->context);
+    return kfi_encryption_context_with(requested, pair, error, &materials->head.context);
 }
 
 static enum kf_code encryption_fill(struct kf_encryption_materials *materials,
@@ -43,18 +44,18 @@ static enum kf_code encryption_fill(struct kf_encryption_materials *materials,
                             "The encryption context already has a key \"%s\", which is reserved.",
                             KFI_PUBLIC_KEY_NAME);
     enum kf_code code = KF_OK;
-    if (materials->suite->info.sign)
+    if (materials->head.suite->info.sign)
         code = add_signing_key(materials, request->encryption_context, error);
     else
-        materials->context = kf_encryption_context_ref(request->encryption_context);
+        materials->head.context = kf_encryption_context_ref(request->encryption_context);
     if (code != KF_OK)
         return code;
     if (request->required_key_count == 0) {
-        materials->stored = kf_encryption_context_ref(materials->context);
+        materials->stored = kf_encryption_context_ref(materials->head.context);
         return KF_OK;
     }
-    return kfi_encryption_context_split(materials->context, request->required_keys,
-                                        request->required_key_count, error, &materials->required,
+    return kfi_encryption_context_split(materials->head.context, request->required_keys,
+                                        request->required_key_count, error, &materials->head.required,
                                         &materials->stored);
 }
 
@@ -103,7 +104,7 @@ static enum kf_code encryption_complete(struct encryption *encryption, struct kf
     enum kf_code code = kfi_edk_list_move(&materials->edks, &encryption->wrapped.edks, error);
     if (code != KF_OK)
         return code;
-    materials->data_key = encryption->wrapped.data_key;
+    materials->head.data_key = encryption->wrapped.data_key;
     *out = materials;
     encryption->materials = NULL;
     return KF_OK;
@@ -145,21 +146,21 @@ static enum kf_code decryption_fill(struct kf_decryption_materials *materials,
 {
     enum kf_code code =
         kfi_encryption_context_join(request->encryption_context, request->reproduced_encryption_context,
-                                    error, &materials->context, &materials->required);
+                                    error, &materials->head.context, &materials->head.required);
     if (code != KF_OK)
         return code;
     struct kf_view public_key;
     bool has_key =
-        kf_encryption_context_get(materials->context, kf_view_text(KFI_PUBLIC_KEY_NAME), &public_key);
-    if (has_key != materials->suite->info.sign)
+        kf_encryption_context_get(materials->head.context, kf_view_text(KFI_PUBLIC_KEY_NAME), &public_key);
+    if (has_key != materials->head.suite->info.sign)
         return kf_error_set(error, KF_E_MALFORMED,
                             has_key
                                 ? "The encryption context has a key \"%s\" although suite %04x does not sign."
                                 : "The encryption context lacks the key \"%s\" that suite %04x signs by.",
-                            KFI_PUBLIC_KEY_NAME, (unsigned)materials->suite->info.id);
+                            KFI_PUBLIC_KEY_NAME, (unsigned)materials->head.suite->info.id);
     if (!has_key)
         return KF_OK;
-    return kfi_verification_key_parse(materials->suite->curve, public_key, error,
+    return kfi_verification_key_parse(materials->head.suite->curve, public_key, error,
                                       &materials->verification_key);
 }
 
@@ -193,12 +194,12 @@ static enum kf_code decryption_complete(struct decryption *decryption, struct kf
                                         const struct kf_decryption_materials **out)
 {
     struct kf_decryption_materials *materials = decryption->materials;
-    if (decryption->data_key.length != materials->suite->info.data_key_length)
+    if (decryption->data_key.length != materials->head.suite->info.data_key_length)
         return kf_error_set(error, KF_E_KEYS,
                             "The keyring unwrapped a data key of %zu bytes; suite %04x needs %zu.",
-                            decryption->data_key.length, (unsigned)materials->suite->info.id,
-                            materials->suite->info.data_key_length);
-    materials->data_key = decryption->data_key;
+                            decryption->data_key.length, (unsigned)materials->head.suite->info.id,
+                            materials->head.suite->info.data_key_length);
+    materials->head.data_key = decryption->data_key;
     *out = materials;
     decryption->materials = NULL;
     return KF_OK;

@@ -126,7 +126,7 @@ enum kf_code kfi_ecdh_edk_wrap(const char *provider, const struct kfi_ecdh_parti
     if (code == KF_OK)
         code = kfi_random(ciphertext, SALT_LENGTH, error);
     if (code == KF_OK)
-        code = wrapping_begin(parties, secret, materials->context, ciphertext, error, &wrapping);
+        code = wrapping_begin(parties, secret, materials->head.context, ciphertext, error, &wrapping);
     if (code == KF_OK) {
         const struct kf_view aad = kf_view_of(wrapping.info, wrapping.info_length);
         memcpy(ciphertext + SALT_LENGTH, wrapping.keys, COMMIT_KEY_LENGTH);
@@ -161,12 +161,13 @@ enum kf_code kfi_ecdh_edk_unwrap(const struct kfi_ecdh_parties *parties, const u
                                  const struct kf_decryption_materials *materials, const struct kf_edk *edk,
                                  struct kf_error *error, struct kf_data_key *out)
 {
-    const size_t length = materials->suite->info.data_key_length;
+    const size_t length = materials->head.suite->info.data_key_length;
     if (edk->ciphertext.length != FRONT_LENGTH + length + KFI_TAG_LENGTH)
         return KF_E_FORGED;
     const uint8_t *ciphertext = edk->ciphertext.data, *wrapped = ciphertext + FRONT_LENGTH;
     struct wrapping wrapping;
-    enum kf_code code = wrapping_begin(parties, secret, materials->context, ciphertext, error, &wrapping);
+    enum kf_code code =
+        wrapping_begin(parties, secret, materials->head.context, ciphertext, error, &wrapping);
     if (code == KF_OK && !kfi_equal_secret(wrapping.keys, ciphertext + SALT_LENGTH, COMMIT_KEY_LENGTH))
         code = KF_E_FORGED;
     if (code == KF_OK) {

@@ -4,28 +4,99 @@
 #include "materials/materials.h"
 
 #include "base/error.h"
+#include "base/list.h"
 #include "suite/digest.h"
+
+/* ---- What holds for both kinds ---- */
+
+static void head_init(struct kfi_materials *head, enum kfi_direction direction, const struct kfi_suite *suite)
+{
+    kfi_refs_init(&head->refs);
+    head->direction = direction;
+    head->suite = suite;
+}
+
+const struct kf_encryption_materials *kfi_encryption_materials_of(const struct kfi_materials *materials)
+{
+    return materials == NULL ? NULL : KFI_CONTAINER(materials, struct kf_encryption_materials, head);
+}
+
+const struct kf_decryption_materials *kfi_decryption_materials_of(const struct kfi_materials *materials)
+{
+    return materials == NULL ? NULL : KFI_CONTAINER(materials, struct kf_decryption_materials, head);
+}
+
+const struct kfi_materials *kfi_materials_ref(const struct kfi_materials *materials)
+{
+    if (materials != NULL)
+        kfi_refs_add(&materials->refs, 1);
+    return materials;
+}
+
+static void encryption_free(struct kf_encryption_materials *materials)
+{
+    kf_encryption_context_unref(materials->stored);
+    kfi_edk_list_free(&materials->edks);
+    kfi_signing_key_unref(materials->signing_key);
+    kfi_free_secret(materials, sizeof *materials);
+}
+
+static void decryption_free(struct kf_decryption_materials *materials)
+{
+    kfi_verification_key_unref(materials->verification_key);
+    kfi_free_secret(materials, sizeof *materials);
+}
+
+void kfi_materials_unref(const struct kfi_materials *materials)
+{
+    if (materials == NULL || !kfi_refs_drop(&materials->refs))
+        return;
+    kf_encryption_context_unref(materials->context);
+    kf_encryption_context_unref(materials->required);
+    if (materials->direction == KFI_ENCRYPTION)
+        encryption_free(kfi_refs_unconst(kfi_encryption_materials_of(materials)));
+    else
+        decryption_free(kfi_refs_unconst(kfi_decryption_materials_of(materials)));
+}
+
+bool kfi_materials_mark_cached(const struct kfi_materials *materials)
+{
+    struct kfi_materials *marked = kfi_refs_unconst(materials);
+    return atomic_exchange_explicit(&marked->cached, true, memory_order_relaxed);
+}
+
+void kfi_materials_settle(const struct kfi_materials *materials, uint64_t bytes)
+{
+    struct kfi_materials *counted = kfi_refs_unconst(materials);
+    atomic_fetch_add_explicit(&counted->settled, bytes, memory_order_relaxed);
+}
+
+uint64_t kfi_materials_settled(const struct kfi_materials *materials)
+{
+    struct kfi_materials *counted = kfi_refs_unconst(materials);
+    return atomic_exchange_explicit(&counted->settled, 0, memory_order_relaxed);
+}
+
+/* ---- Encryption materials ---- */
 
 struct kf_encryption_materials *kfi_encryption_materials_new(const struct kfi_suite *suite)
 {
     struct kf_encryption_materials *materials = kfi_alloc_zeroed(sizeof *materials);
-    if (materials == NULL)
-        return NULL;
-    kfi_refs_init(&materials->refs);
-    materials->suite = suite;
+    if (materials != NULL)
+        head_init(&materials->head, KFI_ENCRYPTION, suite);
     return materials;
 }
 
 struct kf_encryption_materials *kfi_encryption_materials_with_key(
     const struct kf_encryption_materials *materials, const struct kf_data_key *data_key)
 {
-    struct kf_encryption_materials *other = kfi_encryption_materials_new(materials->suite);
+    struct kf_encryption_materials *other = kfi_encryption_materials_new(materials->head.suite);
     if (other == NULL)
         return NULL;
-    other->context = kf_encryption_context_ref(materials->context);
-    other->required = kf_encryption_context_ref(materials->required);
+    other->head.context = kf_encryption_context_ref(materials->head.context);
+    other->head.required = kf_encryption_context_ref(materials->head.required);
     other->stored = kf_encryption_context_ref(materials->stored);
-    other->data_key = *data_key;
+    other->head.data_key = *data_key;
     return other;
 }
 
@@ -33,61 +104,36 @@ const struct kf_encryption_materials *kf_encryption_materials_ref(
     const struct kf_encryption_materials *materials)
 {
     if (materials != NULL)
-        kfi_refs_add(&materials->refs, 1);
+        kfi_materials_ref(&materials->head);
     return materials;
 }
 
-void kf_encryption_materials_unref(const struct kf_encryption_materials *shared)
+void kf_encryption_materials_unref(const struct kf_encryption_materials *materials)
 {
-    if (shared == NULL || !kfi_refs_drop(&shared->refs))
-        return;
-    struct kf_encryption_materials *materials = kfi_refs_unconst(shared);
-    kf_encryption_context_unref(materials->context);
-    kf_encryption_context_unref(materials->required);
-    kf_encryption_context_unref(materials->stored);
-    kfi_edk_list_free(&materials->edks);
-    kfi_signing_key_unref(materials->signing_key);
-    kfi_free_secret(materials, sizeof *materials);
-}
-
-bool kfi_encryption_materials_mark_cached(const struct kf_encryption_materials *materials)
-{
-    struct kf_encryption_materials *marked = kfi_refs_unconst(materials);
-    return atomic_exchange_explicit(&marked->cached, true, memory_order_relaxed);
-}
-
-void kfi_encryption_materials_settle(const struct kf_encryption_materials *materials, uint64_t bytes)
-{
-    struct kf_encryption_materials *counted = kfi_refs_unconst(materials);
-    atomic_fetch_add_explicit(&counted->settled, bytes, memory_order_relaxed);
-}
-
-uint64_t kfi_encryption_materials_settled(const struct kf_encryption_materials *materials)
-{
-    struct kf_encryption_materials *counted = kfi_refs_unconst(materials);
-    return atomic_exchange_explicit(&counted->settled, 0, memory_order_relaxed);
+    if (materials != NULL)
+        kfi_materials_unref(&materials->head);
 }
 
 enum kf_suite kf_encryption_materials_suite(const struct kf_encryption_materials *materials)
 {
-    return materials->suite->info.id;
+    return materials->head.suite->info.id;
 }
 
 const struct kf_encryption_context *kf_encryption_materials_encryption_context(
     const struct kf_encryption_materials *materials)
 {
-    return materials->context;
+    return materials->head.context;
 }
 
 const struct kf_encryption_context *kf_encryption_materials_required_context(
     const struct kf_encryption_materials *materials)
 {
-    return materials->required;
+    return materials->head.required;
 }
 
 struct kf_view kf_encryption_materials_data_key(const struct kf_encryption_materials *materials)
 {
-    return kf_view_of(materials->data_key.bytes, materials->data_key.length);
+    return kf_view_of(materials->head.data_key.bytes, materials->head.data_key.length);
 }
 
 size_t kf_encryption_materials_edk_count(const struct kf_encryption_materials *materials)
@@ -100,13 +146,13 @@ struct kf_edk kf_encryption_materials_edk(const struct kf_encryption_materials *
     return materials->edks.items[index];
 }
 
+/* ---- Decryption materials ---- */
+
 struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_suite *suite)
 {
     struct kf_decryption_materials *materials = kfi_alloc_zeroed(sizeof *materials);
-    if (materials == NULL)
-        return NULL;
-    kfi_refs_init(&materials->refs);
-    materials->suite = suite;
+    if (materials != NULL)
+        head_init(&materials->head, KFI_DECRYPTION, suite);
     return materials;
 }
 
@@ -114,54 +160,45 @@ const struct kf_decryption_materials *kf_decryption_materials_ref(
     const struct kf_decryption_materials *materials)
 {
     if (materials != NULL)
-        kfi_refs_add(&materials->refs, 1);
+        kfi_materials_ref(&materials->head);
     return materials;
 }
 
-void kf_decryption_materials_unref(const struct kf_decryption_materials *shared)
+void kf_decryption_materials_unref(const struct kf_decryption_materials *materials)
 {
-    if (shared == NULL || !kfi_refs_drop(&shared->refs))
-        return;
-    struct kf_decryption_materials *materials = kfi_refs_unconst(shared);
-    kf_encryption_context_unref(materials->context);
-    kf_encryption_context_unref(materials->required);
-    kfi_verification_key_unref(materials->verification_key);
-    kfi_free_secret(materials, sizeof *materials);
-}
-
-bool kfi_decryption_materials_mark_cached(const struct kf_decryption_materials *materials)
-{
-    struct kf_decryption_materials *marked = kfi_refs_unconst(materials);
-    return atomic_exchange_explicit(&marked->cached, true, memory_order_relaxed);
+    if (materials != NULL)
+        kfi_materials_unref(&materials->head);
 }
 
 enum kf_suite kf_decryption_materials_suite(const struct kf_decryption_materials *materials)
 {
-    return materials->suite->info.id;
+    return materials->head.suite->info.id;
 }
 
 const struct kf_encryption_context *kf_decryption_materials_encryption_context(
     const struct kf_decryption_materials *materials)
 {
-    return materials->context;
+    return materials->head.context;
 }
 
 const struct kf_encryption_context *kf_decryption_materials_required_context(
     const struct kf_decryption_materials *materials)
 {
-    return materials->required;
+    return materials->head.required;
 }
 
 struct kf_view kf_decryption_materials_data_key(const struct kf_decryption_materials *materials)
 {
-    return kf_view_of(materials->data_key.bytes, materials->data_key.length);
+    return kf_view_of(materials->head.data_key.bytes, materials->head.data_key.length);
 }
+
+/* ---- What keyrings add ---- */
 
 void kfi_wrapped_init(struct kf_wrapped *wrapped, const struct kf_encryption_materials *materials)
 {
     *wrapped = (struct kf_wrapped){
-        .data_key_length = materials->suite->info.data_key_length,
-        .has_key = materials->data_key.length > 0,
+        .data_key_length = materials->head.suite->info.data_key_length,
+        .has_key = materials->head.data_key.length > 0,
     };
 }
 

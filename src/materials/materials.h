@@ -17,32 +17,62 @@
 #define KFI_RESERVED_PREFIX "aws-crypto-"
 #define KFI_PUBLIC_KEY_NAME "aws-crypto-public-key"
 
+/* For what materials are. */
+enum kfi_direction {
+    KFI_ENCRYPTION,
+    KFI_DECRYPTION,
+    KFI_DIRECTIONS
+};
+
 /*
- * The default CMM fills these in; once somebody else has a reference nothing changes but the counts and
- * `cached` and `settled`.
+ * What both kinds of materials begin with. The default CMM fills it in. Once somebody else has a reference nothing
+ * changes but the counts, `cached` and `settled`.
  */
-struct kf_encryption_materials {
+struct kfi_materials {
     struct kfi_refs refs;
+    enum kfi_direction direction;
     atomic_bool cached;    /* came out of a caching CMM */
     atomic_ullong settled; /* bytes that finished messages reserved and did not use; the cache takes them */
     const struct kfi_suite *suite;
     const struct kf_encryption_context *context;  /* the whole one */
     const struct kf_encryption_context *required; /* pairs to authenticate only */
-    const struct kf_encryption_context *stored;   /* pairs to store */
     struct kf_data_key data_key;
+};
+
+struct kf_encryption_materials {
+    struct kfi_materials head;                  /* first */
+    const struct kf_encryption_context *stored; /* pairs to store */
     struct kfi_edk_list edks;
     struct kfi_signing_key *signing_key; /* NULL unless the suite signs */
 };
 
 struct kf_decryption_materials {
-    struct kfi_refs refs;
-    atomic_bool cached;
-    const struct kfi_suite *suite;
-    const struct kf_encryption_context *context;
-    const struct kf_encryption_context *required;
-    struct kf_data_key data_key;
+    struct kfi_materials head;                     /* first */
     struct kfi_verification_key *verification_key; /* NULL unless the suite signs */
 };
+
+/* ---- What holds for both kinds ---- */
+
+/* NULL is allowed. */
+const struct kfi_materials *kfi_materials_ref(const struct kfi_materials *materials);
+void kfi_materials_unref(const struct kfi_materials *materials);
+
+/* Marks materials as having been in a caching CMM, and says whether they were marked before. */
+bool kfi_materials_mark_cached(const struct kfi_materials *materials);
+
+/*
+ * A message that was made with these materials is whole and was so many bytes shorter than was reserved for
+ * it. Where a cache still has the key, and settles, it takes them back.
+ */
+void kfi_materials_settle(const struct kfi_materials *materials, uint64_t bytes);
+/* Takes away the bytes given back since the last time. */
+uint64_t kfi_materials_settled(const struct kfi_materials *materials);
+
+/* The whole of a head, whose direction says what it is. NULL for NULL. */
+const struct kf_encryption_materials *kfi_encryption_materials_of(const struct kfi_materials *materials);
+const struct kf_decryption_materials *kfi_decryption_materials_of(const struct kfi_materials *materials);
+
+/* ---- Making them ---- */
 
 /* Empty materials with one reference, or NULL. */
 struct kf_encryption_materials *kfi_encryption_materials_new(const struct kfi_suite *suite);
@@ -54,18 +84,6 @@ struct kf_decryption_materials *kfi_decryption_materials_new(const struct kfi_su
  */
 struct kf_encryption_materials *kfi_encryption_materials_with_key(
     const struct kf_encryption_materials *materials, const struct kf_data_key *data_key);
-
-/* Marks materials as having been in a caching CMM, and says whether they were marked before. */
-bool kfi_encryption_materials_mark_cached(const struct kf_encryption_materials *materials);
-bool kfi_decryption_materials_mark_cached(const struct kf_decryption_materials *materials);
-
-/*
- * A message that was made with these materials is whole and was so many bytes shorter than was reserved for
- * it. Where a cache still has the key, and settles, it takes them back.
- */
-void kfi_encryption_materials_settle(const struct kf_encryption_materials *materials, uint64_t bytes);
-/* Takes away the bytes given back since the last time. */
-uint64_t kfi_encryption_materials_settled(const struct kf_encryption_materials *materials);
 
 /* What a keyring adds to materials. */
 struct kf_wrapped {

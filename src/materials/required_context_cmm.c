@@ -119,7 +119,7 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
     code = kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), &encryption->request, error,
                                            out);
     struct list missing;
-    if (code == KF_OK && !has_all(self, (*out)->required, &missing)) {
+    if (code == KF_OK && !has_all(self, (*out)->head.required, &missing)) {
         kf_encryption_materials_unref(*out);
         *out = NULL;
         code = kf_error_set(error, KF_E_BUG,
@@ -143,7 +143,7 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
             error, KF_E_POLICY,
             "The reproduced encryption context lacks what this CMM requires: add the keys %s.", missing.text);
     enum kf_code code = kf_cmm_decrypt_materials(self->backing, kf_call_child(call, 0), request, error, out);
-    if (code == KF_OK && !has_all(self, (*out)->context, &missing)) {
+    if (code == KF_OK && !has_all(self, (*out)->head.context, &missing)) {
         kf_decryption_materials_unref(*out);
         *out = NULL;
         code = kf_error_set(error, KF_E_BUG,

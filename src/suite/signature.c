@@ -7,7 +7,6 @@
 #include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/obj_mac.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -52,16 +51,6 @@ struct kfi_transcript {
     enum kfi_hash hash;
     EVP_MD_CTX *context;
 };
-
-int kfi_curve_nid(enum kfi_curve curve)
-{
-    return curve == KFI_P256 ? NID_X9_62_prime256v1 : NID_secp384r1;
-}
-
-size_t kfi_curve_bytes(enum kfi_curve curve)
-{
-    return curve == KFI_P256 ? sizeof order_p256 : sizeof order_p384;
-}
 
 static size_t point_length(enum kfi_curve curve)
 {

@@ -6,6 +6,7 @@
 #define KFI_SUITE_SIGNATURE_ENGINE_H
 
 #include <openssl/ecdsa.h>
+#include <openssl/obj_mac.h>
 
 #include "suite/signature.h"
 
@@ -46,8 +47,15 @@ extern const struct kfi_signature_engine kfi_signature_nettle;
 #define KFI_COORDINATE_MAX 48
 
 /* The curve's number in libcrypto, and the bytes of a coordinate or of its order. */
-int kfi_curve_nid(enum kfi_curve curve);
-size_t kfi_curve_bytes(enum kfi_curve curve);
+static inline int kfi_curve_nid(enum kfi_curve curve)
+{
+    return curve == KFI_P256 ? NID_X9_62_prime256v1 : NID_secp384r1;
+}
+
+static inline size_t kfi_curve_bytes(enum kfi_curve curve)
+{
+    return curve == KFI_P256 ? 32 : 48;
+}
 
 /*
  * The engine to take for a curve: nettle for P-384, if it is there and nothing names fips; otherwise OpenSSL.

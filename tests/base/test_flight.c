@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/flight.h"
+#include "base/asking.h"
 
 /* An owner of one flight at a time. */
 static pthread_mutex_t owner_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,11 +23,10 @@ struct fetch {
     struct kf_call_waker *waker; /* made at the first poll */
     struct bell landed, destroyed;
     enum kf_code (*within)(struct fetch *fetch); /* instead of the answer; or NULL */
+    bool brought;                                /* it ended with KF_OK */
 };
 
-static struct kf_view results[1]; /* any object will do */
-
-static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error, void **result)
+static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error)
 {
     struct fetch *fetch = (struct fetch *)flight;
     if (atomic_fetch_add(&fetch->polls, 1) == 0)
@@ -36,11 +35,16 @@ static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error
     if (fetch->within != NULL)
         return fetch->within(fetch);
     enum kf_code code = (enum kf_code)atomic_load(&fetch->answer);
-    if (code == KF_OK)
-        *result = results;
+    fetch->brought = code == KF_OK;
     if (code < KF_OK)
         kf_error_set(error, code, "told");
     return code;
+}
+
+static void fetch_overdue(const struct kfi_flight *flight, struct kf_error *error)
+{
+    kf_error_set(error, KF_E_TIMEOUT, "The owner gave up after %llu ms.",
+                 (unsigned long long)flight->timeout_ms);
 }
 
 static void ring(struct bell *bell)
@@ -65,7 +69,7 @@ static void fetch_destroy(struct kfi_flight *flight)
     ring(&((struct fetch *)flight)->destroyed);
 }
 
-static const struct kfi_flight_class fetch_class = {fetch_poll, fetch_land, fetch_destroy};
+static const struct kfi_flight_class fetch_class = {fetch_poll, fetch_overdue, fetch_land, fetch_destroy};
 
 static void fetch_init(struct fetch *fetch, enum kf_code answer, uint64_t timeout_ms)
 {
@@ -91,6 +95,9 @@ static void fetch_end(struct fetch *fetch)
     bell_destroy(&fetch->destroyed);
 }
 
+/* Of these tests' seats nothing is asked but their size. */
+static const struct kfi_seat_class guest_class = {.size = sizeof(struct kfi_seat)};
+
 /* One who has a seat. */
 struct guest {
     struct kf_call call;
@@ -104,7 +111,7 @@ static void guest_sit(struct guest *guest, struct fetch *fetch)
     kfi_call_init(&guest->call, NULL);
     const struct kf_waker waker = bell_waker(&guest->bell);
     kfi_call_drive(&guest->call, &waker);
-    guest->seat = kfi_seat_new(sizeof *guest->seat, &guest->call);
+    guest->seat = kfi_seat_new(&guest_class, &guest->call);
     assert_non_null(guest->seat);
     pthread_mutex_lock(&owner_lock);
     kfi_seat_take_locked(guest->seat, &fetch->flight);
@@ -149,7 +156,7 @@ static void what_answers_at_once_lands_inline_and_needs_no_thread(void **state)
     assert_int_equal(count_threads(), threads);
     assert_int_equal(bell_rung(&guest.bell), 1);
     assert_int_equal(guest.seat->flight->code, KF_OK);
-    assert_ptr_equal(guest.seat->flight->result, results);
+    assert_true(fetch.brought);
     assert_int_equal(bell_rung(&fetch.destroyed), 0);
     assert_false(guest_leave(&guest));
     fetch_end(&fetch);
@@ -241,7 +248,7 @@ static void a_seat_can_be_left_before_the_landing(void **state)
     assert_int_equal(bell_rung(&fetch.destroyed), 0);
     fetch_answer(&fetch, KF_OK);
     support_settle();
-    assert_ptr_equal(fetch.flight.result, results);
+    assert_true(fetch.brought);
     fetch_end(&fetch);
     kf_cleanup();
 }
@@ -251,7 +258,7 @@ static void a_seat_that_was_never_taken_just_goes(void **state)
     (void)state;
     struct kf_call call;
     kfi_call_init(&call, NULL);
-    struct kfi_seat *seat = kfi_seat_new(sizeof *seat, &call);
+    struct kfi_seat *seat = kfi_seat_new(&guest_class, &call);
     assert_non_null(seat);
     assert_null(seat->flight);
     kfi_seat_unref(seat);
@@ -276,7 +283,7 @@ static void a_fetch_has_its_own_time_limit(void **state)
     bell_wait(&guest.bell);
     support_settle();
     assert_int_equal(guest.seat->flight->code, KF_E_TIMEOUT);
-    assert_non_null(strstr(guest.seat->flight->error.text, "300 ms"));
+    assert_string_equal(guest.seat->flight->error.text, "The owner gave up after 300 ms.");
     /* It was polled a last time: what is there counts, however late. */
     assert_int_equal(fetch.polls, 2);
     assert_false(guest_leave(&guest));
@@ -374,9 +381,22 @@ static void what_cannot_be_handed_over_fails(void **state)
 
 /* ---- Who is inside of a fetch ---- */
 
-static bool is_it(const struct kfi_flight *flight, const void *what)
+/* A question for what one flight brings. */
+struct sought {
+    struct kfi_asking asking; /* first */
+    const struct kfi_flight *flight;
+};
+
+static bool brings(const struct kfi_flight *flight, const struct kfi_asking *asking)
 {
-    return flight == what;
+    return flight == KFI_CONTAINER(asking, struct sought, asking)->flight;
+}
+
+static bool encloses(struct kf_call *call, const struct fetch *fetch)
+{
+    static const struct kfi_asking_class class = {.brings = brings};
+    const struct sought sought = {.asking = {.class = &class, .call = call}, .flight = &fetch->flight};
+    return kfi_asking_is_inside(&sought.asking);
 }
 
 static struct {
@@ -386,7 +406,7 @@ static struct {
 
 static void *ask_elsewhere(void *call)
 {
-    nest.other_thread = kfi_flight_encloses(call, is_it, &nest.outer.flight);
+    nest.other_thread = encloses(call, &nest.outer);
     return NULL;
 }
 
@@ -395,8 +415,8 @@ static enum kf_code poll_inner(struct fetch *fetch)
     (void)fetch;
     struct kf_call call;
     kfi_call_init(&call, NULL);
-    nest.inside_inner = kfi_flight_encloses(&call, is_it, &nest.inner.flight);
-    nest.outer_in_inner = kfi_flight_encloses(&call, is_it, &nest.outer.flight);
+    nest.inside_inner = encloses(&call, &nest.inner);
+    nest.outer_in_inner = encloses(&call, &nest.outer);
     return KF_OK;
 }
 
@@ -405,14 +425,12 @@ static enum kf_code poll_outer(struct fetch *fetch)
     (void)fetch;
     struct kf_call call;
     kfi_call_init(&call, NULL);
-    nest.inside_outer = kfi_flight_encloses(&call, is_it, &nest.outer.flight) &&
-                        !kfi_flight_encloses(&call, is_it, &nest.inner.flight);
+    nest.inside_outer = encloses(&call, &nest.outer) && !encloses(&call, &nest.inner);
     pthread_t thread;
     if (pthread_create(&thread, NULL, ask_elsewhere, &call) == 0)
         pthread_join(thread, NULL);
     kfi_flight_launch(&nest.inner.flight);
-    nest.inside_outer = nest.inside_outer && kfi_flight_encloses(&call, is_it, &nest.outer.flight) &&
-                        !kfi_flight_encloses(&call, is_it, &nest.inner.flight);
+    nest.inside_outer = nest.inside_outer && encloses(&call, &nest.outer) && !encloses(&call, &nest.inner);
     return KF_OK;
 }
 
@@ -426,19 +444,19 @@ static void a_fetch_encloses_what_is_asked_within_it(void **state)
     fetch_init(&nest.inner, KF_OK, 1000);
     nest.outer.within = poll_outer;
     nest.inner.within = poll_inner;
-    assert_false(kfi_flight_encloses(&call, is_it, &nest.outer.flight));
+    assert_false(encloses(&call, &nest.outer));
     /* Through the call, on whatever thread. */
     struct kf_call *child = kf_call_child(kf_call_child(&nest.outer.flight.call, 0), 1);
-    assert_true(kfi_flight_encloses(&nest.outer.flight.call, is_it, &nest.outer.flight));
-    assert_true(kfi_flight_encloses(child, is_it, &nest.outer.flight));
-    assert_false(kfi_flight_encloses(child, is_it, &nest.inner.flight));
+    assert_true(encloses(&nest.outer.flight.call, &nest.outer));
+    assert_true(encloses(child, &nest.outer));
+    assert_false(encloses(child, &nest.inner));
     /* On the thread. */
     kfi_flight_launch(&nest.outer.flight);
     assert_true(nest.inside_outer);
     assert_true(nest.inside_inner);
     assert_true(nest.outer_in_inner);
     assert_false(nest.other_thread);
-    assert_false(kfi_flight_encloses(&call, is_it, &nest.outer.flight));
+    assert_false(encloses(&call, &nest.outer));
     fetch_end(&nest.outer);
     fetch_end(&nest.inner);
 }

@@ -253,7 +253,7 @@ static void a_generator_wraps_a_key_that_is_there(void **state)
     (void)state;
     struct scene scene;
     scene_open(&scene, true);
-    scene.encryption->data_key = key_by("given");
+    scene.encryption->head.data_key = key_by("given");
     scene.generator.answered = true;
     for (size_t i = 0; i < CHILDREN; i++)
         scene.children[i].answered = true;
@@ -274,7 +274,7 @@ static void without_a_generator_it_only_wraps(void **state)
     assert_non_null(strstr(scene.error.text, "generator"));
     assert_int_equal(scene.children[0].begun, 0);
 
-    scene.encryption->data_key = key_by("given");
+    scene.encryption->head.data_key = key_by("given");
     for (size_t i = 0; i < CHILDREN; i++)
         scene.children[i].answered = true;
     assert_int_equal(scene_wrap(&scene), KF_OK);

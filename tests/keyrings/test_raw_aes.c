@@ -39,9 +39,9 @@ static enum kf_code wrap(struct kf_keyring *keyring, enum kf_suite suite, const 
                          struct kf_wrapped *out)
 {
     struct kf_encryption_materials *materials = kfi_encryption_materials_new(kfi_suite_get(suite));
-    materials->context = client_context("a", "1");
+    materials->head.context = client_context("a", "1");
     if (data_key != NULL)
-        materials->data_key = *data_key;
+        materials->head.data_key = *data_key;
     struct kf_call call;
     struct kf_error error = KF_ERROR_INIT;
     kfi_call_init(&call, NULL);
@@ -58,7 +58,7 @@ static enum kf_code unwrap(struct kf_keyring *keyring, enum kf_suite suite, cons
                            struct kf_data_key *out)
 {
     struct kf_decryption_materials *materials = kfi_decryption_materials_new(kfi_suite_get(suite));
-    materials->context = client_context("a", value);
+    materials->head.context = client_context("a", value);
     struct kf_call call;
     kfi_call_init(&call, NULL);
     *out = (struct kf_data_key){.length = 0};

@@ -3,7 +3,7 @@
  */
 #include "support/support.h"
 
-#include "materials/budget.h"
+#include "materials/cache/budget.h"
 
 static struct kfi_limits limits(uint64_t messages, uint64_t bytes)
 {

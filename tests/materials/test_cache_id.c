@@ -21,7 +21,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
-#include "materials/cache_id.h"
+#include "materials/cache/key.h"
 
 static const struct kf_encryption_context *context_of(const char *key, const char *value)
 {

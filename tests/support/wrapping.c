@@ -9,9 +9,9 @@ enum kf_code wrapping_wrap(struct kf_keyring *keyring, enum kf_suite suite, cons
                            const struct kf_data_key *data_key, struct kf_error *error, struct kf_wrapped *out)
 {
     struct kf_encryption_materials *materials = kfi_encryption_materials_new(kfi_suite_get(suite));
-    materials->context = client_context("a", value);
+    materials->head.context = client_context("a", value);
     if (data_key != NULL)
-        materials->data_key = *data_key;
+        materials->head.data_key = *data_key;
     struct kf_call call;
     *error = (struct kf_error)KF_ERROR_INIT;
     kfi_call_init(&call, NULL);
@@ -28,7 +28,7 @@ enum kf_code wrapping_unwrap(struct kf_keyring *keyring, enum kf_suite suite, co
 {
     static const uint8_t zeros[KF_DATA_KEY_MAX];
     struct kf_decryption_materials *materials = kfi_decryption_materials_new(kfi_suite_get(suite));
-    materials->context = client_context("a", value);
+    materials->head.context = client_context("a", value);
     struct kf_call call;
     *error = (struct kf_error)KF_ERROR_INIT;
     *out = (struct kf_data_key){.length = 0};

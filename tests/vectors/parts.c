@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/call.h"
-#include "materials/cache_id.h"
+#include "materials/cache/key.h"
 #include "materials/materials.h"
 #include "message/edk.h"
 #include "message/encryption_context.h"
@@ -311,7 +311,7 @@ static void run_edk(struct vectors *vectors, const struct json *test, struct ver
     if (keyring != NULL && materials != NULL) {
         struct kf_call call;
         kfi_call_init(&call, NULL);
-        materials->context = kf_encryption_context_ref(context);
+        materials->head.context = kf_encryption_context_ref(context);
         if (done(kf_keyring_on_decrypt(keyring, &call, materials, &edk, 1, &error, &data_key), &error,
                  "unwrapping", verdict))
             same(kf_view_of(data_key.bytes, data_key.length), wanted, "the data key", verdict);

@@ -182,8 +182,8 @@ static void try_data_key(const struct scenario *scenario, struct verdict *verdic
     if (encryption != NULL && decryption != NULL) {
         struct kf_call call;
         kfi_call_init(&call, NULL);
-        encryption->context = kf_encryption_context_ref(scenario->context);
-        decryption->context = kf_encryption_context_ref(scenario->context);
+        encryption->head.context = kf_encryption_context_ref(scenario->context);
+        decryption->head.context = kf_encryption_context_ref(scenario->context);
         kfi_wrapped_init(&wrapped, encryption);
         if (done(kf_keyring_on_encrypt(scenario->encrypts, &call, encryption, &error, &wrapped), &error,
                  "wrapping", verdict) &&

@@ -30,18 +30,18 @@ static void request_drop(void *state)
 static enum kf_code begin(const struct kms_key *self, const struct kf_encryption_materials *materials,
                           struct kf_error *error, struct kfi_kms_request **out)
 {
-    const struct kf_data_key *data_key = &materials->data_key;
+    const struct kf_data_key *data_key = &materials->head.data_key;
     const struct kfi_kms_arguments arguments = {
         .key_id = self->name[0],
-        .encryption_context = materials->context,
+        .encryption_context = materials->head.context,
         .grant_tokens = (const char *const *)self->access.grant_tokens,
         .grant_token_count = self->access.grant_token_count,
     };
     if (data_key->length > 0)
         return kfi_kms_encrypt(self->service, &arguments, kf_view_of(data_key->bytes, data_key->length),
                                error, out);
-    return kfi_kms_generate_data_key(self->service, &arguments, materials->suite->info.data_key_length, error,
-                                     out);
+    return kfi_kms_generate_data_key(self->service, &arguments, materials->head.suite->info.data_key_length,
+                                     error, out);
 }
 
 /* Takes over what KMS answered, if it is what was asked for. */
@@ -53,8 +53,8 @@ static enum kf_code take(const struct kfi_kms_answer *answer, const struct kf_en
         .provider_info = kf_view_text(answer->key_id),
         .ciphertext = answer->ciphertext,
     };
-    const bool generated = materials->data_key.length == 0;
-    const size_t length = materials->suite->info.data_key_length;
+    const bool generated = materials->head.data_key.length == 0;
+    const size_t length = materials->head.suite->info.data_key_length;
     struct kfi_kms_arn arn;
     if (!kfi_kms_text_is_plain(edk.provider_info, KFI_KMS_KEY_ID_MAX) ||
         !kfi_kms_arn_parse(edk.provider_info, &arn) || !kfi_kms_arn_is_key(&arn))
@@ -89,7 +89,7 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
     if (code == KF_OK)
         code = take(answer, materials, error, out);
     /* Whose key it is counts, or who failed; not who wrapped it as well. */
-    const bool generates = materials->data_key.length == 0;
+    const bool generates = materials->head.data_key.length == 0;
     if (request != NULL && (code < KF_OK || (code == KF_OK && generates)))
         kf_call_request_id_set(call, kf_view_text(kfi_kms_request_id(request)));
     if (code >= KF_OK)

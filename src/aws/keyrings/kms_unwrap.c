@@ -102,7 +102,7 @@ static enum kf_code begin(const struct question *question, const struct kf_edk *
         return code;
     const struct kfi_kms_arguments arguments = {
         .key_id = key_id,
-        .encryption_context = question->materials->context,
+        .encryption_context = question->materials->head.context,
         .grant_tokens = (const char *const *)access->grant_tokens,
         .grant_token_count = access->grant_token_count,
     };
@@ -194,7 +194,7 @@ static enum kf_code attempt(const struct question *question, struct unwrapping *
     if (code == KF_OK)
         code = kfi_kms_request_poll(unwrapping->request, call, error, &answer);
     if (code == KF_OK)
-        code = check(answer, edk, question->materials->suite->info.data_key_length, error);
+        code = check(answer, edk, question->materials->head.suite->info.data_key_length, error);
     if (code == KF_OK)
         *out = answer->plaintext;
     return code;

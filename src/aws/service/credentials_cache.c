@@ -11,9 +11,9 @@
 #include <pthread.h>
 
 #include "aws/service/credentials.h"
+#include "base/asking.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/flight.h"
 #include "base/fork.h"
 #include "base/memory.h"
 
@@ -30,9 +30,9 @@ struct kfi_aws_credentials_cache {
 };
 
 struct fetch {
-    struct kfi_flight flight; /* first, so that a flight is its fetch */
+    struct kfi_flight flight; /* first */
     struct kfi_aws_credentials_cache *cache;
-    bool waiting; /* its last poll was not the end of it; used by whoever polls */
+    struct kfi_aws_credentials *credentials; /* what it brought: a reference, written before the landing */
 };
 
 static void lock(struct kfi_aws_credentials_cache *cache)
@@ -88,29 +88,32 @@ void kfi_aws_credentials_cache_unref(struct kfi_aws_credentials_cache *cache)
     kfi_free(cache);
 }
 
-/* ---- Flights ---- */
+/* ---- Fetches ---- */
 
-static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error, void **result)
+static struct fetch *fetch_of(const struct kfi_flight *flight)
 {
-    struct fetch *fetch = (struct fetch *)flight;
-    struct kfi_aws_credentials *credentials;
-    enum kf_code code = kfi_aws_credentials_fetch(fetch->cache->provider, &flight->call, error, &credentials);
-    fetch->waiting = code == KF_PENDING;
-    if (code == KF_OK)
-        *result = credentials;
-    return code;
+    return KFI_CONTAINER(flight, struct fetch, flight);
+}
+
+static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error)
+{
+    struct fetch *fetch = fetch_of(flight);
+    return kfi_aws_credentials_fetch(fetch->cache->provider, &flight->call, error, &fetch->credentials);
+}
+
+static void fetch_overdue(const struct kfi_flight *flight, struct kf_error *error)
+{
+    kf_error_set(error, KF_E_TIMEOUT, "AWS credentials did not come within %llu ms.",
+                 (unsigned long long)flight->timeout_ms);
 }
 
 static void fetch_land(struct kfi_flight *flight)
 {
-    struct fetch *fetch = (struct fetch *)flight;
+    struct fetch *fetch = fetch_of(flight);
     struct kfi_aws_credentials_cache *cache = fetch->cache;
     struct kfi_aws_credentials *former = NULL;
     struct kfi_list seated;
     kfi_list_init(&seated);
-    if (flight->code == KF_E_TIMEOUT && fetch->waiting)
-        kf_error_set(&flight->error, KF_E_TIMEOUT, "AWS credentials did not come within %llu ms.",
-                     (unsigned long long)cache->fetch_timeout_ms);
     uint64_t rest_until = kfi_ms_after(kfi_now_ms(), KFI_AWS_REFRESH_PAUSE_MS);
 
     lock(cache);
@@ -119,7 +122,7 @@ static void fetch_land(struct kfi_flight *flight)
     cache->rest_until = rest_until;
     if (flight->code == KF_OK) {
         former = cache->current;
-        cache->current = kfi_aws_credentials_ref(flight->result);
+        cache->current = kfi_aws_credentials_ref(fetch->credentials);
     }
     kfi_flight_land_locked(flight, &seated);
     unlock(cache);
@@ -130,47 +133,32 @@ static void fetch_land(struct kfi_flight *flight)
 
 static void fetch_destroy(struct kfi_flight *flight)
 {
-    struct fetch *fetch = (struct fetch *)flight;
-    kfi_aws_credentials_unref(flight->result);
+    struct fetch *fetch = fetch_of(flight);
+    kfi_aws_credentials_unref(fetch->credentials);
     kfi_aws_credentials_cache_unref(fetch->cache);
     kfi_free(fetch);
 }
 
-static struct fetch *fetch_new(struct kfi_aws_credentials_cache *cache)
-{
-    static const struct kfi_flight_class class = {
-        .poll = fetch_poll, .land = fetch_land, .destroy = fetch_destroy};
-    struct fetch *fetch = kfi_alloc_zeroed(sizeof *fetch);
-    if (fetch == NULL)
-        return NULL;
-    kfi_flight_init(&fetch->flight, &class, cache->fetch_timeout_ms);
-    kfi_refs_add(&cache->refs, 1);
-    fetch->cache = cache;
-    return fetch;
-}
-
-/* Inside its own fetch a provider that asks would wait for itself. */
-static bool is_of(const struct kfi_flight *flight, const void *cache)
-{
-    return flight->class->land == fetch_land && ((const struct fetch *)flight)->cache == cache;
-}
+static const struct kfi_flight_class fetch_class = {
+    .poll = fetch_poll,
+    .overdue = fetch_overdue,
+    .land = fetch_land,
+    .destroy = fetch_destroy,
+};
 
 /* ---- Asking ---- */
 
-/* What a look at the cache came to, beside the credentials. */
-enum look {
-    HAD,    /* there are some */
-    SEATED, /* wait for the flight */
-    WANTS_FLIGHT,
-    WANTS_SEAT
+/* One question. */
+struct ask {
+    struct kfi_asking base; /* first */
+    struct kfi_aws_credentials_cache *cache;
+    struct kfi_aws_credentials *credentials; /* the answer: a reference, or NULL */
 };
 
-/* What was prepared outside the lock. */
-struct prepared {
-    struct kfi_seat *seat;
-    struct fetch *fetch;
-    bool taken, opened; /* whether the look made use of them */
-};
+static struct ask *ask_of(const struct kfi_asking *asking)
+{
+    return KFI_CONTAINER(asking, struct ask, base);
+}
 
 /* Seconds that the credentials have left; 0 if there are none. */
 static uint64_t left_locked(const struct kfi_aws_credentials_cache *cache, uint64_t now)
@@ -178,57 +166,69 @@ static uint64_t left_locked(const struct kfi_aws_credentials_cache *cache, uint6
     return cache->current != NULL && cache->current->expires_at > now ? cache->current->expires_at - now : 0;
 }
 
-static enum look look_locked(struct kfi_aws_credentials_cache *cache, struct prepared *prepared,
-                             struct kfi_aws_credentials **out)
+static unsigned look_locked(struct kfi_aws_credentials_cache *cache, struct ask *ask)
 {
     uint64_t left = left_locked(cache, kfi_aws_wall_clock());
     bool rests = kfi_now_ms() < cache->rest_until;
     bool serves = left > KFI_AWS_REFRESH_NOW_S || (left > 0 && rests);
     bool wants_flight = cache->open == NULL && (!serves || (left <= KFI_AWS_REFRESH_AHEAD_S && !rests));
-    if (wants_flight && prepared->fetch == NULL)
-        return WANTS_FLIGHT;
-    if (!serves && prepared->seat == NULL)
-        return WANTS_SEAT;
-    if (wants_flight) {
-        cache->open = prepared->fetch;
-        prepared->opened = true;
-    }
-    if (serves) {
-        *out = kfi_aws_credentials_ref(cache->current);
-        return HAD;
-    }
-    kfi_seat_take_locked(prepared->seat, &cache->open->flight);
-    prepared->taken = true;
-    return SEATED;
+    if (wants_flight && ask->base.flight == NULL)
+        return KFI_LOOK_WANTS_FLIGHT | (serves ? 0 : KFI_LOOK_WANTS_SEAT);
+    if (!serves && ask->base.seat == NULL)
+        return KFI_LOOK_WANTS_SEAT;
+    if (wants_flight)
+        cache->open = fetch_of(ask->base.flight);
+    if (serves)
+        ask->credentials = kfi_aws_credentials_ref(cache->current);
+    else
+        kfi_seat_take_locked(ask->base.seat, &cache->open->flight);
+    return (serves ? KFI_LOOK_ANSWERED : KFI_LOOK_SEATED) | (wants_flight ? KFI_LOOK_OPENED : 0);
 }
 
-/* Looks until the look has what it wants. */
-static enum kf_code look(struct kfi_aws_credentials_cache *cache, struct kf_call *call,
-                         struct prepared *prepared, struct kf_error *error, struct kfi_aws_credentials **out)
+static unsigned ask_look(struct kfi_asking *asking)
 {
-    for (;;) {
-        lock(cache);
-        enum look look = look_locked(cache, prepared, out);
-        unlock(cache);
-        if (look < WANTS_FLIGHT)
-            return KF_OK;
-        if (look == WANTS_FLIGHT && (prepared->fetch = fetch_new(cache)) == NULL)
-            return kfi_no_memory(error);
-        if (look == WANTS_SEAT && (prepared->seat = kfi_seat_new(sizeof *prepared->seat, call)) == NULL)
-            return kfi_no_memory(error);
-    }
+    struct ask *ask = ask_of(asking);
+    lock(ask->cache);
+    unsigned look = look_locked(ask->cache, ask);
+    unlock(ask->cache);
+    return look;
 }
 
-/* Gives up a seat, or what is left of one after its landing: the drop of a call's state. */
-static void seat_drop(void *state)
+static enum kf_code ask_flight_new(struct kfi_asking *asking, struct kf_error *error)
 {
-    struct kfi_seat *seat = state;
-    struct kfi_aws_credentials_cache *cache = ((struct fetch *)seat->flight)->cache;
+    struct kfi_aws_credentials_cache *cache = ask_of(asking)->cache;
+    struct fetch *fetch = kfi_alloc_zeroed(sizeof *fetch);
+    if (fetch == NULL)
+        return kfi_no_memory(error);
+    kfi_flight_init(&fetch->flight, &fetch_class, cache->fetch_timeout_ms);
+    kfi_refs_add(&cache->refs, 1);
+    fetch->cache = cache;
+    asking->flight = &fetch->flight;
+    return KF_OK;
+}
+
+static bool ask_brings(const struct kfi_flight *flight, const struct kfi_asking *asking)
+{
+    return flight->class == &fetch_class && fetch_of(flight)->cache == ask_of(asking)->cache;
+}
+
+/* A caller gives up his seat, or what is left of it after the landing. */
+static void ask_leave(struct kfi_seat *seat)
+{
+    struct kfi_aws_credentials_cache *cache = fetch_of(seat->flight)->cache;
     lock(cache);
     (void)kfi_seat_leave_locked(seat);
     unlock(cache);
-    kfi_seat_unref(seat);
 }
+
+static const struct kfi_asking_class ask_class = {
+    .seat = {.size = sizeof(struct kfi_seat), .leave = ask_leave},
+    .look = ask_look,
+    .flight_new = ask_flight_new,
+    .brings = ask_brings,
+    .waits_for_itself = "A credentials provider asked for the credentials that it is being asked for: it "
+                        "must not use the client that it serves.",
+};
 
 /* Whether the flight that the call has a seat in has landed, and what that means for it. */
 static enum kf_code seated_poll(struct kf_call *call, struct kf_error *error,
@@ -236,11 +236,11 @@ static enum kf_code seated_poll(struct kf_call *call, struct kf_error *error,
 {
     const struct kfi_seat *seat = kf_call_state(call);
     const struct kfi_flight *flight = seat->flight;
-    struct kfi_aws_credentials_cache *cache = ((const struct fetch *)flight)->cache;
+    struct kfi_aws_credentials_cache *cache = fetch_of(flight)->cache;
     lock(cache);
     bool landed = flight->landed;
     if (landed && flight->code == KF_OK)
-        *out = kfi_aws_credentials_ref(flight->result);
+        *out = kfi_aws_credentials_ref(fetch_of(flight)->credentials);
     else if (landed && left_locked(cache, kfi_aws_wall_clock()) > 0)
         *out = kfi_aws_credentials_ref(cache->current); /* the old ones still live */
     unlock(cache);
@@ -259,24 +259,11 @@ enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, st
     *out = NULL;
     if (kf_call_state(call) != NULL)
         return seated_poll(call, error, out);
-    if (kfi_flight_encloses(call, is_of, cache))
-        return kf_error_set(error, KF_E_USAGE,
-                            "A credentials provider asked for the credentials that it is being asked for: it "
-                            "must not use the client that it serves.");
+    struct ask ask = {.base = {.class = &ask_class, .call = call}, .cache = cache};
     kfi_fork_guard_check(&cache->guard, reset, cache);
-    struct prepared prepared = {NULL, NULL, false, false};
-    enum kf_code code = look(cache, call, &prepared, error, out);
-    if (!prepared.taken)
-        kfi_seat_unref(prepared.seat);
-    if (!prepared.opened && prepared.fetch != NULL)
-        kfi_flight_unref(&prepared.fetch->flight);
-    if (code != KF_OK)
-        return code;
-    if (prepared.taken)
-        kf_call_state_set(call, prepared.seat, seat_drop);
-    if (prepared.opened)
-        kfi_flight_launch(&prepared.fetch->flight);
-    return prepared.taken ? seated_poll(call, error, out) : KF_OK;
+    enum kf_code code = kfi_ask(&ask.base, error);
+    *out = ask.credentials;
+    return code == KF_PENDING ? seated_poll(call, error, out) : code;
 }
 
 void kfi_aws_credentials_refused(struct kfi_aws_credentials_cache *cache,

@@ -2,7 +2,7 @@
  * Events: see cache_events.h. Called by the files of the cache and by the caching CMM, always outside their
  * locks: what a user's function does there can hold up nobody but the thread it runs on.
  */
-#include "materials/cache_events.h"
+#include "materials/cache/events.h"
 
 #include "base/bytes.h"
 #include "base/error.h"

@@ -6,7 +6,7 @@
  * Of values nothing is kept but a hash of each, for as long as the window lasts; beside that one context is held,
  * for the names in it.
  */
-#include "materials/reuse.h"
+#include "materials/cache/reuse.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

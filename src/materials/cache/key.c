@@ -1,5 +1,5 @@
 /*
- * Cache identifiers: see cache_id.h. Called by the caching CMM for every request that does not bypass the
+ * Cache keys: see key.h. Called by the caching CMM for every request that does not bypass the
  * cache.
  *
  * The identifier is the specification's: SHA-384 over fields with single zero bytes between them. It leaves
@@ -7,7 +7,7 @@
  * where a field ends; that stands beside it, so that nobody is given what he would have been refused had he
  * asked alone. (S: framework/caching-cmm.md#appendix-a-cache-entry-identifier-formulas)
  */
-#include "materials/cache_id.h"
+#include "materials/cache/key.h"
 
 #include <stdlib.h>
 

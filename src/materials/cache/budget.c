@@ -1,7 +1,7 @@
 /*
- * Budgets: see budget.h. Used by the files of the cache alone.
+ * Budgets: see budget.h. Called by the storeys of the ledger above.
  */
-#include "materials/budget.h"
+#include "materials/cache/budget.h"
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -64,7 +64,12 @@ int kfi_budget_compare(const struct kfi_budget *a, const struct kfi_budget *b)
     return share_compare(share_left(a), share_left(b));
 }
 
-bool kfi_budget_little(const struct kfi_budget *budget, uint32_t permille)
+bool kfi_budget_is_used_up(const struct kfi_budget *budget)
+{
+    return budget->messages >= budget->limits.max_messages;
+}
+
+bool kfi_budget_is_low(const struct kfi_budget *budget, uint32_t permille)
 {
     return share_compare(share_left(budget), (struct share){permille, 1000}) <= 0;
 }

@@ -1,0 +1,57 @@
+/*
+ * Budgets: how much one data key has been used, and how much it may be. The ground floor of the ledger: plain values,
+ * which know of no key and of no caller.
+ */
+#ifndef KFI_MATERIALS_CACHE_BUDGET_H
+#define KFI_MATERIALS_CACHE_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What may be done with one data key. UINT64_MAX: without limit. */
+struct kfi_limits {
+    uint64_t max_messages;
+    uint64_t max_bytes;
+    uint64_t max_age_ms;
+};
+
+/* What a CMM wants of its keys: the options of caching_cmm.h that decide what a rule does. */
+struct kfi_policy {
+    struct kfi_limits limits;
+    uint64_t failure_backoff_ms;     /* 0: off */
+    uint32_t refresh_ahead_permille; /* 0: off */
+    uint32_t max_flights;            /* 0: any number */
+    bool settle;
+};
+
+struct kfi_budget {
+    struct kfi_limits limits; /* the least of those that used it */
+    uint64_t messages;
+    uint64_t bytes;
+};
+
+/* Whether one more message of `length` bytes fits, under its limits and the asker's. */
+bool kfi_budget_fits(const struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length);
+
+/* Charges a message that fits. From now on the key has the asker's limits too. */
+void kfi_budget_charge(struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length);
+
+/* Takes a charge back. Limits that it lowered stay lowered. */
+void kfi_budget_refund(struct kfi_budget *budget, uint64_t length);
+
+/* Takes back `bytes` of messages that turned out shorter than was charged for them. */
+void kfi_budget_settle(struct kfi_budget *budget, uint64_t bytes);
+
+/* Whether no message fits any more, however short. */
+bool kfi_budget_is_used_up(const struct kfi_budget *budget);
+
+/* Whether no more than `permille` thousandths of the messages or of the bytes are left. */
+bool kfi_budget_is_low(const struct kfi_budget *budget, uint32_t permille);
+
+/*
+ * Compares what is left, relative to the limits: the lesser share of messages and bytes counts. <0, 0, >0 as
+ * `a` has less, as much or more left than `b`.
+ */
+int kfi_budget_compare(const struct kfi_budget *a, const struct kfi_budget *b);
+
+#endif

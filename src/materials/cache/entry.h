@@ -1,0 +1,128 @@
+/*
+ * Places, and the keys that are there: who may use them, when they end, and what comes after them. A storey of the
+ * ledger: rules only. It allocates, frees, wakes and calls back nothing; what is to be done later it puts into a
+ * struct aftermath.
+ */
+#ifndef KFI_MATERIALS_CACHE_ENTRY_H
+#define KFI_MATERIALS_CACHE_ENTRY_H
+
+#include <keyflight/caching_cmm.h>
+
+#include "base/list.h"
+#include "materials/cache/budget.h"
+#include "materials/cache/key.h"
+#include "materials/materials.h"
+
+struct entry;
+struct flight;
+struct failure;
+
+/* What a rule leaves to be done outside the lock. Empty lists to begin with (kfi_aftermath_init). */
+struct aftermath {
+    struct kfi_list answered; /* struct seat, by base.link, with a reference: to be woken */
+    struct kfi_list seated;   /* struct seat, by told, with a reference: they got a seat out of the line */
+    struct kfi_list ended;    /* struct entry, by by_use: to be told of and freed */
+    struct kfi_list places;   /* struct place, by in_bucket: to be freed */
+    struct kfi_list failures; /* struct failure, by link: to be freed */
+};
+
+void kfi_aftermath_init(struct aftermath *after);
+
+/*
+ * Where looking for room may begin: before `flight` none of those with room takes a message of `length` bytes
+ * or more under `limits`. A burst whose flights are full by bytes so looks at each of them once.
+ */
+struct hint {
+    struct flight *flight; /* NULL: none; look at all */
+    uint64_t length;
+    struct kfi_limits limits;
+};
+
+/* All that there is for one key. It comes with the first flight and ends when nothing holds it any more. */
+struct place {
+    struct kfi_link in_bucket;
+    struct kfi_cache_key key;
+    enum kfi_direction direction;
+    size_t holds; /* by the entry, by each flight under way, by the failure, by a rule at work */
+
+    struct entry *entry;  /* or NULL */
+    struct entry *parked; /* fetched ahead of need; NULL if there is no entry */
+
+    /* Of flights.h: */
+    struct kfi_list roomy; /* struct flight, by in_place: those with messages left, the oldest first */
+    struct hint hint;
+    size_t under_way; /* flights that have not landed, full and barred ones too */
+
+    /* Of turns.h: */
+    struct kfi_list
+        line; /* struct seat, by base.link: the first to come in front; only while flights are under way */
+    struct failure *failure; /* or NULL */
+};
+
+/* Live materials. */
+struct entry {
+    struct place *place;                   /* NULL once it ended */
+    struct kfi_link by_use;                /* while it is a place's entry; or in aftermath->ended */
+    const struct kfi_materials *materials; /* a reference */
+    uint64_t flight;                       /* the number of the one that it came with */
+    uint64_t landed_at;                    /* ms */
+    struct kfi_budget budget;
+    bool settles;
+    bool refreshed;        /* the next key was asked for ahead of need: once for each entry */
+    enum kf_cache_end end; /* 0 while it lives, and where the whole cache went */
+};
+
+/* What all places share: the capacity, the order of use, and the statistics. */
+struct shelf {
+    size_t capacity;
+    size_t count;           /* entries; parked ones are not counted */
+    struct kfi_list by_use; /* struct entry, the one used last in front; parked ones are not in it */
+    struct kf_cache_stats stats[KFI_DIRECTIONS];
+};
+
+void kfi_shelf_init(struct shelf *shelf, size_t capacity);
+/* The statistics of a place's direction. */
+struct kf_cache_stats *kfi_shelf_stats(struct shelf *shelf, const struct place *place);
+
+/* Makes zeroed memory an empty place, held by the caller. */
+void kfi_place_init(struct place *place, const struct kfi_cache_key *key, enum kfi_direction direction);
+/* Lets go of a place; the last one takes it out of its bucket. */
+void kfi_place_release(struct place *place, struct aftermath *after);
+
+/*
+ * The entry that this message may be charged to, or NULL. Ends what outlived its age. A refusal changes nothing
+ * else, but a parked key with more left takes the place of one that is too small.
+ */
+struct entry *kfi_entry_usable(struct shelf *shelf, struct place *place, const struct kfi_policy *policy,
+                               uint64_t length, uint64_t now_ms, struct aftermath *after);
+
+/*
+ * Charges one message to a usable entry; a reference to its materials. True in `*ahead` if the next key should be
+ * fetched now, which is asked of one caller for each entry; NULL: this caller can't.
+ */
+const struct kfi_materials *kfi_entry_charge(struct shelf *shelf, struct entry *entry,
+                                             const struct kfi_policy *policy, uint64_t length,
+                                             uint64_t now_ms, bool *ahead, struct aftermath *after);
+
+/* What may become of a key that landed. */
+enum kfi_keep {
+    KFI_KEEP_AS_ENTRY,
+    KFI_KEEP_PARKED, /* behind an entry, if there is one */
+    KFI_KEEP_BARRED  /* the cache was cleared since the flight began: it ends at once */
+};
+
+/*
+ * Makes `entry`, which is filled in but for its place, the entry of a place that the caller holds; or parks it; or
+ * ends it, or the entry that is there, by the rule of the candidates.
+ */
+void kfi_entry_keep(struct shelf *shelf, struct place *place, struct entry *entry, enum kfi_keep keep,
+                    struct aftermath *after);
+
+/* Ends the entry of a place that the caller holds, and what is parked behind it. */
+void kfi_entry_clear(struct shelf *shelf, struct place *place, enum kf_cache_end end,
+                     struct aftermath *after);
+
+/* The same where the whole cache goes: nothing ended them, so that no end is told. */
+void kfi_entry_abandon(struct shelf *shelf, struct place *place, struct aftermath *after);
+
+#endif

@@ -1,0 +1,287 @@
+/*
+ * The ledger: see ledger.h.
+ */
+#include "materials/cache/ledger.h"
+
+void kfi_ledger_init(struct ledger *ledger, size_t capacity, struct kfi_list *buckets, size_t bucket_count)
+{
+    kfi_turns_init(&ledger->turns, capacity);
+    ledger->buckets = buckets;
+    ledger->bucket_count = bucket_count;
+    for (size_t i = 0; i < bucket_count; i++)
+        kfi_list_init(&buckets[i]);
+}
+
+static struct shelf *ledger_shelf(struct ledger *ledger)
+{
+    return &ledger->turns.flights.shelf;
+}
+
+/* ---- Places ---- */
+
+static struct kfi_list *bucket_of(const struct ledger *ledger, const struct kfi_cache_key *key)
+{
+    uint64_t hash;
+    memcpy(&hash, key->id, sizeof hash);
+    return &ledger->buckets[hash & (ledger->bucket_count - 1)];
+}
+
+/* The place of a key, held until kfi_place_release, or NULL. */
+static struct place *place_hold(struct ledger *ledger, const struct kfi_cache_key *key)
+{
+    struct kfi_list *bucket = bucket_of(ledger, key);
+    for (struct kfi_link *link = kfi_list_first(bucket); link != NULL; link = kfi_list_next(bucket, link)) {
+        struct place *place = KFI_CONTAINER(link, struct place, in_bucket);
+        if (memcmp(&place->key, key, sizeof *key) == 0) {
+            place->holds++;
+            return place;
+        }
+    }
+    return NULL;
+}
+
+/* The place that a flight brings for a key that has none, held likewise. */
+static struct place *place_add(struct ledger *ledger, struct flight *flight)
+{
+    struct place *place = flight->spare;
+    flight->spare = NULL;
+    kfi_place_init(place, &flight->key, flight->direction);
+    kfi_list_push_front(bucket_of(ledger, &flight->key), &place->in_bucket);
+    return place;
+}
+
+/* ---- Asking ---- */
+
+/* Charges the message to what is there or under way; false if neither has room for it. */
+static bool ask_place(struct ledger *ledger, struct place *place, const struct ledger_question *question,
+                      struct seat *seat, uint64_t now_ms, struct ledger_answer *answer,
+                      struct aftermath *after)
+{
+    struct shelf *shelf = ledger_shelf(ledger);
+    const struct kfi_policy *policy = question->policy;
+    struct entry *entry = kfi_entry_usable(shelf, place, policy, question->length, now_ms, after);
+    if (entry != NULL) {
+        answer->look = KFI_LEDGER_HIT;
+        answer->materials =
+            kfi_entry_charge(shelf, entry, policy, question->length, now_ms, &answer->ahead, after);
+        return true;
+    }
+    struct flight *flight = kfi_flights_find(place, policy, question->length);
+    if (flight == NULL)
+        return false;
+    if (seat == NULL) {
+        answer->look = KFI_LEDGER_WANTS_SEAT;
+        return true;
+    }
+    answer->look = KFI_LEDGER_COALESCED;
+    answer->flight = flight->number;
+    kfi_flights_seat(&ledger->turns.flights, flight, seat);
+    kfi_shelf_stats(shelf, place)->coalesced++;
+    return true;
+}
+
+/* Sends away whoever may not open a flight in this place now; false if he may. */
+static bool ask_barrier(struct ledger *ledger, struct place *place, const struct ledger_question *question,
+                        struct seat *seat, uint64_t now_ms, struct ledger_answer *answer)
+{
+    if (kfi_failure_holds(place, question->policy, now_ms)) {
+        answer->look = KFI_LEDGER_REFUSED;
+        answer->failure = place->failure->error;
+        kfi_shelf_stats(ledger_shelf(ledger), place)->failed_fast++;
+        return true;
+    }
+    if (!kfi_turns_full(place, question->policy))
+        return false;
+    answer->look = seat == NULL ? KFI_LEDGER_WANTS_SEAT : KFI_LEDGER_QUEUED;
+    if (seat != NULL)
+        kfi_turns_wait(&ledger->turns, place, seat);
+    return true;
+}
+
+/* Opens a flight for whoever found nothing. `place` is NULL if the key has none yet. */
+static void ask_open(struct ledger *ledger, struct place *place, struct seat *seat, struct flight *flight,
+                     struct ledger_answer *answer, struct aftermath *after)
+{
+    if (seat == NULL || flight == NULL) {
+        answer->look = KFI_LEDGER_WANTS_FLIGHT;
+        return;
+    }
+    struct place *own = place == NULL ? place_add(ledger, flight) : NULL;
+    kfi_flights_open(&ledger->turns.flights, own != NULL ? own : place, flight, &seat->policy->limits);
+    kfi_flights_seat(&ledger->turns.flights, flight, seat);
+    answer->look = KFI_LEDGER_OPENED;
+    answer->flight = flight->number;
+    if (own != NULL)
+        kfi_place_release(own, after);
+}
+
+void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *question, struct seat *seat,
+                    struct flight *flight, uint64_t now_ms, struct ledger_answer *answer,
+                    struct aftermath *after)
+{
+    struct place *place = place_hold(ledger, &question->key);
+    answer->materials = NULL;
+    answer->ahead = false;
+    if (place == NULL || (!ask_place(ledger, place, question, seat, now_ms, answer, after) &&
+                          !ask_barrier(ledger, place, question, seat, now_ms, answer)))
+        ask_open(ledger, place, seat, flight, answer, after);
+    if (place != NULL)
+        kfi_place_release(place, after);
+}
+
+/* Whether others fetched the next key meanwhile, or are doing it, or may not. */
+static bool ahead_is_idle(const struct place *place, const struct kfi_policy *policy, uint64_t now_ms)
+{
+    return (place->entry != NULL && !place->entry->refreshed) || place->parked != NULL ||
+           !kfi_list_empty(&place->roomy) || kfi_failure_holds(place, policy, now_ms) ||
+           kfi_turns_full(place, policy);
+}
+
+bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_t now_ms,
+                           struct aftermath *after)
+{
+    struct place *place = place_hold(ledger, &flight->key);
+    const bool needed = place == NULL || !ahead_is_idle(place, flight->policy, now_ms);
+    if (place == NULL)
+        place = place_add(ledger, flight);
+    if (needed) {
+        flight->ahead = true;
+        kfi_flights_open(&ledger->turns.flights, place, flight, &flight->policy->limits);
+        kfi_shelf_stats(ledger_shelf(ledger), place)->refreshes++;
+    }
+    kfi_place_release(place, after);
+    return needed;
+}
+
+void kfi_ledger_bypass(struct ledger *ledger, enum kfi_direction direction)
+{
+    ledger_shelf(ledger)->stats[direction].bypasses++;
+}
+
+enum kf_code kfi_ledger_answer(struct seat *seat, const struct kfi_materials **materials)
+{
+    struct flight *flight = kfi_flights_of(&seat->base);
+    if (flight == NULL) {
+        *materials = seat->materials;
+        seat->materials = NULL;
+        return seat->code;
+    }
+    if (!flight->base.landed)
+        return KF_PENDING;
+    if (flight->base.code == KF_OK)
+        *materials = kfi_materials_ref(flight->materials);
+    return flight->base.code;
+}
+
+void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms, struct aftermath *after)
+{
+    struct place *place = seat->place;
+    if (place != NULL)
+        kfi_turns_leave(&ledger->turns, seat);
+    else if (seat->base.flight != NULL && kfi_flights_leave(&ledger->turns.flights, seat))
+        place = kfi_flights_of(&seat->base)->place;
+    if (place == NULL)
+        return; /* he had been answered */
+    place->holds++;
+    kfi_turns_serve(&ledger->turns, place, NULL, now_ms, after);
+    kfi_place_release(place, after);
+}
+
+/* ---- Landing ---- */
+
+bool kfi_ledger_awaited(const struct flight *flight)
+{
+    return !kfi_list_empty(&flight->place->line);
+}
+
+/*
+ * Whether those who wait for their turn share the failure of a flight: where the next one would not be allowed to
+ * begin, or can't.
+ */
+static bool fails_all(const struct flight *flight, uint64_t now_ms)
+{
+    return flight->base.refused || flight->base.code == KF_E_CLEANED_UP ||
+           kfi_failure_holds(flight->place, flight->policy, now_ms);
+}
+
+bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight *next, uint64_t now_ms,
+                     struct aftermath *after)
+{
+    struct turns *turns = &ledger->turns;
+    struct place *place = flight->place;
+    kfi_flights_close(&turns->flights, flight, &after->answered);
+    if (flight->base.code == KF_OK) {
+        kfi_failure_forget(turns, place, after);
+        kfi_flights_keep(&turns->flights, flight, now_ms, after);
+    } else {
+        kfi_failure_note(turns, flight, now_ms, after);
+        if (fails_all(flight, now_ms))
+            kfi_turns_dismiss(turns, place, flight, after);
+    }
+    const bool opened = kfi_turns_serve(turns, place, next, now_ms, after);
+    if (place->under_way == 0)
+        kfi_turns_dismiss(turns, place, NULL, after); /* nobody is left for whom they could wait */
+    flight->place = NULL;
+    kfi_place_release(place, after);
+    return opened;
+}
+
+/* ---- The whole ---- */
+
+/* Applies a rule to every place, which may end by it. */
+static void each_place(struct ledger *ledger,
+                       void (*rule)(struct ledger *ledger, struct place *place, struct aftermath *after),
+                       struct aftermath *after)
+{
+    for (size_t i = 0; i < ledger->bucket_count; i++) {
+        struct kfi_list *bucket = &ledger->buckets[i];
+        for (struct kfi_link *link = kfi_list_first(bucket), *next; link != NULL; link = next) {
+            next = kfi_list_next(bucket, link);
+            struct place *place = KFI_CONTAINER(link, struct place, in_bucket);
+            place->holds++;
+            rule(ledger, place, after);
+            kfi_place_release(place, after);
+        }
+    }
+}
+
+static void place_clear(struct ledger *ledger, struct place *place, struct aftermath *after)
+{
+    kfi_entry_clear(ledger_shelf(ledger), place, KF_CACHE_END_CLEARED, after);
+    kfi_flights_bar(place);
+    kfi_failure_forget(&ledger->turns, place, after);
+}
+
+static void place_abandon(struct ledger *ledger, struct place *place, struct aftermath *after)
+{
+    kfi_entry_abandon(ledger_shelf(ledger), place, after);
+    kfi_failure_forget(&ledger->turns, place, after);
+}
+
+void kfi_ledger_clear(struct ledger *ledger, struct aftermath *after)
+{
+    kfi_flights_bar_all(&ledger->turns.flights);
+    each_place(ledger, place_clear, after);
+}
+
+void kfi_ledger_abandon(struct ledger *ledger, struct aftermath *after)
+{
+    each_place(ledger, place_abandon, after);
+}
+
+void kfi_ledger_stats_add(const struct ledger *ledger, enum kfi_direction direction,
+                          struct kf_cache_stats *sum)
+{
+    /* Behind its size the struct has nothing but counters. */
+    enum {
+        START = offsetof(struct kf_cache_stats, hits),
+        COUNT = (sizeof *sum - START) / sizeof(uint64_t)
+    };
+    const struct kf_cache_stats *stats = &ledger->turns.flights.shelf.stats[direction];
+    uint64_t counters[COUNT], sums[COUNT];
+    memcpy(counters, (const char *)stats + START, sizeof counters);
+    memcpy(sums, (const char *)sum + START, sizeof sums);
+    for (size_t i = 0; i < COUNT; i++)
+        sums[i] += counters[i];
+    memcpy((char *)sum + START, sums, sizeof sums);
+}

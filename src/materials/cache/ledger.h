@@ -1,0 +1,99 @@
+/*
+ * The ledger: the rules by which every use of a key is charged exactly once. It is the top storey of
+ *
+ *     budget  <-  entry  <-  flights  <-  turns  <-  ledger
+ *
+ * and knows no lock, no allocator, no listener and no clock. Each function here is one rule, to be run in one critical
+ * section. What a rule needs is handed in: memory, and the time. What it gives up comes out in a struct aftermath.
+ *
+ * Called by cache.c, under its lock, and by tests, which need none.
+ */
+#ifndef KFI_MATERIALS_CACHE_LEDGER_H
+#define KFI_MATERIALS_CACHE_LEDGER_H
+
+#include "materials/cache/turns.h"
+
+struct ledger {
+    struct turns turns;
+    struct kfi_list *buckets; /* of struct place, by in_bucket; the memory is the owner's */
+    size_t bucket_count;      /* a power of 2 */
+};
+
+/* An empty ledger. */
+void kfi_ledger_init(struct ledger *ledger, size_t capacity, struct kfi_list *buckets, size_t bucket_count);
+
+/* ---- Asking ---- */
+
+struct ledger_question {
+    struct kfi_cache_key key;
+    enum kfi_direction direction;
+    const struct kfi_policy *policy;
+    uint64_t length; /* bytes to charge, beside one message */
+};
+
+/* What a question came to. */
+enum ledger_look {
+    KFI_LEDGER_REFUSED,     /* a failure is too fresh: `failure` says which */
+    KFI_LEDGER_HIT,         /* charged to the entry: `materials` */
+    KFI_LEDGER_COALESCED,   /* charged to a flight that was under way: the seat is taken */
+    KFI_LEDGER_QUEUED,      /* the seat stands in the line */
+    KFI_LEDGER_OPENED,      /* the flight was opened, and the seat in it is taken */
+    KFI_LEDGER_WANTS_SEAT,  /* nothing was changed */
+    KFI_LEDGER_WANTS_FLIGHT /* nothing was changed: a flight is needed, and a seat */
+};
+
+struct ledger_answer {
+    enum ledger_look look;
+    const struct kfi_materials *materials; /* HIT: a reference */
+    bool ahead;                            /* HIT: kfi_ledger_open_ahead should follow */
+    uint64_t flight;                       /* COALESCED, OPENED: its number */
+    struct kf_error failure;               /* REFUSED */
+};
+
+/*
+ * Charges one message, exactly once: to the entry, to the oldest flight with room, or to `flight`, which is then
+ * opened. `seat` and `flight` may be NULL; the answer says if they are needed.
+ */
+void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *question, struct seat *seat,
+                    struct flight *flight, uint64_t now_ms, struct ledger_answer *answer,
+                    struct aftermath *after);
+
+/* Opens a flight with nobody in it, ahead of need; false if there is no need for it any more. */
+bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_t now_ms,
+                           struct aftermath *after);
+
+/* Counts a request that went past the cache. */
+void kfi_ledger_bypass(struct ledger *ledger, enum kfi_direction direction);
+
+/* What a seat came to: KF_PENDING; KF_OK and, once, a reference; or an error, whose sentence is in the flight. */
+enum kf_code kfi_ledger_answer(struct seat *seat, const struct kfi_materials **materials);
+
+/* A caller leaves: he gives up his seat or his turn, or has been answered. Others get the room. */
+void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms, struct aftermath *after);
+
+/* ---- Landing ---- */
+
+/* Whether callers wait for their turn behind this flight: then a landing should bring `next`. */
+bool kfi_ledger_awaited(const struct flight *flight);
+
+/*
+ * Lands a flight: flight->base.code says how it ended, flight->materials what it brought. All who are seated are
+ * answered; what is left of the key becomes the entry. Those who wait for their turn get the room there is, and
+ * `next` (may be NULL) is opened if somebody still has none: true.
+ */
+bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight *next, uint64_t now_ms,
+                     struct aftermath *after);
+
+/* ---- The whole ---- */
+
+/* Ends every entry, forgets every failure, and bars every flight that is under way. */
+void kfi_ledger_clear(struct ledger *ledger, struct aftermath *after);
+
+/* Lets go of everything, where the cache itself goes. No flight is under way. */
+void kfi_ledger_abandon(struct ledger *ledger, struct aftermath *after);
+
+/* Adds the statistics of one direction to `*sum`. */
+void kfi_ledger_stats_add(const struct ledger *ledger, enum kfi_direction direction,
+                          struct kf_cache_stats *sum);
+
+#endif
