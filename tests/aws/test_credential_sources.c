@@ -41,13 +41,16 @@ static void the_environment(void **state)
     assert_got("AKIDENV", SECRET "env", SECRET "token", "the environment");
 
     environment_set("AWS_SECRET_ACCESS_KEY", "");
-    assert_fails(KF_E_USAGE, "AWS_ACCESS_KEY_ID is set in the environment, but AWS_SECRET_ACCESS_KEY is not");
+    assert_fails(KF_E_USAGE, "credentials of the environment are incomplete: AWS_ACCESS_KEY_ID is set, but "
+                             "AWS_SECRET_ACCESS_KEY is not.");
     environment_set("AWS_SECRET_ACCESS_KEY", SECRET);
     environment_set("AWS_ACCESS_KEY_ID", NULL);
-    assert_fails(KF_E_USAGE, "AWS_SECRET_ACCESS_KEY is set in the environment, but AWS_ACCESS_KEY_ID is not");
+    assert_fails(KF_E_USAGE, "credentials of the environment are incomplete: AWS_SECRET_ACCESS_KEY is set, "
+                             "but AWS_ACCESS_KEY_ID is not.");
     environment_set("AWS_ACCESS_KEY_ID", "AKIDENV");
     environment_set("AWS_SECRET_ACCESS_KEY", SECRET "\n");
-    assert_fails(KF_E_USAGE, "credentials in the environment: The secret access key has characters");
+    assert_fails(KF_E_USAGE,
+                 "credentials of the environment are not valid: The secret access key has characters");
 }
 
 static void a_web_identity_is_not_passed_over(void **state)
@@ -116,12 +119,12 @@ static void halves_do_not_make_a_pair(void **state)
 {
     (void)state;
     environment_credentials("[default]\naws_access_key_id = AKID\n");
-    assert_fails(KF_E_USAGE, "has aws_access_key_id, but aws_secret_access_key is not there");
+    assert_fails(KF_E_USAGE, "incomplete: aws_access_key_id is set, but aws_secret_access_key is not.");
     environment_config("[default]\naws_access_key_id = OTHER\naws_secret_access_key = " SECRET "\n");
-    assert_fails(KF_E_USAGE, "has aws_access_key_id, but aws_secret_access_key is not there");
+    assert_fails(KF_E_USAGE, "incomplete: aws_access_key_id is set, but aws_secret_access_key is not.");
     environment_credentials("[default]\naws_secret_access_key = " SECRET "\n");
     environment_config("");
-    assert_fails(KF_E_USAGE, "has aws_secret_access_key, but aws_access_key_id is not there");
+    assert_fails(KF_E_USAGE, "incomplete: aws_secret_access_key is set, but aws_access_key_id is not.");
     /* A token of another file is that of another pair. */
     environment_credentials("[default]\naws_access_key_id = AKID\naws_secret_access_key = " SECRET "\n");
     environment_config("[default]\naws_session_token = " SECRET "old\n");

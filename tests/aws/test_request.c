@@ -272,7 +272,7 @@ static void refusals_are_final_and_say_what_the_service_said(void **state)
          KF_E_REMOTE,
          1,
          "InvalidCiphertextException",
-         "Another encryption context"},
+         "The encryption context or the key is another one"},
         {{400, ERROR_TYPE("InvalidSignatureException"), "{}"},
          KF_E_REMOTE,
          1,

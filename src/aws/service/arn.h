@@ -13,12 +13,13 @@ struct kfi_kms_arn {
     struct kf_view resource_id;   /* the rest, which may contain slashes */
 };
 
-/* Whether `text` is the ARN of a KMS key or alias, as the specification has it; then `*out` is filled. */
+/* Whether `text` is a valid ARN of a KMS key or alias. Then `*out` is filled. */
 bool kfi_kms_arn_parse(struct kf_view text, struct kfi_kms_arn *out);
 
-bool kfi_kms_arn_is_key(const struct kfi_kms_arn *arn); /* a key, not an alias */
+/* Whether it names a key, not an alias. */
+bool kfi_kms_arn_is_key(const struct kfi_kms_arn *arn);
 
-/* Whether `text` begins like an ARN: then it has to be one. */
+/* Whether `text` begins like an ARN. Whatever does is meant as one, and refused if it is not one. */
 bool kfi_kms_arn_is_meant(struct kf_view text);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Credentials from the container endpoint (ECS, EKS pod identity, Greengrass): the environment names a URL,
- * and maybe a token that goes with it. Called by the chain.
+ * Credentials from the container endpoint (ECS, EKS pod identity, Greengrass). The environment names its URL, and
+ * maybe a token to send with the question. Called by the chain.
  *
- * The URL may come from where an attacker reaches, and the token is for a trusted place only: so plain http
- * goes to this host and to the two known addresses, and to nobody else.
+ * An attacker may have set the URL, and the token is meant for a trusted place only. So plain http goes to this
+ * host and to the known addresses of such endpoints, and to nobody else.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "aws/service/credentials_sources.h"
+#include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -26,11 +27,11 @@
 #define TIMEOUT_MS 2000
 #define TRIES 3
 
-/* The state of a fetch. */
+/* How far a fetch has come. */
 struct container {
     struct kfi_aws_metadata metadata;
     char url[KFI_AWS_CONTAINER_URL_MAX];
-    char authorization[TOKEN_MAX + 32]; /* a header line, or "" */
+    char authorization[TOKEN_MAX + 32]; /* a header line; "": there is no token */
 };
 
 static void container_drop(void *state)
@@ -56,7 +57,7 @@ static bool is_trusted_host(const char *host)
             (inet_pton(AF_INET6, "fd00:ec2::23", &trusted) == 1 && memcmp(&six, &trusted, sizeof six) == 0));
 }
 
-/* Cuts the host out of what follows "http://": false if it is too long, or in an open bracket. */
+/* Copies the host from the front of what follows "http://". False if it is too long, or a bracket stays open. */
 static bool cut_host(const char *from, char *host, size_t room)
 {
     bool is_bracketed = from[0] == '[';
@@ -71,27 +72,22 @@ static bool cut_host(const char *from, char *host, size_t room)
 
 static bool is_url_text(const char *url)
 {
-    for (; *url != '\0'; url++) {
-        if (*url <= ' ' || *url > '~' || *url == '\\' || *url == '@' || *url == '#')
-            return false;
-    }
-    return true;
+    return kfi_text_is_visible(kf_view_text(url)) && strpbrk(url, "\\@#") == NULL;
 }
 
 static enum kf_code find_full(const char *given, struct kf_error *error, char url[KFI_AWS_CONTAINER_URL_MAX])
 {
     char host[256];
-    size_t length = strlen(given);
-    bool is_plain = strncasecmp(given, "http://", 7) == 0;
-    if ((!is_plain && strncasecmp(given, "https://", 8) != 0) || !is_url_text(given) ||
-        length >= KFI_AWS_CONTAINER_URL_MAX || !cut_host(given + (is_plain ? 7 : 8), host, sizeof host) ||
-        host[0] == '\0')
-        return kf_error_set(error, KF_E_USAGE, FULL " is no URL of http or https that can be asked.");
-    if (is_plain && !is_trusted_host(host))
+    const char *rest = kfi_aws_url_rest(given);
+    if (rest == NULL || !is_url_text(given) || strlen(given) >= KFI_AWS_CONTAINER_URL_MAX ||
+        !cut_host(rest, host, sizeof host) || host[0] == '\0')
+        return kf_error_set(error, KF_E_USAGE, FULL " is not a valid URL of http or https.");
+    if (strncasecmp(given, "http://", 7) == 0 && !is_trusted_host(host))
         return kf_error_set(error, KF_E_USAGE,
-                            FULL " names a host that must not be asked by plain http: it has to be https, a "
-                                 "loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23].");
-    memcpy(url, given, length + 1);
+                            FULL
+                            " names a host that must not be asked by plain http. Give a URL of https, or a "
+                            "loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23].");
+    memcpy(url, given, strlen(given) + 1);
     return KF_OK;
 }
 
@@ -103,26 +99,25 @@ enum kf_code kfi_aws_container_url(struct kf_error *error, char url[KFI_AWS_CONT
         return full == NULL ? KF_OK : find_full(full, error, url);
     if (relative[0] != '/' || !is_url_text(relative) ||
         strlen(relative) + sizeof TASK_ENDPOINT > KFI_AWS_CONTAINER_URL_MAX)
-        return kf_error_set(error, KF_E_USAGE, RELATIVE " is no path that can be asked for.");
+        return kf_error_set(error, KF_E_USAGE,
+                            RELATIVE " is not a valid path: it has to begin with a slash.");
     snprintf(url, KFI_AWS_CONTAINER_URL_MAX, TASK_ENDPOINT "%s", relative);
     return KF_OK;
 }
 
 /* ---- The token ---- */
 
-/* `length` bytes of a token that were put behind the name of the header. */
-static enum kf_code check_token(const char *token, size_t length, const char *from, struct kf_error *error)
+static enum kf_code check_token(struct kf_view token, const char *from, struct kf_error *error)
 {
-    if (length == 0 || length > TOKEN_MAX)
+    if (token.length == 0 || token.length > TOKEN_MAX)
         return kf_error_set(error, KF_E_USAGE, "The token that %s gives has to have 1 to %d bytes.", from,
                             TOKEN_MAX);
-    for (size_t i = 0; i < length; i++) {
-        if (token[i] < ' ' || token[i] > '~')
-            return kf_error_set(error, KF_E_USAGE,
-                                "The token that %s gives can't be sent: there is a line break in it, or "
-                                "something else that is not printable ASCII.",
-                                from);
-    }
+    if (!kfi_text_is_printable(token))
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "The token that %s gives can't be sent: there is a line break in it, or something "
+            "else that is not printable ASCII.",
+            from);
     return KF_OK;
 }
 
@@ -148,7 +143,7 @@ static enum kf_code read_token_file(const char *path, char *token, size_t room, 
     return KF_OK;
 }
 
-/* The file is read at each fetch: who rotates the token writes it anew. */
+/* The file is read at each fetch, because whoever rotates the token writes it anew. */
 static enum kf_code find_token(struct container *container, struct kf_error *error)
 {
     static const char name[] = "Authorization: ";
@@ -166,7 +161,7 @@ static enum kf_code find_token(struct container *container, struct kf_error *err
         return KF_OK;
     }
     if (code == KF_OK)
-        code = check_token(token, length, path != NULL ? TOKEN_FILE : TOKEN, error);
+        code = check_token(kf_view_of(token, length), path != NULL ? TOKEN_FILE : TOKEN, error);
     token[code == KF_OK ? length : 0] = '\0';
     memcpy(container->authorization, name, sizeof name - 1);
     return code;
@@ -206,11 +201,7 @@ enum kf_code kfi_aws_container_fetch(const struct kfi_aws_chain *chain, struct k
     code = kfi_aws_metadata_poll(&container->metadata, chain->pool, &question, call, error, &reply);
     if (code == KF_PENDING)
         return code;
-    if (code != KF_OK)
-        return kf_error_set(error, code, WHO " did not answer: %s", error->text);
-    code = kfi_aws_metadata_check(reply, WHO, error);
-    if (code != KF_OK)
-        return code;
-    return kfi_aws_metadata_credentials(kf_view_of(reply->body.data, reply->body.length), WHO,
-                                        "the container endpoint", error, out);
+    code = kfi_aws_metadata_check(code, reply, WHO, error);
+    return code == KF_OK ? kfi_aws_metadata_credentials(reply, WHO, "the container endpoint", error, out)
+                         : code;
 }

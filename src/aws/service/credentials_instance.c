@@ -1,13 +1,13 @@
 /*
- * Credentials from the instance metadata service of EC2, version 2 only: a token by PUT, then the name of the
- * role, then its credentials. Called by the chain, as its last source: where nobody answers at all, this is
- * no EC2 instance, which is no error.
+ * Credentials from the instance metadata service of EC2, version 2 only. Three questions: PUT for a token, GET for
+ * the name of the role, GET for its credentials. Called by the chain, as its last source. If nobody answers the
+ * first question, this machine is not an EC2 instance; that is no error.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #include "aws/service/credentials_sources.h"
+#include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -21,7 +21,7 @@
 #define TOKEN_MAX 1024
 #define ROLE_MAX 128
 
-/* The state of a fetch. */
+/* How far a fetch has come. */
 struct instance {
     struct kfi_aws_metadata metadata;
     enum {
@@ -51,12 +51,8 @@ static enum kf_code read_number(const char *name, uint32_t otherwise, uint32_t m
                                 uint32_t *out)
 {
     const char *given = kfi_aws_environment(name);
-    *out = otherwise;
-    if (given == NULL)
-        return KF_OK;
-    size_t length = strlen(given);
-    *out = length <= 4 && strspn(given, "0123456789") == length ? (uint32_t)atoi(given) : 0;
-    if (*out < 1 || *out > most)
+    *out = given != NULL ? kfi_text_number(given, most) : otherwise;
+    if (*out == 0)
         return kf_error_set(error, KF_E_USAGE, "%s has to be a whole number from 1 to %u.", name,
                             (unsigned)most);
     return KF_OK;
@@ -71,7 +67,7 @@ enum kf_code kfi_aws_instance_endpoint(struct kf_error *error, char url[KFI_AWS_
     if (endpoint == NULL)
         endpoint = is_six ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
     if (!kfi_aws_endpoint_is_valid(endpoint))
-        return kf_error_set(error, KF_E_USAGE, ENDPOINT " is no URL of http or https that can be asked.");
+        return kf_error_set(error, KF_E_USAGE, ENDPOINT " is not a valid URL of http or https.");
     size_t length = strlen(endpoint);
     while (endpoint[length - 1] == '/')
         length--;
@@ -98,8 +94,9 @@ static enum kf_code instance_new(struct kf_call *call, struct kf_error *error, s
 
 /* ---- The three questions ---- */
 
-static enum kf_code ask(struct instance *instance, const struct kfi_aws_chain *chain, struct kf_call *call,
-                        struct kf_error *error, const struct kfi_http_reply **reply)
+static enum kf_code instance_ask(struct instance *instance, const struct kfi_aws_chain *chain,
+                                 struct kf_call *call, struct kf_error *error,
+                                 const struct kfi_http_reply **reply)
 {
     bool is_token = instance->stage == ASK_TOKEN;
     const char *header = is_token ? "X-aws-ec2-metadata-token-ttl-seconds: 21600" : instance->token;
@@ -116,31 +113,19 @@ static enum kf_code ask(struct instance *instance, const struct kfi_aws_chain *c
     return kfi_aws_metadata_poll(&instance->metadata, chain->pool, &question, call, error, reply);
 }
 
-/* Whether all bytes can be part of a header line, or, with `name`, of a role's name. */
-static bool is_text(struct kf_view text, bool name)
-{
-    for (size_t i = 0; i < text.length; i++) {
-        uint8_t c = text.data[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (name ? !is_plain && (c == '\0' || strchr("+=,.@_-", c) == NULL) : c <= ' ' || c > '~')
-            return false;
-    }
-    return text.length > 0;
-}
-
 static enum kf_code take_token(struct instance *instance, const struct kfi_http_reply *reply,
                                struct kf_error *error)
 {
     struct kf_view token = kf_view_of(reply->body.data, reply->body.length);
-    if (token.length > TOKEN_MAX || !is_text(token, false))
-        return kf_error_set(error, KF_E_REMOTE, WHO " gave no token that can be one.");
+    if (token.length == 0 || token.length > TOKEN_MAX || !kfi_text_is_visible(token))
+        return kf_error_set(error, KF_E_REMOTE, WHO " gave a token that is not valid.");
     snprintf(instance->token, sizeof instance->token, "X-aws-ec2-metadata-token: %.*s", (int)token.length,
              (const char *)token.data);
     instance->stage = ASK_ROLE;
     return KF_OK;
 }
 
-/* One name in a line; there is one role, at most. */
+/* The reply has one name in each line. An instance has one role at most, so the first line is enough. */
 static enum kf_code take_role(struct instance *instance, const struct kfi_http_reply *reply,
                               struct kf_error *error)
 {
@@ -148,8 +133,8 @@ static enum kf_code take_role(struct instance *instance, const struct kfi_http_r
     const uint8_t *end = role.length > 0 ? memchr(role.data, '\n', role.length) : NULL;
     if (end != NULL)
         role.length = (size_t)(end - role.data);
-    if (role.length > ROLE_MAX || !is_text(role, true))
-        return kf_error_set(error, KF_E_REMOTE, WHO " gave no name of a role that can be one.");
+    if (role.length == 0 || role.length > ROLE_MAX || !kfi_text_consists_of(role, "+=,.@_-"))
+        return kf_error_set(error, KF_E_REMOTE, WHO " gave a name of a role that is not valid.");
     memcpy(instance->role, role.data, role.length);
     instance->stage = ASK_CREDENTIALS;
     return KF_OK;
@@ -160,11 +145,10 @@ static enum kf_code take_credentials(struct instance *instance, const struct kfi
 {
     char source[64 + ROLE_MAX];
     snprintf(source, sizeof source, "the instance metadata service, role %s", instance->role);
-    return kfi_aws_metadata_credentials(kf_view_of(reply->body.data, reply->body.length), WHO, source, error,
-                                        out);
+    return kfi_aws_metadata_credentials(reply, WHO, source, error, out);
 }
 
-/* Whether the answer means that there are no credentials here; then the error's text says why. */
+/* Whether the answer means that there are no credentials here. Then the error's text says why. */
 static bool is_absent(const struct instance *instance, enum kf_code code, const struct kfi_http_reply *reply,
                       struct kf_error *error)
 {
@@ -192,14 +176,12 @@ enum kf_code kfi_aws_instance_fetch(const struct kfi_aws_chain *chain, struct kf
         code = instance_new(call, error, &instance);
     while (code == KF_OK && !kfi_aws_credentials_result_is_set(out)) {
         const struct kfi_http_reply *reply = NULL;
-        code = ask(instance, chain, call, error, &reply);
+        code = instance_ask(instance, chain, call, error, &reply);
         if (code == KF_PENDING)
             return code;
         if (is_absent(instance, code, reply, error))
             return KF_OK;
-        if (code != KF_OK)
-            return kf_error_set(error, code, WHO " did not answer: %s", error->text);
-        code = kfi_aws_metadata_check(reply, WHO, error);
+        code = kfi_aws_metadata_check(code, reply, WHO, error);
         if (code == KF_OK)
             code = instance->stage == ASK_TOKEN  ? take_token(instance, reply, error)
                    : instance->stage == ASK_ROLE ? take_role(instance, reply, error)

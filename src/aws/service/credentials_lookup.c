@@ -1,5 +1,5 @@
 /*
- * Finding the credentials, for a diagnosis: an operation around the client's cache of credentials. Called by
+ * The lookup of credentials, for a diagnosis: an operation that asks the client's cache of credentials. Called by
  * the application.
  */
 #include "aws/service/client.h"
@@ -29,8 +29,8 @@ enum kf_code kf_aws_credentials_lookup_new(struct kf_aws_client *client, uint64_
     return KF_OK;
 }
 
-/* One step; it reads and writes nothing. */
-static enum kf_code step(void *context, struct kf_io *io, const struct kf_waker *waker)
+/* One step of the operation. It has no input and no output. */
+static enum kf_code lookup_step(void *context, struct kf_io *io, const struct kf_waker *waker)
 {
     struct kf_aws_credentials_lookup *lookup = context;
     struct kfi_operation *operation = &lookup->operation;
@@ -54,7 +54,7 @@ enum kf_code kf_aws_credentials_lookup_poll(struct kf_aws_credentials_lookup *lo
     if (lookup->operation.generation != kfi_fork_generation())
         return kf_error_set(&lookup->operation.error, KF_E_FORKED,
                             "This lookup began before a fork and can't go on in the child. Begin a new one.");
-    return kfi_operation_poll(&lookup->operation, step, lookup, &nothing, waker);
+    return kfi_operation_poll(&lookup->operation, lookup_step, lookup, &nothing, waker);
 }
 
 uint64_t kf_aws_credentials_lookup_deadline(const struct kf_aws_credentials_lookup *lookup)

@@ -1,21 +1,22 @@
 /*
- * What container endpoint and instance metadata share: a question by HTTP that is asked again if need be, and
- * the JSON in which both answer. Called by credentials_container.c and credentials_instance.c.
+ * What the container endpoint and the instance metadata service share: questions by HTTP that are asked again where
+ * that may help, and the JSON in which both answer. Called by credentials_container.c and credentials_instance.c.
  */
 #include <time.h>
 
 #include "aws/service/credentials_sources.h"
 #include "aws/service/json.h"
+#include "aws/service/text.h"
 #include "base/clock.h"
 #include "base/error.h"
 
-#define PAUSE_MS 100 /* before the second try; twice as long before each further one */
+#define PAUSE_MS 100 /* before the second try; doubled before each further one */
 
 /* ---- The question ---- */
 
-static enum kf_code start(struct kfi_aws_metadata *metadata, struct kfi_http_pool *pool,
-                          const struct kfi_aws_metadata_question *question, struct kf_call *call,
-                          struct kf_error *error)
+static enum kf_code metadata_start(struct kfi_aws_metadata *metadata, struct kfi_http_pool *pool,
+                                   const struct kfi_aws_metadata_question *question, struct kf_call *call,
+                                   struct kf_error *error)
 {
     const struct kfi_http_request request = {
         .method = question->method,
@@ -36,8 +37,8 @@ static enum kf_code start(struct kfi_aws_metadata *metadata, struct kfi_http_poo
     return code;
 }
 
-/* Whether another try may help. */
-static bool may_help(enum kf_code code, const struct kfi_http_reply *reply)
+/* Whether the service may answer better another time. */
+static bool may_pass(enum kf_code code, const struct kfi_http_reply *reply)
 {
     return code == KF_OK ? reply->status >= 500 || reply->status == 429
                          : code == KF_E_RETRY || code == KF_E_TIMEOUT;
@@ -52,10 +53,10 @@ enum kf_code kfi_aws_metadata_poll(struct kfi_aws_metadata *metadata, struct kfi
         if (metadata->exchange == NULL && kfi_now_ms() < metadata->resume_at)
             return KF_PENDING;
         if (metadata->exchange == NULL)
-            code = start(metadata, pool, question, call, error);
+            code = metadata_start(metadata, pool, question, call, error);
         if (code == KF_OK)
             code = kfi_http_exchange_poll(metadata->exchange, error, reply);
-        if (code == KF_PENDING || metadata->tries >= question->tries || !may_help(code, *reply))
+        if (code == KF_PENDING || metadata->tries >= question->tries || !may_pass(code, *reply))
             return code;
         kfi_http_exchange_free(metadata->exchange);
         metadata->exchange = NULL;
@@ -63,7 +64,7 @@ enum kf_code kfi_aws_metadata_poll(struct kfi_aws_metadata *metadata, struct kfi
         metadata->resume_at = kfi_ms_after(kfi_now_ms(), pause);
         code = kf_call_wake_in(call, pause);
         if (code != KF_OK)
-            return kf_error_set(error, code, "There is no timer for another question to a metadata service.");
+            return kf_error_set(error, code, "The timer of a question to a metadata service can't be set.");
     }
 }
 
@@ -73,20 +74,21 @@ void kfi_aws_metadata_end(struct kfi_aws_metadata *metadata)
     *metadata = (struct kfi_aws_metadata){NULL, 0, 0};
 }
 
-enum kf_code kfi_aws_metadata_check(const struct kfi_http_reply *reply, const char *who,
+enum kf_code kfi_aws_metadata_check(enum kf_code code, const struct kfi_http_reply *reply, const char *who,
                                     struct kf_error *error)
 {
+    if (code != KF_OK)
+        return kf_error_set(error, code, "%s did not answer: %s", who, error->text);
     if (reply->status == 200)
         return KF_OK;
-    bool may_pass = reply->status >= 500 || reply->status == 429;
-    return kf_error_set(error, may_pass ? KF_E_RETRY : KF_E_REMOTE, "%s answered with HTTP status %d.", who,
-                        reply->status);
+    return kf_error_set(error, may_pass(code, reply) ? KF_E_RETRY : KF_E_REMOTE,
+                        "%s answered with HTTP status %d.", who, reply->status);
 }
 
 /* ---- Times ---- */
 
-/* The number that so many digits make, from `**text` on, which moves on; -1 if they are none. */
-static int digits(const char **text, int count)
+/* Reads a number of `count` digits from the front of `*text`, which moves on; -1 if they are not digits. */
+static int read_digits(const char **text, int count)
 {
     int number = 0;
     for (int i = 0; i < count; i++) {
@@ -108,13 +110,13 @@ bool kfi_aws_time_parse(const char *text, uint64_t *out)
                   {2, 0, 23, ':'},      {2, 0, 59, ':'}, {2, 0, 60, '\0'}};
     int values[6];
     for (size_t i = 0; i < 6; i++) {
-        values[i] = digits(&text, fields[i].count);
+        values[i] = read_digits(&text, fields[i].count);
         if (values[i] < fields[i].least || values[i] > fields[i].most)
             return false;
         if (fields[i].behind != '\0' && *text++ != fields[i].behind)
             return false;
     }
-    if (*text == '.') /* parts of a second do not matter */
+    if (*text == '.') /* fractions of a second do not matter */
         text += 1 + strspn(text + 1, "0123456789");
     if (strcmp(text, "Z") != 0 && strcmp(text, "+00:00") != 0)
         return false;
@@ -142,30 +144,18 @@ enum {
     MEMBER_COUNT
 };
 
-/* Text of somebody else's for a sentence: what is not printable ASCII becomes a question mark. */
-static void tidy(char *to, size_t room, const char *text)
-{
-    size_t length = 0;
-    for (; text != NULL && text[length] != '\0' && length + 1 < room; length++) {
-        to[length] = '?';
-        if (text[length] >= ' ' && text[length] <= '~')
-            to[length] = text[length];
-    }
-    to[length] = '\0';
-}
-
 static struct kf_view view_of(const struct kfi_json_member *member)
 {
     return kf_view_of(member->text, member->length);
 }
 
-static enum kf_code take(const struct kfi_json_member *members, const char *who, const char *source,
-                         struct kf_error *error, struct kf_aws_credentials_result *out)
+static enum kf_code members_take(const struct kfi_json_member *members, const char *who, const char *source,
+                                 struct kf_error *error, struct kf_aws_credentials_result *out)
 {
     if (members[CODE].text != NULL && strcmp(members[CODE].text, "Success") != 0) {
         char code[65], message[201];
-        tidy(code, sizeof code, members[CODE].text);
-        tidy(message, sizeof message, members[MESSAGE].text);
+        kfi_text_show(code, sizeof code, view_of(&members[CODE]));
+        kfi_text_show(message, sizeof message, view_of(&members[MESSAGE]));
         return kf_error_set(error, KF_E_REMOTE, "%s gives no credentials: %s: %s", who, code, message);
     }
     for (size_t i = ACCESS_KEY_ID; i < MEMBER_COUNT; i++) {
@@ -177,31 +167,34 @@ static enum kf_code take(const struct kfi_json_member *members, const char *who,
     credentials.secret_access_key = view_of(&members[SECRET_ACCESS_KEY]);
     credentials.session_token = view_of(&members[TOKEN]);
     if (!kfi_aws_time_parse(members[EXPIRATION].text, &credentials.expires_at))
-        return kf_error_set(error, KF_E_REMOTE, "%s gave credentials whose Expiration is no time.", who);
+        return kf_error_set(error, KF_E_REMOTE, "%s gave credentials whose Expiration is not a time.", who);
     enum kf_code code = kfi_aws_credentials_result_set(out, &credentials, source, error);
-    if (code == KF_E_USAGE) /* it is not our user who is to blame */
-        code = kf_error_set(error, KF_E_REMOTE, "%s gave credentials that can't be: %s", who, error->text);
+    if (code == KF_E_USAGE) /* the service made the mistake, not our user */
+        code =
+            kf_error_set(error, KF_E_REMOTE, "%s gave credentials that are not valid: %s", who, error->text);
     return code;
 }
 
-enum kf_code kfi_aws_metadata_credentials(struct kf_view json, const char *who, const char *source,
-                                          struct kf_error *error, struct kf_aws_credentials_result *out)
+enum kf_code kfi_aws_metadata_credentials(const struct kfi_http_reply *reply, const char *who,
+                                          const char *source, struct kf_error *error,
+                                          struct kf_aws_credentials_result *out)
 {
     struct kfi_json_member members[MEMBER_COUNT] = {
-        [CODE] = {"Code", NULL, 0},
-        [MESSAGE] = {"Message", NULL, 0},
-        [ACCESS_KEY_ID] = {"AccessKeyId", NULL, 0},
-        [SECRET_ACCESS_KEY] = {"SecretAccessKey", NULL, 0},
-        [TOKEN] = {"Token", NULL, 0},
-        [EXPIRATION] = {"Expiration", NULL, 0},
+        [CODE] = {.name = "Code"},
+        [MESSAGE] = {.name = "Message"},
+        [ACCESS_KEY_ID] = {.name = "AccessKeyId"},
+        [SECRET_ACCESS_KEY] = {.name = "SecretAccessKey"},
+        [TOKEN] = {.name = "Token"},
+        [EXPIRATION] = {.name = "Expiration"},
     };
-    struct kfi_json read;
-    enum kf_code code = kfi_json_read(json, members, MEMBER_COUNT, error, &read);
+    struct kfi_json json;
+    enum kf_code code =
+        kfi_json_read(kf_view_of(reply->body.data, reply->body.length), members, MEMBER_COUNT, error, &json);
     if (code == KF_E_MALFORMED)
-        return kf_error_set(error, KF_E_REMOTE, "%s answered, but its JSON is no good: %s.", who,
+        return kf_error_set(error, KF_E_REMOTE, "%s answered with JSON that can't be used: %s.", who,
                             error->text);
     if (code == KF_OK)
-        code = take(members, who, source, error, out);
-    kfi_json_free(&read);
+        code = members_take(members, who, source, error, out);
+    kfi_json_free(&json);
     return code;
 }

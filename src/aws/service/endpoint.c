@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "aws/service/text.h"
 #include "base/error.h"
 
 /*
- * Partitions by how their regions begin, as the AWS SDKs have them: all offer FIPS and dual stack. What
- * begins like none of these is in the first, where new regions appear.
+ * Partitions by how the names of their regions begin, as the AWS SDKs have them. All offer FIPS and dual stack.
+ * A region that begins like none of them belongs to the first, where new regions appear.
  */
 static const struct partition {
     const char *prefix, *suffix, *dual_stack_suffix;
@@ -34,37 +35,26 @@ static const struct partition *partition_of(const char *region)
     return &partitions[0];
 }
 
-static bool is_letter_or_digit(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 bool kfi_aws_region_is_valid(struct kf_view region)
 {
-    if (region.length == 0 || region.length >= KFI_AWS_REGION_MAX || region.data[0] == '-' ||
-        region.data[region.length - 1] == '-')
-        return false;
-    for (size_t i = 0; i < region.length; i++) {
-        if (!is_letter_or_digit(region.data[i]) && region.data[i] != '-')
-            return false;
-    }
-    return true;
+    return region.length > 0 && region.length < KFI_AWS_REGION_MAX && kfi_text_consists_of(region, "-") &&
+           region.data[0] != '-' && region.data[region.length - 1] != '-';
+}
+
+const char *kfi_aws_url_rest(const char *url)
+{
+    if (!kfi_text_is_visible(kf_view_text(url)))
+        return NULL;
+    if (strncasecmp(url, "https://", 8) == 0)
+        return url + 8;
+    return strncasecmp(url, "http://", 7) == 0 ? url + 7 : NULL;
 }
 
 bool kfi_aws_endpoint_is_valid(const char *url)
 {
-    size_t length = strlen(url);
-    const char *host = strncasecmp(url, "https://", 8) == 0  ? url + 8
-                       : strncasecmp(url, "http://", 7) == 0 ? url + 7
-                                                             : NULL;
-    if (host == NULL || length >= KFI_AWS_URL_MAX || host[strcspn(host, "@?#\\")] != '\0' ||
-        strchr("/:", host[0]) != NULL) /* which finds the end as well */
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        if (url[i] <= ' ' || url[i] > '~')
-            return false;
-    }
-    return true;
+    const char *host = kfi_aws_url_rest(url);
+    return host != NULL && strlen(url) < KFI_AWS_URL_MAX && host[strcspn(host, "@?#\\")] == '\0' &&
+           host[0] != '\0' && host[0] != '/' && host[0] != ':';
 }
 
 enum kf_code kfi_aws_endpoint(const struct kfi_aws_settings *settings, const char *service,
@@ -74,9 +64,9 @@ enum kf_code kfi_aws_endpoint(const struct kfi_aws_settings *settings, const cha
     const struct kfi_aws_setting *configured = &settings->kms_endpoint_url;
     if (!kfi_aws_region_is_valid(kf_view_text(region)))
         return kf_error_set(error, KF_E_USAGE,
-                            "That is no region: it has to be like us-east-1 (letters, digits and inner "
-                            "hyphens, 63 of them at most).");
-    /* A configured endpoint stands even with FIPS or dual stack: who configures it knows what it is. */
+                            "The region is not valid. Write it like us-east-1: letters, digits and inner "
+                            "hyphens, at most 63.");
+    /* A configured endpoint is used even with FIPS or dual stack: whoever configures it knows what it offers. */
     if (strcmp(service, "kms") == 0 && configured->value != NULL) {
         snprintf(url, KFI_AWS_URL_MAX, "%s", configured->value);
         if (source != NULL)

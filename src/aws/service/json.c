@@ -1,8 +1,8 @@
 /*
- * JSON: see json.h. Knows the parser (yajl), and lets nobody else see it.
+ * JSON: see json.h. The only file that knows the parser, yajl.
  *
- * The parser does not cope with a lack of memory, so that it gets one block as large as it can ever need:
- * handed out in turn, never given back in between, wiped as a whole.
+ * The parser does not survive a failed allocation. So it gets one block that is as large as it can ever need.
+ * Pieces of the block are handed out one after another and never given back; the block is wiped as a whole.
  */
 #include "aws/service/json.h"
 
@@ -16,14 +16,14 @@
 
 /* ---- Memory of one parsing ---- */
 
-/* A name that an object has had. */
+/* A name that was seen in an object. */
 struct name {
     const struct name *before; /* of the same object */
     size_t length;
     const uint8_t *bytes;
 };
 
-struct reader {
+struct json_reader {
     uint8_t *block;
     size_t used, room;
 
@@ -37,16 +37,16 @@ struct reader {
 };
 
 /*
- * The parser keeps two buffers that begin with 2 KiB and double until they hold the longest string, the former
- * ones being left behind: 4 lengths each. We keep each string once, and a struct for each name. The rest of
- * its structs are small.
+ * The parser keeps two buffers. Each begins with 2 KiB and doubles until it holds the longest string; since the
+ * former ones stay in the block, each takes up to 4 lengths. We keep each string once, and a struct for each
+ * name. The parser's other structs are small.
  */
 static size_t room_for(size_t length)
 {
     return 32768 + 10 * length + KFI_JSON_MEMBERS_MAX * (sizeof(struct name) + 2 * alignof(max_align_t));
 }
 
-static void *take(struct reader *reader, size_t length)
+static void *block_take(struct json_reader *reader, size_t length)
 {
     const size_t align = alignof(max_align_t), start = (reader->used + align - 1) / align * align;
     if (start > reader->room || length > reader->room - start)
@@ -55,19 +55,19 @@ static void *take(struct reader *reader, size_t length)
     return reader->block + start;
 }
 
-/* In front of each piece is its length. */
-static void *allocate(void *context, size_t length)
+/* In front of each piece lies its length. */
+static void *block_allocate(void *context, size_t length)
 {
-    size_t *piece = take(context, length + alignof(max_align_t));
+    size_t *piece = block_take(context, length + alignof(max_align_t));
     if (piece == NULL)
         return NULL;
     *piece = length;
     return (uint8_t *)piece + alignof(max_align_t);
 }
 
-static void *reallocate(void *context, void *memory, size_t length)
+static void *block_reallocate(void *context, void *memory, size_t length)
 {
-    void *more = allocate(context, length);
+    void *more = block_allocate(context, length);
     if (more == NULL || memory == NULL)
         return more;
     const size_t former = *(const size_t *)(const void *)((const uint8_t *)memory - alignof(max_align_t));
@@ -75,58 +75,59 @@ static void *reallocate(void *context, void *memory, size_t length)
     return more;
 }
 
-static void release(void *context, void *memory)
+static void block_release(void *context, void *memory)
 {
     (void)context;
     (void)memory;
 }
 
-/* ---- What the parser sees; 0 stops it ---- */
+/* ---- What the parser calls; the answer 0 stops it ---- */
 
-static int stop(struct reader *reader, const char *why)
+static int json_stop(struct json_reader *reader, const char *why)
 {
     reader->wrong = why;
     return 0;
 }
 
-/* A value of no kind that could be looked for. */
-static int other(struct reader *reader)
+/* A value that is neither a string nor null. */
+static int on_other(struct json_reader *reader)
 {
     if (reader->depth == 0)
-        return stop(reader, "it is not an object");
-    return reader->depth > 1 || reader->member == NULL ? 1
-                                                       : stop(reader, "a member that has to be text is not");
+        return json_stop(reader, "it is not an object");
+    return reader->depth > 1 || reader->member == NULL
+               ? 1
+               : json_stop(reader, "a member that has to be text is not");
 }
 
 static int on_null(void *context)
 {
-    struct reader *reader = context;
-    return reader->depth > 0 ? 1 : stop(reader, "it is not an object");
+    struct json_reader *reader = context;
+    return reader->depth > 0 ? 1 : json_stop(reader, "it is not an object");
 }
 
 static int on_boolean(void *context, int value)
 {
     (void)value;
-    return other(context);
+    return on_other(context);
 }
 
 static int on_number(void *context, const char *text, size_t length)
 {
     (void)text;
     (void)length;
-    return other(context);
+    return on_other(context);
 }
 
-/* A copy in the block, with a NUL behind it; NULL after a stop. */
-static char *keep(struct reader *reader, const uint8_t *text, size_t length)
+/* A copy in the block, followed by a NUL; NULL if the parser has to stop. */
+static char *keep_text(struct json_reader *reader, const uint8_t *text, size_t length)
 {
     if (memchr(text, '\0', length) != NULL) {
-        stop(reader, "there is a NUL in a string");
+        json_stop(reader, "there is a NUL in a string");
         return NULL;
     }
-    char *copy = take(reader, length + 1);
+    char *copy = block_take(reader, length + 1);
     if (copy == NULL) {
-        stop(reader, "it is too large");
+        json_stop(reader, "it is too large");
         return NULL;
     }
     memcpy(copy, text, length);
@@ -136,31 +137,31 @@ static char *keep(struct reader *reader, const uint8_t *text, size_t length)
 
 static int on_string(void *context, const unsigned char *text, size_t length)
 {
-    struct reader *reader = context;
+    struct json_reader *reader = context;
     if (reader->depth == 0)
-        return stop(reader, "it is not an object");
+        return json_stop(reader, "it is not an object");
     if (reader->depth > 1 || reader->member == NULL)
-        return memchr(text, '\0', length) == NULL ? 1 : stop(reader, "there is a NUL in a string");
-    reader->member->text = keep(reader, text, length);
+        return memchr(text, '\0', length) == NULL ? 1 : json_stop(reader, "there is a NUL in a string");
+    reader->member->text = keep_text(reader, text, length);
     reader->member->length = length;
     return reader->member->text != NULL;
 }
 
 static int on_name(void *context, const unsigned char *text, size_t length)
 {
-    struct reader *reader = context;
+    struct json_reader *reader = context;
     const struct name **last = &reader->names[reader->depth];
     const struct kf_view view = kf_view_of(text, length);
     for (const struct name *name = *last; name != NULL; name = name->before) {
         if (kfi_view_equal(kf_view_of(name->bytes, name->length), view))
-            return stop(reader, "an object has a member twice");
+            return json_stop(reader, "an object has a member twice");
     }
     if (reader->name_count++ >= KFI_JSON_MEMBERS_MAX)
-        return stop(reader, "it has too many members");
-    const char *copy = keep(reader, text, length);
-    struct name *name = copy != NULL ? take(reader, sizeof *name) : NULL;
+        return json_stop(reader, "it has too many members");
+    const char *copy = keep_text(reader, text, length);
+    struct name *name = copy != NULL ? block_take(reader, sizeof *name) : NULL;
     if (name == NULL)
-        return copy != NULL ? stop(reader, "it is too large") : 0;
+        return copy != NULL ? json_stop(reader, "it is too large") : 0;
     *name = (struct name){*last, length, (const uint8_t *)copy};
     *last = name;
     if (reader->depth > 1)
@@ -173,37 +174,37 @@ static int on_name(void *context, const unsigned char *text, size_t length)
     return 1;
 }
 
-static int deeper(struct reader *reader)
+static int on_deeper(struct json_reader *reader)
 {
     if (reader->depth >= KFI_JSON_DEPTH_MAX)
-        return stop(reader, "it is nested too deeply");
+        return json_stop(reader, "it is nested too deeply");
     reader->names[++reader->depth] = NULL;
     return 1;
 }
 
 static int on_object(void *context)
 {
-    struct reader *reader = context;
-    return reader->depth == 0 || other(reader) ? deeper(reader) : 0;
+    struct json_reader *reader = context;
+    return reader->depth == 0 || on_other(reader) ? on_deeper(reader) : 0;
 }
 
 static int on_array(void *context)
 {
-    struct reader *reader = context;
-    return other(reader) ? deeper(reader) : 0;
+    struct json_reader *reader = context;
+    return on_other(reader) ? on_deeper(reader) : 0;
 }
 
 static int on_end(void *context)
 {
-    struct reader *reader = context;
+    struct json_reader *reader = context;
     reader->depth--;
     return 1;
 }
 
 /* ---- Reading ---- */
 
-/* NULL, or what is wrong with `text`. */
-static const char *parse(struct reader *reader, struct kf_view text)
+/* What is wrong with `text`; NULL: nothing. */
+static const char *parse(struct json_reader *reader, struct kf_view text)
 {
     static const yajl_callbacks callbacks = {
         .yajl_null = on_null,
@@ -216,7 +217,7 @@ static const char *parse(struct reader *reader, struct kf_view text)
         .yajl_start_array = on_array,
         .yajl_end_array = on_end,
     };
-    yajl_alloc_funcs memory = {allocate, reallocate, release, reader};
+    yajl_alloc_funcs memory = {block_allocate, block_reallocate, block_release, reader};
     yajl_handle parser = yajl_alloc(&callbacks, &memory, reader);
     if (parser != NULL && yajl_parse(parser, text.data, text.length) == yajl_status_ok &&
         yajl_complete_parse(parser) == yajl_status_ok)
@@ -234,9 +235,9 @@ enum kf_code kfi_json_read(struct kf_view text, struct kfi_json_member *members,
     }
     if (text.length > KFI_JSON_TEXT_MAX)
         return kf_error_set(error, KF_E_MALFORMED, "it is too large");
-    if (!kfi_view_is_utf8(text)) /* the parser lets some through that is not */
+    if (!kfi_view_is_utf8(text)) /* the parser is less strict */
         return kf_error_set(error, KF_E_MALFORMED, "it is not UTF-8");
-    struct reader reader = {.room = room_for(text.length), .members = members, .count = count};
+    struct json_reader reader = {.room = room_for(text.length), .members = members, .count = count};
     reader.block = kfi_alloc(reader.room);
     if (reader.block == NULL)
         return kfi_no_memory(error);
@@ -261,7 +262,7 @@ void kfi_json_free(struct kfi_json *json)
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* The six bits that `c` stands for, or -1. */
-static int digit(char c)
+static int base64_digit(char c)
 {
     const char *found = c != '\0' ? strchr(alphabet, c) : NULL;
     return found != NULL ? (int)(found - alphabet) : -1;
@@ -281,7 +282,7 @@ bool kfi_base64_decode(const char *text, size_t length, uint8_t *to, size_t room
     uint32_t bits = 0;
     size_t written = 0;
     for (size_t i = 0; i < length - padding; i++) {
-        const int value = digit(text[i]);
+        const int value = base64_digit(text[i]);
         if (value < 0) {
             kfi_wipe(to, written);
             return false;
@@ -290,7 +291,7 @@ bool kfi_base64_decode(const char *text, size_t length, uint8_t *to, size_t room
         if (i % 4 != 0) /* the first character of four completes no byte */
             to[written++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
     }
-    /* Bits that belong to no byte: were they anything but 0, one value could be written in several ways. */
+    /* Bits that belong to no byte have to be 0: else one value could be written in several ways. */
     if ((padding == 1 && (bits & 3) != 0) || (padding == 2 && (bits & 15) != 0)) {
         kfi_wipe(to, written);
         return false;
@@ -301,8 +302,8 @@ bool kfi_base64_decode(const char *text, size_t length, uint8_t *to, size_t room
 
 /* ---- Writing ---- */
 
-/* Room for `length` bytes, to be written at once; NULL after an error. */
-static uint8_t *claim(struct kfi_json_writer *writer, size_t length)
+/* Room for `length` more bytes of the body; NULL after an error. */
+static uint8_t *writer_extend(struct kfi_json_writer *writer, size_t length)
 {
     if (writer->code == KF_OK)
         writer->code = kfi_buf_reserve(writer->buf, length, KFI_JSON_BODY_MAX);
@@ -315,7 +316,7 @@ static uint8_t *claim(struct kfi_json_writer *writer, size_t length)
 
 static void write_bytes(struct kfi_json_writer *writer, const void *bytes, size_t length)
 {
-    uint8_t *place = claim(writer, length);
+    uint8_t *place = writer_extend(writer, length);
     if (place != NULL && length > 0)
         memcpy(place, bytes, length);
 }
@@ -328,7 +329,7 @@ void kfi_json_write_raw(struct kfi_json_writer *writer, const char *text)
 void kfi_json_write_string(struct kfi_json_writer *writer, struct kf_view utf8)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t plain = 0; /* where what is copied as it is begins */
+    size_t plain = 0; /* where the bytes begin that are copied as they are */
     kfi_json_write_raw(writer, "\"");
     for (size_t i = 0; i < utf8.length; i++) {
         const uint8_t c = utf8.data[i];

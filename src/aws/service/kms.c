@@ -14,9 +14,9 @@
 
 struct kfi_kms_request {
     const char *operation;
-    bool has_ciphertext, has_plaintext; /* what its reply has to have, beside the key's id */
+    bool has_ciphertext, has_plaintext; /* what its reply has to have, besides the key's id */
     struct kfi_aws_request *request;
-    struct kfi_json json; /* the reply's strings, the answer's ciphertext among them */
+    struct kfi_json json; /* the reply's strings, which the answer's key_id and ciphertext point into */
     struct kfi_kms_answer answer;
 };
 
@@ -42,7 +42,7 @@ static void write_context(struct kfi_json_writer *writer, const struct kf_encryp
     kfi_json_write_raw(writer, "}");
 }
 
-/* The last field, and the end. */
+/* The grant tokens, which are the last field, and the end of the body. */
 static void write_grant_tokens(struct kfi_json_writer *writer, const struct kfi_kms_arguments *arguments)
 {
     for (size_t i = 0; i < arguments->grant_token_count; i++) {
@@ -52,9 +52,10 @@ static void write_grant_tokens(struct kfi_json_writer *writer, const struct kfi_
     kfi_json_write_raw(writer, arguments->grant_token_count > 0 ? "]}" : "}");
 }
 
-/* The request of the body that was written, which is taken over. */
-static enum kf_code make(struct kfi_aws_service *service, const char *target, struct kfi_json_writer *writer,
-                         struct kf_error *error, struct kfi_kms_request **out)
+/* Makes a request of the body that was written, and takes that over in any case. */
+static enum kf_code kms_request_new(struct kfi_aws_service *service, const char *target,
+                                    struct kfi_json_writer *writer, struct kf_error *error,
+                                    struct kfi_kms_request **out)
 {
     *out = NULL;
     enum kf_code code = writer->code;
@@ -91,7 +92,7 @@ enum kf_code kfi_kms_generate_data_key(struct kfi_aws_service *service,
     write_context(&writer, arguments->encryption_context);
     kfi_json_write_raw(&writer, number);
     write_grant_tokens(&writer, arguments);
-    enum kf_code code = make(service, TARGET_PREFIX "GenerateDataKey", &writer, error, out);
+    enum kf_code code = kms_request_new(service, TARGET_PREFIX "GenerateDataKey", &writer, error, out);
     if (code == KF_OK)
         (*out)->has_ciphertext = (*out)->has_plaintext = true;
     return code;
@@ -109,7 +110,7 @@ enum kf_code kfi_kms_encrypt(struct kfi_aws_service *service, const struct kfi_k
     kfi_json_write_raw(&writer, ",");
     write_context(&writer, arguments->encryption_context);
     write_grant_tokens(&writer, arguments);
-    enum kf_code code = make(service, TARGET_PREFIX "Encrypt", &writer, error, out);
+    enum kf_code code = kms_request_new(service, TARGET_PREFIX "Encrypt", &writer, error, out);
     if (code == KF_OK)
         (*out)->has_ciphertext = true;
     return code;
@@ -127,7 +128,7 @@ enum kf_code kfi_kms_decrypt(struct kfi_aws_service *service, const struct kfi_k
     kfi_json_write_raw(&writer, ",");
     write_key_id(&writer, arguments->key_id);
     write_grant_tokens(&writer, arguments);
-    enum kf_code code = make(service, TARGET_PREFIX "Decrypt", &writer, error, out);
+    enum kf_code code = kms_request_new(service, TARGET_PREFIX "Decrypt", &writer, error, out);
     if (code == KF_OK)
         (*out)->has_plaintext = true;
     return code;
@@ -135,9 +136,9 @@ enum kf_code kfi_kms_decrypt(struct kfi_aws_service *service, const struct kfi_k
 
 /* ---- Replies ---- */
 
-/* NULL, or what is wrong with the fields of the reply. */
-static const char *take(struct kfi_kms_request *request, struct kfi_json_member *key_id,
-                        struct kfi_json_member *ciphertext, struct kfi_json_member *plaintext)
+/* Fills the answer. Says what is wrong with the fields of the reply; NULL: nothing. */
+static const char *answer_take(struct kfi_kms_request *request, struct kfi_json_member *key_id,
+                               struct kfi_json_member *ciphertext, struct kfi_json_member *plaintext)
 {
     struct kfi_kms_answer *answer = &request->answer;
     if (key_id->text == NULL || key_id->length == 0)
@@ -185,11 +186,11 @@ static enum kf_code read_reply(struct kfi_kms_request *request, struct kf_view r
         return kfi_no_memory(error);
     const char *wrong = said.text;
     if (code == KF_OK)
-        wrong = take(request, &members[KEY_ID], &members[CIPHERTEXT], &members[PLAINTEXT]);
+        wrong = answer_take(request, &members[KEY_ID], &members[CIPHERTEXT], &members[PLAINTEXT]);
     if (wrong == NULL)
         return KF_OK;
     return kf_error_set(error, KF_E_REMOTE,
-                        "The reply to %s is no good: %s (request id %s). Does the endpoint belong to KMS?",
+                        "The reply to %s can't be used: %s (request id %s). Does the endpoint belong to KMS?",
                         request->operation, wrong, kfi_kms_request_id(request));
 }
 

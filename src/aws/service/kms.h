@@ -1,6 +1,6 @@
 /*
- * The operations of AWS KMS that keyrings need, and the checks of their replies that do not depend on a
- * keyring: shape, sizes, base64.
+ * The operations of AWS KMS that keyrings need. Replies are checked as far as that does not depend on the
+ * keyring: their shape, sizes, base64.
  */
 #ifndef KFI_AWS_SERVICE_KMS_H
 #define KFI_AWS_SERVICE_KMS_H
@@ -11,7 +11,7 @@
 #include "aws/service/request.h"
 
 #define KFI_KMS_KEY_ID_MAX 2048
-#define KFI_KMS_BLOB_MAX 6144 /* what KMS itself allows */
+#define KFI_KMS_BLOB_MAX 6144 /* bytes of a ciphertext, as KMS itself allows */
 
 /* Borrowed while the request is made. */
 struct kfi_kms_arguments {
@@ -21,11 +21,11 @@ struct kfi_kms_arguments {
     size_t grant_token_count;
 };
 
-/* What came back. Fields that an operation does not answer are empty. Owned by the request. */
+/* The fields of a reply, owned by the request. Those that the operation does not answer are empty. */
 struct kfi_kms_answer {
-    const char *key_id;           /* NUL-terminated, no NUL inside */
+    const char *key_id;           /* 1 to KFI_KMS_KEY_ID_MAX bytes */
     struct kf_view ciphertext;    /* 1 to KFI_KMS_BLOB_MAX bytes */
-    struct kf_data_key plaintext; /* its length is 0 unless it is 1 to 32 bytes; longer ones are refused */
+    struct kf_data_key plaintext; /* 1 to 32 bytes */
 };
 
 struct kfi_kms_request;
@@ -39,9 +39,9 @@ enum kf_code kfi_kms_decrypt(struct kfi_aws_service *service, const struct kfi_k
                              struct kf_view ciphertext, struct kf_error *error, struct kfi_kms_request **out);
 
 /*
- * Polls it: as kfi_aws_request_poll; KF_OK and the answer, which lives as long as the request. A reply that
- * is not what the operation promises is KF_E_REMOTE, and says what is wrong with it. Which key it was about is
- * for the caller to say, who knows what the key is to him.
+ * As kfi_aws_request_poll, but with KF_OK comes the answer, which lives as long as the request. A reply that is
+ * not what the operation promises is KF_E_REMOTE, and the sentence says what is wrong with it. The sentence does
+ * not name the key; the caller adds that.
  */
 enum kf_code kfi_kms_request_poll(struct kfi_kms_request *request, struct kf_call *call,
                                   struct kf_error *error, const struct kfi_kms_answer **out);

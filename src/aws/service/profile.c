@@ -1,9 +1,9 @@
 /*
- * The shared configuration files: see profile.h. Called by settings.c once for a client, and by the profile
- * source of credentials at each refresh.
+ * The shared configuration files: see profile.h. Called by settings.c, once for a client, and by
+ * credentials_static.c, at each refresh of credentials.
  *
- * A file is read whole and cut into strings in place; entries only point into it. The files may hold secrets:
- * their text is wiped at the end, and no sentence ever quotes them.
+ * A file is read whole and cut into strings in place; entries only point into it. The files may hold secrets, so
+ * their text is wiped at the end, and no sentence quotes them.
  */
 #include "aws/service/profile.h"
 
@@ -11,23 +11,23 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "aws/service/text.h"
 #include "base/bytes.h"
 #include "base/error.h"
 
 enum section_kind {
     SECTION_NONE,  /* no section has begun */
-    SECTION_OTHER, /* one that is nobody's: [sso-session x], [plugins], … */
+    SECTION_OTHER, /* one that is not looked at: [sso-session x], [plugins], … */
     SECTION_PROFILE,
-    SECTION_DEFAULT, /* [default] of the config file, which is nothing beside a [profile default] */
+    SECTION_DEFAULT, /* [default] of the config file, which does not count beside a [profile default] */
     SECTION_SERVICES
 };
 
-/* One `key = value`, or (key NULL) the beginning of a section, which makes an empty profile exist too. */
+/* One `key = value`. Or, with key NULL, the beginning of a section, so that an empty profile exists as well. */
 struct kfi_aws_profile_entry {
     enum section_kind kind;
     const struct kfi_aws_profile_file *file;
@@ -39,8 +39,8 @@ struct kfi_aws_profile_entry {
 
 /* ---- Reading ---- */
 
-/* `head` and `tail` in memory of their own, or NULL. */
-static char *join(const char *head, const char *tail)
+/* `head` followed by `tail`, in memory of its own, or NULL. */
+static char *join_text(const char *head, const char *tail)
 {
     size_t a = strlen(head), b = strlen(tail);
     char *joined = kfi_alloc(a + b + 1);
@@ -51,19 +51,18 @@ static char *join(const char *head, const char *tail)
     return joined;
 }
 
-/* The home directory followed by `tail`; `*path` becomes NULL if there is none. */
-static enum kf_code at_home(const char *tail, struct kf_error *error, char **path)
+/* The home directory followed by `tail`; `*path` becomes NULL if there is no home directory. */
+static enum kf_code path_at_home(const char *tail, struct kf_error *error, char **path)
 {
-    const char *home = getenv("HOME");
+    const char *home = kfi_aws_environment("HOME");
     struct passwd entry, *found = NULL;
     char names[4096];
-    if ((home == NULL || home[0] == '\0') && getpwuid_r(getuid(), &entry, names, sizeof names, &found) == 0 &&
-        found != NULL)
+    if (home == NULL && getpwuid_r(getuid(), &entry, names, sizeof names, &found) == 0 && found != NULL)
         home = found->pw_dir;
     *path = NULL;
     if (home == NULL || home[0] == '\0')
         return KF_OK;
-    *path = join(home, tail);
+    *path = join_text(home, tail);
     return *path != NULL ? KF_OK : kfi_no_memory(error);
 }
 
@@ -71,12 +70,12 @@ static enum kf_code at_home(const char *tail, struct kf_error *error, char **pat
 static enum kf_code find_path(const char *variable, const char *otherwise, struct kf_error *error,
                               char **path)
 {
-    const char *given = getenv(variable);
-    if (given == NULL || given[0] == '\0')
-        return at_home(otherwise, error, path);
+    const char *given = kfi_aws_environment(variable);
+    if (given == NULL)
+        return path_at_home(otherwise, error, path);
     if (given[0] == '~' && given[1] == '/')
-        return at_home(given + 1, error, path);
-    *path = join(given, "");
+        return path_at_home(given + 1, error, path);
+    *path = join_text(given, "");
     return *path != NULL ? KF_OK : kfi_no_memory(error);
 }
 
@@ -86,17 +85,18 @@ static enum kf_code unreadable(const char *path, const char *why, struct kf_erro
                         why);
 }
 
-static enum kf_code read_all(int fd, struct kfi_aws_profile_file *file, struct kf_error *error)
+static enum kf_code file_read_all(int fd, struct kfi_aws_profile_file *file, struct kf_error *error)
 {
     for (;;) {
         enum kf_code code = kfi_buf_reserve(&file->text, 4096, KFI_AWS_PROFILE_FILE_MAX + 4096);
         if (code == KF_E_LIMIT || file->text.length > KFI_AWS_PROFILE_FILE_MAX)
-            return kf_error_set(error, KF_E_USAGE,
-                                "The AWS configuration file %.300s is larger than %d bytes, which none is.",
-                                file->path, KFI_AWS_PROFILE_FILE_MAX);
+            return kf_error_set(
+                error, KF_E_USAGE,
+                "The AWS configuration file %.300s is larger than %d bytes, which is the limit.", file->path,
+                KFI_AWS_PROFILE_FILE_MAX);
         if (code != KF_OK)
             return kfi_no_memory(error);
-        /* One byte of room stays, for the end of the last string. */
+        /* One byte of room is left for the NUL behind the last string. */
         ssize_t got = read(fd, file->text.data + file->text.length, 4095);
         if (got < 0 && errno == EINTR)
             continue;
@@ -108,20 +108,20 @@ static enum kf_code read_all(int fd, struct kfi_aws_profile_file *file, struct k
     }
 }
 
-static enum kf_code read_file(struct kfi_aws_profile_file *file, struct kf_error *error)
+static enum kf_code file_read(struct kfi_aws_profile_file *file, struct kf_error *error)
 {
     struct stat status;
-    /* A home that may not even be looked into (a confined service) is one without such a file. */
+    /* If the home may not even be looked into (as in a confined service), there is no such file. */
     if (file->path == NULL || stat(file->path, &status) != 0)
         return KF_OK;
-    /* Anything else than a file (or /dev/null) could block. */
+    /* Reading anything else than a file or a device could block. */
     if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))
         return unreadable(file->path, "it is not a file", error);
     int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return unreadable(file->path, strerror(errno), error);
     file->found = true;
-    enum kf_code code = read_all(fd, file, error);
+    enum kf_code code = file_read_all(fd, file, error);
     close(fd);
     return code;
 }
@@ -135,8 +135,8 @@ struct parser {
     unsigned line;
     enum section_kind kind;
     const char *name;
-    const char *parent;                  /* the last key, if it had no value: nested keys may follow */
-    struct kfi_aws_profile_entry *entry; /* what an indented line continues, or NULL */
+    const char *parent;                  /* the last key if it has no value, since nested keys may follow */
+    struct kfi_aws_profile_entry *entry; /* the one that an indented line continues, or NULL */
 };
 
 static bool is_blank(char c)
@@ -163,7 +163,7 @@ static bool is_comment(char c)
     return c == '#' || c == ';';
 }
 
-/* Ends `text` where a comment begins: behind a blank. */
+/* Ends `text` where a comment begins, which is at a # or ; behind a blank. */
 static void cut_comment(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {
@@ -200,7 +200,7 @@ static enum kf_code add_entry(struct parser *parser, const char *key, char *valu
     return KF_OK;
 }
 
-/* Takes quotes away from around a name; NULL if it is not one word, or is empty. */
+/* The name without quotes around it. NULL if it is empty, or is several words without quotes. */
 static const char *unquote(char *name)
 {
     size_t length = strlen(name);
@@ -212,7 +212,7 @@ static const char *unquote(char *name)
     return length > 0 && strpbrk(name, " \t\"'") == NULL ? name : NULL;
 }
 
-/* The name behind `word` and blanks, or NULL if the section is of another kind. */
+/* The name behind `word` and blanks; NULL if the section does not begin with `word`. */
 static const char *name_behind(char *section, const char *word)
 {
     size_t length = strlen(word);
@@ -266,14 +266,14 @@ static enum kf_code parse_property(struct parser *parser, char *line, struct kf_
     return add_entry(parser, line, value, error);
 }
 
-/* An indented line: a nested key, or more of the value above. */
+/* An indented line is a nested key, or continues the value above. */
 static enum kf_code parse_indented(struct parser *parser, char *line, struct kf_error *error)
 {
     if (parser->parent != NULL)
         return parse_property(parser, line, error);
     if (parser->entry == NULL)
         return malformed(parser, "an indented line continues nothing", error);
-    /* There is always room in front of the line: the value above was followed by a line break at least. */
+    /* The value above and the line are apart by a line break at least, so that there is room for the '\n'. */
     char *end = parser->entry->value + strlen(parser->entry->value);
     cut_blanks(line);
     *end = '\n';
@@ -327,7 +327,7 @@ static enum kf_code parse_file(struct kfi_aws_profiles *profiles, struct kfi_aws
     return KF_OK;
 }
 
-/* Where the config file has a [profile default], its [default] does not count. */
+/* If the config file has a [profile default], its [default] does not count. */
 static void settle_default(struct kfi_aws_profiles *profiles)
 {
     bool has_both = false;
@@ -349,9 +349,9 @@ enum kf_code kfi_aws_profiles_read(struct kf_error *error, struct kfi_aws_profil
     if (code == KF_OK)
         code = find_path("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials", error, &out->credentials.path);
     if (code == KF_OK)
-        code = read_file(&out->config, error);
+        code = file_read(&out->config, error);
     if (code == KF_OK)
-        code = read_file(&out->credentials, error);
+        code = file_read(&out->credentials, error);
     if (code == KF_OK)
         code = parse_file(out, &out->config, error);
     if (code == KF_OK)
@@ -385,10 +385,10 @@ bool kfi_aws_profile_exists(const struct kfi_aws_profiles *profiles, const char 
     return false;
 }
 
-/* What the files say; where they say it more than once, the last wins, as they are read config first. */
-static const struct kfi_aws_profile_entry *find(const struct kfi_aws_profiles *profiles,
-                                                enum section_kind kind, const char *name, const char *parent,
-                                                const char *key)
+/* The last entry wins. So the credentials file comes before the config file, which is read first. */
+static const struct kfi_aws_profile_entry *entry_find(const struct kfi_aws_profiles *profiles,
+                                                      enum section_kind kind, const char *name,
+                                                      const char *parent, const char *key)
 {
     for (size_t i = profiles->count; i-- > 0;) {
         const struct kfi_aws_profile_entry *entry = &profiles->entries[i];
@@ -401,7 +401,7 @@ static const struct kfi_aws_profile_entry *find(const struct kfi_aws_profiles *p
     return NULL;
 }
 
-static const char *answer(const struct kfi_aws_profile_entry *entry, const char **path)
+static const char *entry_value(const struct kfi_aws_profile_entry *entry, const char **path)
 {
     if (entry == NULL)
         return NULL;
@@ -413,12 +413,14 @@ static const char *answer(const struct kfi_aws_profile_entry *entry, const char 
 const char *kfi_aws_profile_get(const struct kfi_aws_profiles *profiles, const char *profile, const char *key,
                                 const char **path)
 {
-    return answer(find(profiles, SECTION_PROFILE, profile, NULL, key), path);
+    return entry_value(entry_find(profiles, SECTION_PROFILE, profile, NULL, key), path);
 }
 
 const char *kfi_aws_profile_get_service(const struct kfi_aws_profiles *profiles, const char *profile,
                                         const char *section, const char *key, const char **path)
 {
     const char *services = kfi_aws_profile_get(profiles, profile, "services", NULL);
-    return services == NULL ? NULL : answer(find(profiles, SECTION_SERVICES, services, section, key), path);
+    return services == NULL
+               ? NULL
+               : entry_value(entry_find(profiles, SECTION_SERVICES, services, section, key), path);
 }

@@ -1,26 +1,27 @@
 /*
- * Requests: see request.h. Called by kms.c. An attempt is: credentials, an exchange, a look at the reply; in
- * between are pauses. What connects, signs and sends is the transport; what finds and refreshes credentials is
- * their cache.
+ * Requests: see request.h. Called by kms.c. A request is a number of attempts, with pauses between them. An attempt
+ * gets credentials, does one HTTP exchange, and looks at the reply. http.c connects, signs and sends; the cache of
+ * credentials finds and refreshes them.
  *
- * A failed attempt leaves its sentence in `failed`, from which the request's own is made at its end.
+ * A failed attempt leaves its sentence in `failed`. The request's own sentence is made of it at the end.
  */
 #include "aws/service/request.h"
 
 #include <stdio.h>
 
 #include "aws/service/json.h"
+#include "aws/service/text.h"
 #include "base/call.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "suite/random.h"
 
-/* A reply whose date is so far from the time of signing says that the signature was refused for the clock. */
+/* How far from the reply's date the time of signing has to be before the clock is blamed for the refusal. */
 #define SKEW_S 300
 
-#define MESSAGE_SHOWN 180
-#define EXTRACT_SHOWN 80
+#define MESSAGE_SHOWN 180 /* bytes of what the service says, in a sentence */
+#define EXTRACT_SHOWN 80  /* bytes of a reply that is not JSON */
 
 struct kfi_aws_request {
     struct kfi_aws_service *service;
@@ -28,7 +29,7 @@ struct kfi_aws_request {
     const char *operation; /* the last part of the target */
     struct kf_buf body;
     char invocation_id[37]; /* one for all attempts */
-    uint64_t deadline;      /* by kfi_now_ms; 0 before the first poll */
+    uint64_t deadline;      /* in milliseconds of kfi_now_ms; 0 before the first poll */
 
     enum {
         CREDENTIALS,
@@ -36,18 +37,18 @@ struct kfi_aws_request {
         PAUSE,
         DONE
     } stage;
-    struct kfi_aws_credentials *credentials; /* a reference; what the attempt is signed with */
+    struct kfi_aws_credentials *credentials; /* a reference; they sign the attempt */
     struct kfi_http_exchange *exchange;
-    int64_t clock_skew; /* that the attempt is signed with */
+    int64_t clock_skew; /* seconds added to the clock for the attempt's signature */
     uint64_t resume_at; /* the end of the pause */
 
-    uint32_t attempts;                   /* begun */
-    uint32_t retries;                    /* of those, after failures that may pass */
-    uint32_t taken;                      /* tokens of the quota, for the last of them */
-    bool refreshed, resynced;            /* each is done once */
-    struct kfi_aws_credentials *refused; /* a reference; what the service called expired */
+    uint32_t attempts;                   /* that have begun */
+    uint32_t retries;                    /* attempts after failures that may pass */
+    uint32_t taken;                      /* tokens of the quota that the last retry took */
+    bool refreshed, resynced;            /* credentials and clock are corrected once */
+    struct kfi_aws_credentials *refused; /* a reference; the service called them expired */
 
-    struct kf_error failed; /* the last attempt */
+    struct kf_error failed; /* why the last attempt failed */
     char request_id[64], error_code[64];
 };
 
@@ -111,27 +112,12 @@ const char *kfi_aws_request_error_code(const struct kfi_aws_request *request)
 
 /* ---- What an error reply says ---- */
 
-/* Text of the service's for a sentence: one line of printable ASCII. */
-static void printable(char *to, size_t room, const void *text, size_t length)
-{
-    const uint8_t *bytes = text;
-    size_t i = 0;
-    for (; i < length && i + 1 < room; i++) {
-        to[i] = (char)bytes[i];
-        if (bytes[i] < ' ')
-            to[i] = ' ';
-        else if (bytes[i] > '~')
-            to[i] = '?';
-    }
-    to[i] = '\0';
-}
-
-/* The bare code out of "namespace#Code:http://…". */
+/* The code alone, out of "namespace#Code:http://…". */
 static void bare_code(char *to, size_t room, const char *text)
 {
     const char *hash = strchr(text, '#');
     const char *from = hash != NULL ? hash + 1 : text;
-    printable(to, room, from, strcspn(from, ":"));
+    kfi_text_show(to, room, kf_view_of(from, strcspn(from, ":")));
 }
 
 /* Fills request->error_code, and `message`. */
@@ -144,9 +130,9 @@ static void read_error(struct kfi_aws_request *request, const struct kfi_http_re
     const struct kf_view body = kf_view_of(reply->body.data, reply->body.length);
     bare_code(request->error_code, sizeof request->error_code, reply->error_type);
     if (kfi_json_read(body, members, sizeof members / sizeof members[0], NULL, &json) != KF_OK) {
-        /* XML or HTML of a gateway: its beginning has to do. JSON might be a reply after all, with a secret. */
+        /* A gateway's XML or HTML is shown in part. What looks like JSON is not: it might hold a secret. */
         if (reply->status >= 400 && body.length > 0 && body.data[0] != '{')
-            printable(message, EXTRACT_SHOWN, body.data, body.length);
+            kfi_text_show(message, EXTRACT_SHOWN, body);
         return;
     }
     const struct kfi_json_member *type = members[0].text != NULL ? &members[0] : &members[1];
@@ -154,7 +140,7 @@ static void read_error(struct kfi_aws_request *request, const struct kfi_http_re
     if (request->error_code[0] == '\0' && type->text != NULL)
         bare_code(request->error_code, sizeof request->error_code, type->text);
     if (said->text != NULL)
-        printable(message, MESSAGE_SHOWN, said->text, said->length);
+        kfi_text_show(message, MESSAGE_SHOWN, kf_view_of(said->text, said->length));
     kfi_json_free(&json);
 }
 
@@ -213,7 +199,7 @@ static bool is_about_the_signature(const char *code)
     return IS_ONE_OF(code, codes);
 }
 
-/* What the user can do, as far as the code tells it. */
+/* What the user can do about it. */
 static const char *advice(enum kfi_aws_failure failure, int status, const char *code)
 {
     static const char *const disabled[] = {"DisabledException", "KMSInvalidStateException"};
@@ -232,7 +218,7 @@ static const char *advice(enum kfi_aws_failure failure, int status, const char *
     if (IS_ONE_OF(code, disabled))
         return "Look at the state of the key.";
     if (strcmp(code, "InvalidCiphertextException") == 0)
-        return "Another encryption context, another key, or the bytes were changed.";
+        return "The encryption context or the key is another one, or the bytes were changed.";
     if (status == 401 || status == 403)
         return "Look at the credentials, what they permit, and the region.";
     if (code[0] == '\0' || status >= 500)
@@ -242,7 +228,7 @@ static const char *advice(enum kfi_aws_failure failure, int status, const char *
 
 /* ---- Deciding what comes next ---- */
 
-/* Milliseconds out of the digits that `text` consists of, times `unit`; 0 if it is anything else. */
+/* The number that `text` is, times `unit`; 0 if it is anything else than digits. */
 static uint64_t milliseconds(const char *text, uint64_t unit)
 {
     uint64_t value = 0;
@@ -252,8 +238,8 @@ static uint64_t milliseconds(const char *text, uint64_t unit)
 }
 
 /*
- * After a failed attempt, whose sentence is in request->failed: KF_OK and a pause, if there will be another
- * attempt; else the sentence of the end.
+ * After a failed attempt, whose sentence is in request->failed. KF_OK: there is another attempt after a pause. Else
+ * the request ends with the code and the sentence.
  */
 static enum kf_code pause_or_end(struct kfi_aws_request *request, enum kfi_aws_failure failure,
                                  uint64_t asked_ms, struct kf_error *error)
@@ -283,8 +269,11 @@ static enum kf_code pause_or_end(struct kfi_aws_request *request, enum kfi_aws_f
                         request->attempts, limits->max_attempts, why);
 }
 
-/* Another attempt at once, for which something was mended. */
-static bool again(struct kfi_aws_request *request, bool *done)
+/*
+ * Another attempt at once, because something was corrected. False if the same was corrected before (`*done`), or if
+ * there have been as many attempts as there may be.
+ */
+static bool attempt_again(struct kfi_aws_request *request, bool *done)
 {
     if (*done || request->attempts >= kfi_aws_client_limits(request->service->client)->max_attempts)
         return false;
@@ -294,32 +283,32 @@ static bool again(struct kfi_aws_request *request, bool *done)
 }
 
 /*
- * Whether the clock is to blame, going by the service's own date, and mending it may help. The service knows then
- * what it is off by, for all requests.
+ * Whether another attempt begins because our clock differs from the date of the reply. All requests to the service
+ * then sign by the corrected clock.
  */
-static bool resync(struct kfi_aws_request *request, int64_t date)
+static bool correct_clock(struct kfi_aws_request *request, int64_t date)
 {
     if (date <= 0 || !is_about_the_signature(request->error_code))
         return false;
     const int64_t skew = date - (int64_t)kfi_aws_wall_clock();
     const int64_t off = skew - request->clock_skew;
-    if ((off < SKEW_S && off > -SKEW_S) || !again(request, &request->resynced))
+    if ((off < SKEW_S && off > -SKEW_S) || !attempt_again(request, &request->resynced))
         return false;
     atomic_store_explicit(&request->service->clock_skew, skew, memory_order_relaxed);
     return true;
 }
 
-/* Whether the credentials are to blame, and others may be had. */
-static bool renew(struct kfi_aws_request *request)
+/* Whether another attempt begins because the service refused the credentials, and others may be had. */
+static bool renew_credentials(struct kfi_aws_request *request)
 {
-    if (!is_about_credentials(request->error_code) || !again(request, &request->refreshed))
+    if (!is_about_credentials(request->error_code) || !attempt_again(request, &request->refreshed))
         return false;
     kfi_aws_credentials_refused(kfi_aws_client_credentials(request->service->client), request->credentials);
     request->refused = kfi_aws_credentials_ref(request->credentials);
     return true;
 }
 
-/* A reply that is an error: as pause_or_end, or KF_OK and another attempt at once. */
+/* A reply that is an error: as pause_or_end, but there may also be another attempt at once. */
 static enum kf_code look_at_error(struct kfi_aws_request *request, const struct kfi_http_reply *reply,
                                   struct kf_error *error)
 {
@@ -338,7 +327,7 @@ static enum kf_code look_at_error(struct kfi_aws_request *request, const struct 
                  message[0] != '\0' ? ": " : "", message,
                  reply->request_id[0] != '\0' ? reply->request_id : "unknown",
                  advice(failure, reply->status, code));
-    if (resync(request, reply->date) || renew(request))
+    if (correct_clock(request, reply->date) || renew_credentials(request))
         return KF_OK;
     uint64_t asked_ms = milliseconds(reply->amz_retry_after, 1);
     if (asked_ms == 0)
@@ -346,7 +335,7 @@ static enum kf_code look_at_error(struct kfi_aws_request *request, const struct 
     return pause_or_end(request, failure, asked_ms, error);
 }
 
-/* No reply: what the transport said of it. */
+/* There is no reply; `error` says why. */
 static enum kf_code look_at_failure(struct kfi_aws_request *request, enum kf_code code,
                                     struct kf_error *error)
 {
@@ -396,7 +385,8 @@ static enum kf_code get_credentials(struct kfi_aws_request *request, struct kf_c
     return code;
 }
 
-static enum kf_code start(struct kfi_aws_request *request, struct kf_call *call, struct kf_error *error)
+static enum kf_code start_attempt(struct kfi_aws_request *request, struct kf_call *call,
+                                  struct kf_error *error)
 {
     struct kfi_aws_service *service = request->service;
     const struct kfi_aws_limits *limits = kfi_aws_client_limits(service->client);
@@ -452,7 +442,7 @@ static enum kf_code look_at_exchange(struct kfi_aws_request *request, struct kf_
     request->request_id[0] = request->error_code[0] = '\0';
     if (code != KF_OK)
         return look_at_failure(request, code, error);
-    printable(request->request_id, sizeof request->request_id, reply->request_id, strlen(reply->request_id));
+    kfi_text_show(request->request_id, sizeof request->request_id, kf_view_text(reply->request_id));
     if (reply->status != 200)
         return look_at_error(request, reply, error);
     kfi_aws_retry_quota_give(&request->service->quota, request->taken);
@@ -463,7 +453,7 @@ static enum kf_code look_at_exchange(struct kfi_aws_request *request, struct kf_
 
 static enum kf_code wait_out(struct kfi_aws_request *request, struct kf_call *call, struct kf_error *error)
 {
-    /* The timer first, then the look at the clock: it may have gone on. */
+    /* The timer is set before the look at the clock, lest the end of the pause is missed between the two. */
     enum kf_code code = wake_at(call, request->resume_at, error);
     if (code != KF_OK)
         return code;
@@ -496,7 +486,7 @@ enum kf_code kfi_aws_request_poll(struct kfi_aws_request *request, struct kf_cal
     struct kf_error own = KF_ERROR_INIT;
     enum kf_code code = KF_OK;
     if (error == NULL)
-        error = &own; /* the transport's sentence becomes part of ours */
+        error = &own; /* our sentence is made of what others write there */
     *reply = kf_view_of(NULL, 0);
     if (request->deadline == 0) {
         request->deadline =
@@ -511,7 +501,7 @@ enum kf_code kfi_aws_request_poll(struct kfi_aws_request *request, struct kf_cal
         } else {
             code = get_credentials(request, call, error);
             if (code == KF_OK)
-                code = start(request, call, error);
+                code = start_attempt(request, call, error);
         }
     }
     if (code == KF_PENDING && kfi_now_ms() >= request->deadline)

@@ -5,17 +5,17 @@
 
 #define TOKENS_FULL 500
 #define COST 5
-#define COST_TIMEOUT 10 /* it has kept a connection busy for long */
+#define COST_TIMEOUT 10 /* more, because a timeout keeps a connection busy for long */
 
 #define BASE_MS 50
 #define BASE_THROTTLED_MS 1000
 #define DELAY_MAX_MS 20000
-#define ASKED_MORE_MAX_MS 5000 /* how much longer than that a service may make us wait */
+#define ASKED_MORE_MAX_MS 5000 /* how much longer than our own delay a service may make us wait */
 
 /* ---- Quota ---- */
 
-/* In a child the lock may have been held by a thread that is not there. */
-static void reset(void *context)
+/* In a forked child the lock may have been held by a thread that the child does not have. */
+static void quota_reset(void *context)
 {
     struct kfi_aws_retry_quota *quota = context;
     pthread_mutex_init(&quota->lock, NULL);
@@ -25,12 +25,12 @@ static void reset(void *context)
 void kfi_aws_retry_quota_init(struct kfi_aws_retry_quota *quota)
 {
     kfi_fork_guard_init(&quota->guard);
-    reset(quota);
+    quota_reset(quota);
 }
 
 void kfi_aws_retry_quota_destroy(struct kfi_aws_retry_quota *quota)
 {
-    kfi_fork_guard_check(&quota->guard, reset, quota);
+    kfi_fork_guard_check(&quota->guard, quota_reset, quota);
     pthread_mutex_destroy(&quota->lock);
 }
 
@@ -41,7 +41,7 @@ bool kfi_aws_retry_quota_take(struct kfi_aws_retry_quota *quota, enum kfi_aws_fa
     *taken = 0;
     if (failure == KFI_AWS_FINAL)
         return false;
-    kfi_fork_guard_check(&quota->guard, reset, quota);
+    kfi_fork_guard_check(&quota->guard, quota_reset, quota);
     pthread_mutex_lock(&quota->lock);
     if (quota->tokens >= cost) {
         quota->tokens -= cost;
@@ -54,7 +54,7 @@ bool kfi_aws_retry_quota_take(struct kfi_aws_retry_quota *quota, enum kfi_aws_fa
 void kfi_aws_retry_quota_give(struct kfi_aws_retry_quota *quota, uint32_t taken)
 {
     const uint32_t given = taken > 0 ? taken : 1;
-    kfi_fork_guard_check(&quota->guard, reset, quota);
+    kfi_fork_guard_check(&quota->guard, quota_reset, quota);
     pthread_mutex_lock(&quota->lock);
     quota->tokens = given < TOKENS_FULL - quota->tokens ? quota->tokens + given : TOKENS_FULL;
     pthread_mutex_unlock(&quota->lock);
