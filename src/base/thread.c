@@ -4,13 +4,27 @@
  */
 #include "base/thread.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/timers.h"
+
+int kfi_thread_start(void *(*run)(void *context), void *context, pthread_t *id)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* a thread inherits the mask */
+    const int failure = pthread_create(&thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure == 0 && id == NULL)
+        pthread_detach(thread);
+    else if (failure == 0)
+        *id = thread;
+    return failure;
+}
 
 static struct {
     struct kfi_fork_guard guard;
@@ -46,7 +60,7 @@ static void make_condition(void)
 }
 
 /* In a forked child: no thread, no sleeper, no tasks, no timers. What was inherited is abandoned. */
-static void reset(void *unused)
+static void thread_reset(void *unused)
 {
     (void)unused;
     pthread_mutex_init(&internal.lock, NULL);
@@ -61,14 +75,14 @@ static void reset(void *unused)
     internal.stopping = false;
 }
 
-static void lock(void)
+static void thread_lock(void)
 {
     pthread_once(&condition_once, make_condition);
-    kfi_fork_guard_check(&internal.guard, reset, NULL);
+    kfi_fork_guard_check(&internal.guard, thread_reset, NULL);
     pthread_mutex_lock(&internal.lock);
 }
 
-static void unlock(void)
+static void thread_unlock(void)
 {
     pthread_mutex_unlock(&internal.lock);
 }
@@ -94,9 +108,9 @@ static void rouse_locked(void)
 
 void kfi_thread_poke(void)
 {
-    lock();
+    thread_lock();
     rouse_locked();
-    unlock();
+    thread_unlock();
 }
 
 /*
@@ -110,10 +124,10 @@ static bool fire_timer_locked(uint64_t now)
     internal.timers = kfi_timers_remove(internal.timers, timer);
     struct kf_call_waker *waker = timer->waker;
     timer->waker = NULL;
-    unlock();
+    thread_unlock();
     kf_call_waker_wake(waker);
     kf_call_waker_unref(waker);
-    lock();
+    thread_lock();
     return true;
 }
 
@@ -125,9 +139,9 @@ static bool run_task_locked(void)
         return false;
     struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);
     task->state = KFI_TASK_RUNNING;
-    unlock();
+    thread_unlock();
     bool finished = task->run(task, false);
-    lock();
+    thread_lock();
     if (finished)
         return true;
     bool again = task->state == KFI_TASK_RUNNING_WOKEN;
@@ -143,9 +157,9 @@ static void sleep_locked(void)
     if (internal.sleeper.sleep != NULL) {
         const struct kfi_sleeper sleeper = internal.sleeper;
         internal.asleep = true;
-        unlock();
+        thread_unlock();
         sleeper.sleep(sleeper.context, left);
-        lock();
+        thread_lock();
         internal.asleep = false;
     } else if (left == UINT64_MAX) {
         pthread_cond_wait(&internal.changed, &internal.lock);
@@ -162,15 +176,15 @@ static void stop_sleeper_locked(void)
     internal.sleeper = (struct kfi_sleeper){.sleep = NULL};
     if (sleeper.sleep == NULL)
         return;
-    unlock();
+    thread_unlock();
     sleeper.stop(sleeper.context);
-    lock();
+    thread_lock();
 }
 
-static void *thread_main(void *unused)
+static void *internal_main(void *unused)
 {
     internal_of = kfi_fork_generation() + 1;
-    lock();
+    thread_lock();
     while (!internal.stopping) {
         if (!fire_timer_locked(kfi_now_ms()) && !run_task_locked())
             sleep_locked();
@@ -180,15 +194,15 @@ static void *thread_main(void *unused)
     for (struct kfi_link *link; (link = kfi_list_pop(&internal.queue)) != NULL;) {
         struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);
         task->state = KFI_TASK_RUNNING;
-        unlock();
+        thread_unlock();
         (void)task->run(task, true);
-        lock();
+        thread_lock();
     }
     /* Nobody keeps the time any more: who relies on a timer is woken and looks for himself. */
     while (fire_timer_locked(UINT64_MAX)) {
     }
     stop_sleeper_locked();
-    unlock();
+    thread_unlock();
     return unused;
 }
 
@@ -203,12 +217,7 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
         return cleaned_up(error);
     if (internal.running)
         return KF_OK;
-    /* Signals are the application's: the thread inherits a mask that blocks them all. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&internal.id, NULL, thread_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int failure = kfi_thread_start(internal_main, NULL, &internal.id);
     if (failure != 0)
         return kf_error_set(error, KF_E_SYSTEM, "The internal thread can't be started: %s.",
                             strerror(failure));
@@ -218,14 +227,14 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
 
 enum kf_code kfi_thread_plug(const struct kfi_sleeper *sleeper, struct kf_error *error)
 {
-    lock();
+    thread_lock();
     enum kf_code code = ensure_running_locked(error);
     if (code == KF_OK) {
         /* Before the first time the thread may sleep by the condition, afterwards in the sleeper. */
         rouse_locked();
         internal.sleeper = *sleeper;
     }
-    unlock();
+    thread_unlock();
     return code;
 }
 
@@ -233,7 +242,7 @@ void kf_cleanup(void)
 {
     if (kfi_thread_is_internal())
         return;
-    lock();
+    thread_lock();
     atomic_fetch_add_explicit(&internal.cleanups, 1, memory_order_relaxed);
     if (internal.stopping) { /* by another caller: done is when he is */
         while (internal.stopping)
@@ -241,14 +250,14 @@ void kf_cleanup(void)
     } else if (internal.running) {
         internal.stopping = true;
         rouse_locked();
-        unlock();
+        thread_unlock();
         pthread_join(internal.id, NULL);
-        lock();
+        thread_lock();
         internal.running = false;
         internal.stopping = false;
         pthread_cond_broadcast(&internal.ended);
     }
-    unlock();
+    thread_unlock();
 }
 
 void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop))
@@ -262,7 +271,7 @@ void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, boo
 
 enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
 {
-    lock();
+    thread_lock();
     /* What was begun before a cleanup is pending at it, even if it comes into these hands only afterwards. */
     enum kf_code code =
         task->cleanups == internal.cleanups ? ensure_running_locked(error) : cleaned_up(error);
@@ -274,14 +283,14 @@ enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
         task->state = KFI_TASK_IDLE;
         kfi_list_push_back(&internal.idle, &task->link);
     }
-    unlock();
+    thread_unlock();
     return code;
 }
 
 void kfi_task_wake(void *context)
 {
     struct kfi_task *task = context;
-    lock();
+    thread_lock();
     if (task->state == KFI_TASK_IDLE) {
         task->state = KFI_TASK_QUEUED;
         kfi_unlink(&task->link);
@@ -290,14 +299,14 @@ void kfi_task_wake(void *context)
     } else if (task->state == KFI_TASK_RUNNING) {
         task->state = KFI_TASK_RUNNING_WOKEN;
     }
-    unlock();
+    thread_unlock();
 }
 
 enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
                            struct kf_error *error)
 {
     kfi_timer_cancel(timer);
-    lock();
+    thread_lock();
     enum kf_code code = ensure_running_locked(error);
     if (code == KF_OK) {
         timer->when = when;
@@ -307,7 +316,7 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
         if (internal.timers == timer)
             rouse_locked();
     }
-    unlock();
+    thread_unlock();
     return code;
 }
 
@@ -315,12 +324,12 @@ void kfi_timer_cancel(struct kfi_timer *timer)
 {
     if (timer->generation != kfi_fork_generation())
         return; /* set before a fork: its heap is abandoned */
-    lock();
+    thread_lock();
     struct kf_call_waker *waker = timer->waker;
     if (waker != NULL) {
         internal.timers = kfi_timers_remove(internal.timers, timer);
         timer->waker = NULL;
     }
-    unlock();
+    thread_unlock();
     kf_call_waker_unref(waker);
 }

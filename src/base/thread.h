@@ -5,10 +5,18 @@
 #ifndef KFI_BASE_THREAD_H
 #define KFI_BASE_THREAD_H
 
+#include <pthread.h>
+
 #include <keyflight/call.h>
 
 #include "base/list.h"
 #include "base/memory.h"
+
+/*
+ * Starts a thread of the library. It blocks all signals: they are the application's. With `id` NULL nobody can
+ * join it. Answers the error number of pthread_create, or 0.
+ */
+int kfi_thread_start(void *(*run)(void *context), void *context, pthread_t *id);
 
 /* Whether the calling thread is the internal one: there nothing may block. */
 bool kfi_thread_is_internal(void);

@@ -15,7 +15,7 @@ struct sleeper {
     bool woken;
 };
 
-static void wake(void *context)
+static void sleeper_wake(void *context)
 {
     struct sleeper *sleeper = context;
     pthread_mutex_lock(&sleeper->lock);
@@ -24,7 +24,7 @@ static void wake(void *context)
     pthread_mutex_unlock(&sleeper->lock);
 }
 
-static void sleep_until_woken(struct sleeper *sleeper, uint64_t ms)
+static void sleeper_sleep(struct sleeper *sleeper, uint64_t ms)
 {
     struct timespec until = kfi_condition_time(ms);
     pthread_mutex_lock(&sleeper->lock);
@@ -47,10 +47,10 @@ enum kf_code kfi_wait(const struct kfi_pollable *kind, void *operation, struct k
     pthread_mutex_init(&sleeper.lock, NULL);
     kfi_condition_init(&sleeper.changed);
 
-    const struct kf_waker waker = {wake, &sleeper};
+    const struct kf_waker waker = {sleeper_wake, &sleeper};
     enum kf_code code;
     while ((code = kind->poll(operation, &waker)) == KF_PENDING)
-        sleep_until_woken(&sleeper, kind->deadline(operation));
+        sleeper_sleep(&sleeper, kind->deadline(operation));
 
     pthread_cond_destroy(&sleeper.changed);
     pthread_mutex_destroy(&sleeper.lock);

@@ -10,7 +10,6 @@
 #include <keyflight/keyring.h>
 
 #include <pthread.h>
-#include <signal.h>
 
 #include "base/call.h"
 #include "base/error.h"
@@ -21,7 +20,7 @@
 #include "base/thread.h"
 #include "base/wait.h"
 #include "materials/materials.h"
-#include "suite/thread.h"
+#include "suite/random.h"
 
 #define WORKERS_MAX 1000
 
@@ -204,7 +203,7 @@ static void *worker_main(void *context)
         finish_locked(pool, job);
     }
     unlock(pool);
-    kfi_crypto_thread_end();
+    kfi_random_thread_end();
     lock(pool);
     const bool last = --pool->workers == 0 && pool->abandoned;
     pthread_cond_broadcast(&pool->changed);
@@ -212,25 +211,6 @@ static void *worker_main(void *context)
     if (last)
         pool_free(pool);
     return NULL;
-}
-
-/* Starts a worker that is counted already. */
-static int worker_start(struct pool *pool)
-{
-    /* Signals are the application's: the thread inherits a mask that blocks them all. */
-    sigset_t all, before;
-    pthread_attr_t detached;
-    pthread_t thread;
-    sigfillset(&all);
-    int failure = pthread_attr_init(&detached);
-    if (failure != 0)
-        return failure;
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failure = pthread_create(&thread, &detached, worker_main, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
-    return failure;
 }
 
 /* Takes a job that the line still has out of it; its reference goes to the caller. */
@@ -275,7 +255,7 @@ static void submit(struct job *job)
         pthread_cond_signal(&pool->changed);
     unlock(pool);
 
-    const int failure = start ? worker_start(pool) : 0;
+    const int failure = start ? kfi_thread_start(worker_main, pool, NULL) : 0;
     if (failure != 0)
         worker_failed(pool, failure);
 }

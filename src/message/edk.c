@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 /* Room for `more` items. */
-static enum kf_code reserve(struct kfi_edk_list *list, size_t more, struct kf_error *error)
+static enum kf_code edk_list_reserve(struct kfi_edk_list *list, size_t more, struct kf_error *error)
 {
     if (more > KFI_EDK_COUNT_MAX - list->count)
         return kf_error_set(
@@ -62,7 +62,7 @@ enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *ed
 {
     enum kf_code code = kfi_edk_check(edk, error);
     if (code == KF_OK)
-        code = reserve(list, 1, error);
+        code = edk_list_reserve(list, 1, error);
     if (code != KF_OK)
         return code;
     /* The three parts as on the wire, in one piece of memory. */
@@ -79,7 +79,7 @@ enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *ed
 
 enum kf_code kfi_edk_list_move(struct kfi_edk_list *to, struct kfi_edk_list *from, struct kf_error *error)
 {
-    enum kf_code code = reserve(to, from->count, error);
+    enum kf_code code = edk_list_reserve(to, from->count, error);
     if (code != KF_OK)
         return code;
     if (from->count > 0)

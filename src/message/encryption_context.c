@@ -27,7 +27,7 @@ struct quoted_key {
     char text[72];
 };
 
-static struct quoted_key quote(struct kf_view key)
+static struct quoted_key quote_key(struct kf_view key)
 {
     size_t end = key.length;
     if (end > 60) {
@@ -67,7 +67,7 @@ static bool tally_add(struct tally *tally, struct kf_pair pair)
     return 2 + tally->length <= KFI_ENCRYPTION_CONTEXT_MAX;
 }
 
-static enum kf_code too_long(enum kf_code code, struct kf_error *error)
+static enum kf_code context_too_long(enum kf_code code, struct kf_error *error)
 {
     return kf_error_set(
         error, code,
@@ -76,7 +76,7 @@ static enum kf_code too_long(enum kf_code code, struct kf_error *error)
 }
 
 /* A context without pairs that has room for these. NULL if there is no memory. */
-static struct kf_encryption_context *allocate(const struct tally *tally)
+static struct kf_encryption_context *context_allocate(const struct tally *tally)
 {
     size_t length = tally->count > 0 ? 2 + tally->length : 0;
     struct kf_encryption_context *context =
@@ -90,7 +90,7 @@ static struct kf_encryption_context *allocate(const struct tally *tally)
 }
 
 /* Lets the pair at `root` sink until no pair below it has a greater key. */
-static void sift(struct kf_pair *pairs, size_t root, size_t count)
+static void sift_pairs(struct kf_pair *pairs, size_t root, size_t count)
 {
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
         if (child + 1 < count && kfi_view_compare(pairs[child].key, pairs[child + 1].key) < 0)
@@ -107,27 +107,27 @@ static void sift(struct kf_pair *pairs, size_t root, size_t count)
  * Heapsort: its worst case is near its average, which matters since messages bring the pairs before anybody
  * has verified them, and unlike qsort it never allocates.
  */
-static void sort(struct kf_pair *pairs, size_t count)
+static void sort_pairs(struct kf_pair *pairs, size_t count)
 {
     for (size_t root = count / 2; root-- > 0;)
-        sift(pairs, root, count);
+        sift_pairs(pairs, root, count);
     for (size_t last = count; last-- > 1;) {
         struct kf_pair pair = pairs[0];
         pairs[0] = pairs[last];
         pairs[last] = pair;
-        sift(pairs, 0, last);
+        sift_pairs(pairs, 0, last);
     }
 }
 
 /* Copies the bytes of `view` to the writer, and answers a view of the copy. */
-static struct kf_view settle(struct kfi_writer *writer, struct kf_view view)
+static struct kf_view serialize_field(struct kfi_writer *writer, struct kf_view view)
 {
     kfi_write_field(writer, view);
     return kf_view_of(writer->next - view.length, view.length);
 }
 
 /* Copies the bytes of a context's pairs, sorted by now, into the context; the pairs become views of that. */
-static void serialize(struct kf_encryption_context *context)
+static void context_serialize(struct kf_encryption_context *context)
 {
     if (context->count == 0)
         return;
@@ -136,8 +136,8 @@ static void serialize(struct kf_encryption_context *context)
     kfi_write_u16(&writer, (uint16_t)context->count);
     for (size_t i = 0; i < context->count; i++) {
         struct kf_pair *pair = &context->pairs[i];
-        pair->key = settle(&writer, pair->key);
-        pair->value = settle(&writer, pair->value);
+        pair->key = serialize_field(&writer, pair->key);
+        pair->value = serialize_field(&writer, pair->value);
     }
 }
 
@@ -145,20 +145,20 @@ static void serialize(struct kf_encryption_context *context)
  * Ends the making of a context whose pairs are in any order and views of other memory. Takes it. Two pairs of
  * one key are an error of code `twice`.
  */
-static enum kf_code finish(struct kf_encryption_context *context, enum kf_code twice, struct kf_error *error,
-                           const struct kf_encryption_context **out)
+static enum kf_code context_finish(struct kf_encryption_context *context, enum kf_code twice,
+                                   struct kf_error *error, const struct kf_encryption_context **out)
 {
-    sort(context->pairs, context->count);
+    sort_pairs(context->pairs, context->count);
     for (size_t i = 1; i < context->count; i++) {
         if (!kfi_view_equal(context->pairs[i - 1].key, context->pairs[i].key))
             continue;
-        struct quoted_key key = quote(context->pairs[i].key);
+        struct quoted_key key = quote_key(context->pairs[i].key);
         kfi_free(context);
         return kf_error_set(error, twice,
                             "The encryption context has the key %s twice; each key may come only once.",
                             key.text);
     }
-    serialize(context);
+    context_serialize(context);
     *out = context;
     return KF_OK;
 }
@@ -167,27 +167,27 @@ static enum kf_code finish(struct kf_encryption_context *context, enum kf_code t
  * A context of two runs of pairs, each of them checked. Errors: KF_E_USAGE (a key twice), `over` (too long
  * together), KF_E_NO_MEMORY.
  */
-static enum kf_code build(const struct kf_pair *first, size_t first_count, const struct kf_pair *second,
-                          size_t second_count, enum kf_code over, struct kf_error *error,
-                          const struct kf_encryption_context **out)
+static enum kf_code context_build(const struct kf_pair *first, size_t first_count,
+                                  const struct kf_pair *second, size_t second_count, enum kf_code over,
+                                  struct kf_error *error, const struct kf_encryption_context **out)
 {
     struct tally tally = {0, 0};
     for (size_t i = 0; i < first_count; i++) {
         if (!tally_add(&tally, first[i]))
-            return too_long(over, error);
+            return context_too_long(over, error);
     }
     for (size_t i = 0; i < second_count; i++) {
         if (!tally_add(&tally, second[i]))
-            return too_long(over, error);
+            return context_too_long(over, error);
     }
-    struct kf_encryption_context *context = allocate(&tally);
+    struct kf_encryption_context *context = context_allocate(&tally);
     if (context == NULL)
         return kfi_no_memory(error);
     for (size_t i = 0; i < first_count; i++)
         context->pairs[context->count++] = first[i];
     for (size_t i = 0; i < second_count; i++)
         context->pairs[context->count++] = second[i];
-    return finish(context, KF_E_USAGE, error, out);
+    return context_finish(context, KF_E_USAGE, error, out);
 }
 
 /* Whether a pair can be in a context at all; `number` counts from 1. */
@@ -200,13 +200,13 @@ static enum kf_code check_pair(struct kf_pair pair, size_t number, enum kf_code 
                             key ? "key" : "value", number, key ? pair.key.length : pair.value.length);
     }
     if (pair.key.length > KFI_ENCRYPTION_CONTEXT_MAX || pair.value.length > KFI_ENCRYPTION_CONTEXT_MAX)
-        return too_long(code, error);
+        return context_too_long(code, error);
     if (!kfi_view_is_utf8(pair.key))
         return kf_error_set(error, code, "The key of pair %zu of the encryption context is not UTF-8.",
                             number);
     if (!kfi_view_is_utf8(pair.value))
         return kf_error_set(error, code, "The value of the encryption context's key %s is not UTF-8.",
-                            quote(pair.key).text);
+                            quote_key(pair.key).text);
     return KF_OK;
 }
 
@@ -222,7 +222,7 @@ enum kf_code kf_encryption_context_new(const struct kf_pair *pairs, size_t count
         if (code != KF_OK)
             return code;
     }
-    return build(pairs, count, NULL, 0, KF_E_USAGE, error, out);
+    return context_build(pairs, count, NULL, 0, KF_E_USAGE, error, out);
 }
 
 enum kf_code kf_encryption_context_of(struct kf_error *error, const struct kf_encryption_context **out, ...)
@@ -283,7 +283,7 @@ struct kf_pair kf_encryption_context_at(const struct kf_encryption_context *cont
 }
 
 /* Where the pair with this key is; the count of the pairs if there is none. */
-static size_t find(const struct kf_encryption_context *context, struct kf_view key)
+static size_t context_find(const struct kf_encryption_context *context, struct kf_view key)
 {
     size_t count = kf_encryption_context_count(context);
     size_t low = 0;
@@ -305,7 +305,7 @@ bool kf_encryption_context_get(const struct kf_encryption_context *context, stru
 {
     if (!kfi_view_is_valid(key))
         return false;
-    size_t index = find(context, key);
+    size_t index = context_find(context, key);
     if (index == kf_encryption_context_count(context))
         return false;
     if (value != NULL)
@@ -376,12 +376,12 @@ enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *e
     struct tally tally;
     tally.count = kfi_read_u16(&reader); /* 0 of an empty field */
     tally.length = reader.rest.length;
-    struct kf_encryption_context *context = allocate(&tally);
+    struct kf_encryption_context *context = context_allocate(&tally);
     if (context == NULL)
         return kfi_no_memory(error);
     while (context->count < tally.count)
         context->pairs[context->count++] = read_pair(&reader);
-    return finish(context, KF_E_MALFORMED, error, out);
+    return context_finish(context, KF_E_MALFORMED, error, out);
 }
 
 /* ---- Contexts from contexts ---- */
@@ -394,7 +394,7 @@ enum kf_code kfi_encryption_context_with(const struct kf_encryption_context *con
     enum kf_code code = check_pair(pair, count + 1, KF_E_USAGE, error);
     if (code != KF_OK)
         return code;
-    return build(count > 0 ? context->pairs : NULL, count, &pair, 1, KF_E_USAGE, error, out);
+    return context_build(count > 0 ? context->pairs : NULL, count, &pair, 1, KF_E_USAGE, error, out);
 }
 
 /* One bit for each pair of a context. */
@@ -422,14 +422,14 @@ static const struct kf_encryption_context *select_pairs(const struct kf_encrypti
         if (is_marked(marks, i) == marked)
             tally_add(&tally, context->pairs[i]); /* a part of what fits */
     }
-    struct kf_encryption_context *selection = allocate(&tally);
+    struct kf_encryption_context *selection = context_allocate(&tally);
     if (selection == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++) {
         if (is_marked(marks, i) == marked)
             selection->pairs[selection->count++] = context->pairs[i];
     }
-    serialize(selection);
+    context_serialize(selection);
     return selection;
 }
 
@@ -443,11 +443,11 @@ enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *co
     *others = NULL;
     struct marks listed = {{0}};
     for (size_t i = 0; i < key_count; i++) {
-        size_t index = find(context, keys[i]);
+        size_t index = context_find(context, keys[i]);
         if (index == kf_encryption_context_count(context))
             return kf_error_set(error, KF_E_POLICY,
                                 "The key %s is required, but the encryption context does not have it.",
-                                kfi_view_is_utf8(keys[i]) ? quote(keys[i]).text : "(not UTF-8)");
+                                kfi_view_is_utf8(keys[i]) ? quote_key(keys[i]).text : "(not UTF-8)");
         mark(&listed, index);
     }
     const struct kf_encryption_context *chosen = select_pairs(context, &listed, true);
@@ -479,15 +479,15 @@ enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *sto
                 error, KF_E_POLICY,
                 "The encryption context in the message and the one that was given for it have different "
                 "values of the key %s.",
-                quote(reproduced->pairs[i].key).text);
+                quote_key(reproduced->pairs[i].key).text);
         mark(&in_both, i);
     }
     const struct kf_encryption_context *added = select_pairs(reproduced, &in_both, false);
     if (added == NULL)
         return kfi_no_memory(error);
     size_t stored_count = kf_encryption_context_count(stored);
-    enum kf_code code = build(stored_count > 0 ? stored->pairs : NULL, stored_count, added->pairs,
-                              added->count, KF_E_LIMIT, error, joined);
+    enum kf_code code = context_build(stored_count > 0 ? stored->pairs : NULL, stored_count, added->pairs,
+                                      added->count, KF_E_LIMIT, error, joined);
     if (code != KF_OK) {
         kf_encryption_context_unref(added);
         return code;

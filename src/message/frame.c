@@ -43,20 +43,20 @@ void kfi_frame_write_front(struct kfi_writer *writer, enum kfi_body_kind kind, u
 }
 
 /* The IV as it stands there: there are official messages in which it is not the sequence number. */
-static void read_iv(struct kfi_reader *reader, uint8_t iv[KFI_IV_LENGTH])
+static void frame_read_iv(struct kfi_reader *reader, uint8_t iv[KFI_IV_LENGTH])
 {
     struct kf_view stored = kfi_read_bytes(reader, KFI_IV_LENGTH);
     if (stored.length == KFI_IV_LENGTH)
         memcpy(iv, stored.data, KFI_IV_LENGTH);
 }
 
-static enum kf_code read_single_block(struct kf_view bytes, struct kf_error *error,
-                                      struct kfi_frame_front *out)
+static enum kf_code frame_read_single_block(struct kf_view bytes, struct kf_error *error,
+                                            struct kfi_frame_front *out)
 {
     struct kfi_reader reader = {bytes, false};
     out->kind = KFI_SINGLE_BLOCK;
     out->sequence = 1;
-    read_iv(&reader, out->iv);
+    frame_read_iv(&reader, out->iv);
     out->length = kfi_read_u64(&reader);
     if (reader.short_read)
         return KF_WANT_INPUT;
@@ -72,7 +72,7 @@ enum kf_code kfi_frame_read_front(struct kf_view bytes, uint32_t frame_length, u
                                   struct kf_error *error, struct kfi_frame_front *out)
 {
     if (frame_length == 0)
-        return read_single_block(bytes, error, out);
+        return frame_read_single_block(bytes, error, out);
     struct kfi_reader reader = {bytes, false};
     out->kind = KFI_REGULAR_FRAME;
     out->sequence = kfi_read_u32(&reader);
@@ -80,7 +80,7 @@ enum kf_code kfi_frame_read_front(struct kf_view bytes, uint32_t frame_length, u
         out->kind = KFI_FINAL_FRAME;
         out->sequence = kfi_read_u32(&reader);
     }
-    read_iv(&reader, out->iv);
+    frame_read_iv(&reader, out->iv);
     out->length = out->kind == KFI_FINAL_FRAME ? kfi_read_u32(&reader) : frame_length;
     if (reader.short_read)
         return KF_WANT_INPUT;

@@ -61,17 +61,17 @@ static const size_t layout[END][2] = {
 /* clang-format on */
 
 /* Bytes of a field of fixed length. */
-static size_t length_of(enum field field, unsigned format)
+static size_t field_length(enum field field, unsigned format)
 {
     return layout[field][format - 1];
 }
 
 /* Bytes of the shortest header: no encryption context, and one EDK of three empty parts. */
-static size_t shortest(unsigned format)
+static size_t header_shortest(unsigned format)
 {
-    size_t length = (EDK_PARTS - 1) * length_of(EDK_PART_LENGTH, format);
+    size_t length = (EDK_PARTS - 1) * field_length(EDK_PART_LENGTH, format);
     for (enum field field = VERSION; field < END; field++)
-        length += length_of(field, format) != SO_MANY ? length_of(field, format) : 0;
+        length += field_length(field, format) != SO_MANY ? field_length(field, format) : 0;
     return length;
 }
 
@@ -85,14 +85,14 @@ struct arrival {
     struct kf_error *error;
 };
 
-static uint32_t number(const struct arrival *field)
+static uint32_t field_number(const struct arrival *field)
 {
     struct kfi_reader reader = {field->bytes, false};
     return (uint32_t)kfi_read_number(&reader, field->bytes.length);
 }
 
 /* The header has turned out to have `more` bytes than was known. */
-static enum kf_code grow(const struct arrival *field, size_t more)
+static enum kf_code header_grow(const struct arrival *field, size_t more)
 {
     const size_t least = field->scan->least, max_length = field->limits->max_length;
     if (least > max_length || more > max_length - least)
@@ -115,28 +115,28 @@ static enum kf_code no_message(struct kf_error *error, unsigned byte)
 
 static enum kf_code version_check(const struct arrival *field)
 {
-    const unsigned version = number(field);
+    const unsigned version = field_number(field);
     if (version != 1 && version != 2)
         return no_message(field->error, version);
     field->scan->format = version;
     field->scan->least = 0;
-    return grow(field, shortest(version));
+    return header_grow(field, header_shortest(version));
 }
 
 static enum kf_code type_check(const struct arrival *field)
 {
-    if (number(field) == TYPE_BYTE)
+    if (field_number(field) == TYPE_BYTE)
         return KF_OK;
     return kf_error_set(field->error, KF_E_MALFORMED,
                         "The input is not an AWS Encryption SDK message: its second byte is 0x%02" PRIx32
                         ", that of a message of format 1 is 0x80.",
-                        number(field));
+                        field_number(field));
 }
 
 /* (S: data-format/message-header.md#algorithm-suite-id, framework/algorithm-suites.md#message-format-version) */
 static enum kf_code suite_check(const struct arrival *field)
 {
-    const uint32_t id = number(field);
+    const uint32_t id = field_number(field);
     const struct kfi_suite *suite = kfi_suite_get((enum kf_suite)id);
     if (suite == NULL)
         return kf_error_set(field->error, KF_E_MALFORMED,
@@ -154,8 +154,8 @@ static enum kf_code suite_check(const struct arrival *field)
 
 static enum kf_code part_length_check(const struct arrival *field)
 {
-    field->scan->part_length = number(field);
-    return grow(field, number(field));
+    field->scan->part_length = field_number(field);
+    return header_grow(field, field_number(field));
 }
 
 static enum kf_code aad_check(const struct arrival *field)
@@ -166,7 +166,7 @@ static enum kf_code aad_check(const struct arrival *field)
 /* (S: data-format/message-header.md#encrypted-data-key-count, client-apis/decrypt.md#parse-the-header) */
 static enum kf_code edk_count_check(const struct arrival *field)
 {
-    const uint32_t count = number(field);
+    const uint32_t count = field_number(field);
     const size_t max_edks = field->limits->max_edks;
     if (count == 0)
         return kf_error_set(field->error, KF_E_MALFORMED,
@@ -179,12 +179,13 @@ static enum kf_code edk_count_check(const struct arrival *field)
             count, max_edks);
     field->scan->edk_count = count;
     field->scan->parts_left = (size_t)count * EDK_PARTS;
-    return grow(field, (size_t)(count - 1) * EDK_PARTS * length_of(EDK_PART_LENGTH, field->scan->format));
+    return header_grow(field,
+                       (size_t)(count - 1) * EDK_PARTS * field_length(EDK_PART_LENGTH, field->scan->format));
 }
 
 static enum kf_code content_type_check(const struct arrival *field)
 {
-    const uint32_t type = number(field);
+    const uint32_t type = field_number(field);
     if (type != NOT_FRAMED && type != FRAMED)
         return kf_error_set(field->error, KF_E_MALFORMED,
                             "The message's content type, byte %zu, is 0x%02" PRIx32
@@ -196,37 +197,37 @@ static enum kf_code content_type_check(const struct arrival *field)
 
 static enum kf_code reserved_check(const struct arrival *field)
 {
-    if (number(field) == 0)
+    if (field_number(field) == 0)
         return KF_OK;
     return kf_error_set(field->error, KF_E_MALFORMED,
                         "The message's reserved bytes, from byte %zu on, are %08" PRIx32
                         "; they have to be 0.",
-                        field->scan->position - 4, number(field));
+                        field->scan->position - 4, field_number(field));
 }
 
 static enum kf_code iv_length_check(const struct arrival *field)
 {
-    if (number(field) == KFI_IV_LENGTH)
+    if (field_number(field) == KFI_IV_LENGTH)
         return KF_OK;
     return kf_error_set(field->error, KF_E_MALFORMED,
                         "The message's IV length, byte %zu, is %" PRIu32 "; it has to be %d.",
-                        field->scan->position - 1, number(field), KFI_IV_LENGTH);
+                        field->scan->position - 1, field_number(field), KFI_IV_LENGTH);
 }
 
 /* (S: data-format/message-header.md#frame-length) */
 static enum kf_code frame_length_check(const struct arrival *field)
 {
     const bool framed = field->scan->framed;
-    if (framed && number(field) == 0)
+    if (framed && field_number(field) == 0)
         return kf_error_set(
             field->error, KF_E_MALFORMED,
             "The message is framed, but its frame length, from byte %zu on, is 0; it has to be at least 1.",
             field->scan->position - 4);
-    if (!framed && number(field) != 0)
+    if (!framed && field_number(field) != 0)
         return kf_error_set(field->error, KF_E_MALFORMED,
                             "The message is not framed, but its frame length, from byte %zu on, is %" PRIu32
                             "; it has to be 0.",
-                            field->scan->position - 4, number(field));
+                            field->scan->position - 4, field_number(field));
     return KF_OK;
 }
 
@@ -246,9 +247,9 @@ static enum kf_code (*const checks[END])(const struct arrival *field) = {
 };
 
 /* Bytes of the field that begins at scan->position. The version is as long in either format. */
-static size_t next_length(const struct kfi_header_scan *scan)
+static size_t scan_next_length(const struct kfi_header_scan *scan)
 {
-    const size_t length = length_of((enum field)scan->field, scan->format == 2 ? 2 : 1);
+    const size_t length = field_length((enum field)scan->field, scan->format == 2 ? 2 : 1);
     return length != SO_MANY ? length : scan->part_length;
 }
 
@@ -287,9 +288,9 @@ enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
     if (front.length > 0 && front.data[0] == 'A')
         return refuse_text(front, error, needed);
     if (scan->field == VERSION)
-        scan->least = shortest(1); /* format 2 has more */
-    while (scan->field != END && front.length - scan->position >= next_length(scan)) {
-        const struct kf_view bytes = kf_view_of(front.data + scan->position, next_length(scan));
+        scan->least = header_shortest(1); /* format 2 has more */
+    while (scan->field != END && front.length - scan->position >= scan_next_length(scan)) {
+        const struct kf_view bytes = kf_view_of(front.data + scan->position, scan_next_length(scan));
         const struct arrival arrival = {scan, bytes, limits, error};
         scan->position += bytes.length;
         enum kf_code code = scan_field(&arrival);
@@ -302,36 +303,36 @@ enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
 
 /* ---- Reading ---- */
 
-static struct kf_view read_fixed(struct kfi_reader *reader, enum field field, unsigned format)
+static struct kf_view field_read(struct kfi_reader *reader, enum field field, unsigned format)
 {
-    return kfi_read_bytes(reader, length_of(field, format));
+    return kfi_read_bytes(reader, field_length(field, format));
 }
 
 /* Fills in what stands in the bytes, which a scan has found in order. */
-static enum kf_code read_fields(struct kf_header *header, struct kf_error *error)
+static enum kf_code header_read_fields(struct kf_header *header, struct kf_error *error)
 {
     const unsigned format = header->suite->info.format;
     struct kfi_reader reader = {kf_view_of(header->bytes, header->length), false};
-    read_fixed(&reader, VERSION, format);
-    read_fixed(&reader, TYPE, format);
-    read_fixed(&reader, SUITE, format);
-    header->message_id = read_fixed(&reader, MESSAGE_ID, format);
+    field_read(&reader, VERSION, format);
+    field_read(&reader, TYPE, format);
+    field_read(&reader, SUITE, format);
+    header->message_id = field_read(&reader, MESSAGE_ID, format);
     enum kf_code code =
         kfi_encryption_context_parse(kfi_read_field(&reader), error, &header->encryption_context);
     if (code != KF_OK)
         return code;
-    read_fixed(&reader, EDK_COUNT, format);
+    field_read(&reader, EDK_COUNT, format);
     for (size_t i = 0; i < header->edk_count; i++)
         header->edks[i] = kfi_edk_read(&reader);
-    read_fixed(&reader, CONTENT_TYPE, format);
-    read_fixed(&reader, RESERVED, format);
-    read_fixed(&reader, IV_LENGTH, format);
-    header->frame_length = (uint32_t)kfi_read_number(&reader, length_of(FRAME_LENGTH, format));
-    header->commit_key = read_fixed(&reader, SUITE_DATA, format);
+    field_read(&reader, CONTENT_TYPE, format);
+    field_read(&reader, RESERVED, format);
+    field_read(&reader, IV_LENGTH, format);
+    header->frame_length = (uint32_t)kfi_read_number(&reader, field_length(FRAME_LENGTH, format));
+    header->commit_key = field_read(&reader, SUITE_DATA, format);
     header->body_length = header->length - reader.rest.length;
     if (format == 1)
-        memcpy(header->iv, read_fixed(&reader, IV, format).data, sizeof header->iv);
-    memcpy(header->tag, read_fixed(&reader, TAG, format).data, sizeof header->tag);
+        memcpy(header->iv, field_read(&reader, IV, format).data, sizeof header->iv);
+    memcpy(header->tag, field_read(&reader, TAG, format).data, sizeof header->tag);
     return KF_OK;
 }
 
@@ -369,7 +370,7 @@ enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limit
     struct kf_header *header = header_allocate(&scan, bytes);
     if (header == NULL)
         return kfi_no_memory(error);
-    code = read_fields(header, error);
+    code = header_read_fields(header, error);
     if (code != KF_OK) {
         kfi_free(header);
         return code;
@@ -382,13 +383,13 @@ enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limit
 
 size_t kfi_header_auth_length(const struct kfi_suite *suite)
 {
-    return length_of(IV, suite->info.format) + length_of(TAG, suite->info.format);
+    return field_length(IV, suite->info.format) + field_length(TAG, suite->info.format);
 }
 
 size_t kfi_header_body_length(const struct kfi_header_fields *fields)
 {
     static const struct kf_edk empty; /* the one that the shortest header has */
-    size_t length = shortest(fields->suite->info.format) - kfi_header_auth_length(fields->suite) -
+    size_t length = header_shortest(fields->suite->info.format) - kfi_header_auth_length(fields->suite) -
                     kfi_edk_serialized_length(&empty);
     length += kfi_encryption_context_serialized(fields->encryption_context).length;
     for (size_t i = 0; i < fields->edk_count; i++)
@@ -397,35 +398,35 @@ size_t kfi_header_body_length(const struct kfi_header_fields *fields)
 }
 
 /* Writes a number, or nothing if the format lacks the field. */
-static void write_fixed(struct kfi_writer *writer, enum field field, unsigned format, uint32_t value)
+static void field_write(struct kfi_writer *writer, enum field field, unsigned format, uint32_t value)
 {
-    kfi_write_number(writer, value, length_of(field, format));
+    kfi_write_number(writer, value, field_length(field, format));
 }
 
 void kfi_header_write_body(struct kfi_writer *writer, const struct kfi_header_fields *fields)
 {
     const unsigned format = fields->suite->info.format;
-    write_fixed(writer, VERSION, format, format);
-    write_fixed(writer, TYPE, format, TYPE_BYTE);
-    write_fixed(writer, SUITE, format, (uint32_t)fields->suite->info.id);
+    field_write(writer, VERSION, format, format);
+    field_write(writer, TYPE, format, TYPE_BYTE);
+    field_write(writer, SUITE, format, (uint32_t)fields->suite->info.id);
     kfi_write_bytes(writer, fields->message_id);
     kfi_write_field(writer, kfi_encryption_context_serialized(fields->encryption_context));
-    write_fixed(writer, EDK_COUNT, format, (uint32_t)fields->edk_count);
+    field_write(writer, EDK_COUNT, format, (uint32_t)fields->edk_count);
     for (size_t i = 0; i < fields->edk_count; i++)
         kfi_edk_write(writer, &fields->edks[i]);
-    write_fixed(writer, CONTENT_TYPE, format, fields->frame_length > 0 ? FRAMED : NOT_FRAMED);
-    write_fixed(writer, RESERVED, format, 0);
-    write_fixed(writer, IV_LENGTH, format, KFI_IV_LENGTH);
-    write_fixed(writer, FRAME_LENGTH, format, fields->frame_length);
-    kfi_write_bytes(writer, kf_view_of(fields->commit_key, length_of(SUITE_DATA, format)));
+    field_write(writer, CONTENT_TYPE, format, fields->frame_length > 0 ? FRAMED : NOT_FRAMED);
+    field_write(writer, RESERVED, format, 0);
+    field_write(writer, IV_LENGTH, format, KFI_IV_LENGTH);
+    field_write(writer, FRAME_LENGTH, format, fields->frame_length);
+    kfi_write_bytes(writer, kf_view_of(fields->commit_key, field_length(SUITE_DATA, format)));
 }
 
 void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *suite,
                            const uint8_t tag[KFI_TAG_LENGTH])
 {
     static const uint8_t iv[KFI_IV_LENGTH];
-    kfi_write_bytes(writer, kf_view_of(iv, length_of(IV, suite->info.format)));
-    kfi_write_bytes(writer, kf_view_of(tag, length_of(TAG, suite->info.format)));
+    kfi_write_bytes(writer, kf_view_of(iv, field_length(IV, suite->info.format)));
+    kfi_write_bytes(writer, kf_view_of(tag, field_length(TAG, suite->info.format)));
 }
 
 /* ---- What everybody may see ---- */

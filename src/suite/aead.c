@@ -61,7 +61,7 @@ void kfi_aead_free(struct kfi_aead *aead)
 }
 
 /* Feeds data, or additional data if `out` is NULL. */
-static bool update(EVP_CIPHER_CTX *context, uint8_t *out, const uint8_t *in, size_t length)
+static bool aead_update(EVP_CIPHER_CTX *context, uint8_t *out, const uint8_t *in, size_t length)
 {
     while (length > 0) {
         int piece = length < PIECE_MAX ? (int)length : PIECE_MAX;
@@ -77,20 +77,20 @@ static bool update(EVP_CIPHER_CTX *context, uint8_t *out, const uint8_t *in, siz
 }
 
 /* Everything before the tag. */
-static bool begin(EVP_CIPHER_CTX *context, bool encrypts, const uint8_t iv[KFI_IV_LENGTH],
-                  const struct kf_view *aad, size_t aad_count)
+static bool aead_begin(EVP_CIPHER_CTX *context, bool encrypts, const uint8_t iv[KFI_IV_LENGTH],
+                       const struct kf_view *aad, size_t aad_count)
 {
     if (EVP_CipherInit_ex2(context, NULL, NULL, iv, encrypts, NULL) != 1)
         return false;
     for (size_t i = 0; i < aad_count; i++) {
-        if (!update(context, NULL, aad[i].data, aad[i].length))
+        if (!aead_update(context, NULL, aad[i].data, aad[i].length))
             return false;
     }
     return true;
 }
 
 /* GCM holds no bytes back, so that the end writes none. */
-static bool finish(EVP_CIPHER_CTX *context)
+static bool aead_finish(EVP_CIPHER_CTX *context)
 {
     uint8_t none[EVP_MAX_BLOCK_LENGTH];
     int written;
@@ -104,8 +104,8 @@ enum kf_code kfi_aead_seal(struct kfi_aead *aead, const uint8_t iv[KFI_IV_LENGTH
     OSSL_PARAM get_tag[] = {
         OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, KFI_TAG_LENGTH),
         OSSL_PARAM_construct_end()};
-    if (begin(aead->context, true, iv, aad, aad_count) && update(aead->context, out, in, length) &&
-        finish(aead->context) && EVP_CIPHER_CTX_get_params(aead->context, get_tag) == 1)
+    if (aead_begin(aead->context, true, iv, aad, aad_count) && aead_update(aead->context, out, in, length) &&
+        aead_finish(aead->context) && EVP_CIPHER_CTX_get_params(aead->context, get_tag) == 1)
         return KF_OK;
     kfi_wipe(out, length);
     kfi_wipe(tag, KFI_TAG_LENGTH);
@@ -122,10 +122,11 @@ enum kf_code kfi_aead_open(struct kfi_aead *aead, const uint8_t iv[KFI_IV_LENGTH
         OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, expected, sizeof expected),
         OSSL_PARAM_construct_end()};
     enum kf_code code = KF_OK;
-    if (!begin(aead->context, false, iv, aad, aad_count) || !update(aead->context, out, in, length) ||
+    if (!aead_begin(aead->context, false, iv, aad, aad_count) ||
+        !aead_update(aead->context, out, in, length) ||
         EVP_CIPHER_CTX_set_params(aead->context, set_tag) != 1)
         code = kfi_crypto_failed(error, "AES-GCM");
-    else if (!finish(aead->context))
+    else if (!aead_finish(aead->context))
         code = KF_E_FORGED;
     if (code != KF_OK)
         kfi_wipe(out, length);

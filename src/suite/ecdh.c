@@ -93,8 +93,8 @@ static bool arithmetic_begin(const struct kfi_provider *provider, const struct c
  * Puts the key's point into with->point: the written one, and if there is a scalar the one that belongs to it.
  * KF_E_MALFORMED if one of them is none, or they don't belong together.
  */
-static enum kf_code find_point(struct arithmetic *with, const struct curve *curve, struct kf_view scalar,
-                               struct kf_view point)
+static enum kf_code arithmetic_find_point(struct arithmetic *with, const struct curve *curve,
+                                          struct kf_view scalar, struct kf_view point)
 {
     if (point.length > 0) {
         /* On these curves every point but that at infinity is of the one large order. */
@@ -121,8 +121,8 @@ static enum kf_code find_point(struct arithmetic *with, const struct curve *curv
 /* ---- Keys ---- */
 
 /* Hands the key to libcrypto. `scalar` is empty for a public key. */
-static enum kf_code import(const struct kfi_provider *provider, const struct curve *curve,
-                           struct kf_view scalar, struct kf_error *error, struct kfi_ecdh_key *key)
+static enum kf_code ecdh_import(const struct kfi_provider *provider, const struct curve *curve,
+                                struct kf_view scalar, struct kf_error *error, struct kfi_ecdh_key *key)
 {
     enum kf_code code = KF_OK;
     char name[16];
@@ -147,8 +147,8 @@ static enum kf_code import(const struct kfi_provider *provider, const struct cur
 }
 
 /* A key of one part or both. KF_E_MALFORMED, without a sentence, if there is none. */
-static enum kf_code key_make(enum kf_ecdh_curve id, struct kf_view scalar, struct kf_view point,
-                             struct kf_error *error, struct kfi_ecdh_key **out)
+static enum kf_code ecdh_key_make(enum kf_ecdh_curve id, struct kf_view scalar, struct kf_view point,
+                                  struct kf_error *error, struct kfi_ecdh_key **out)
 {
     const struct kfi_provider *provider;
     const struct curve *curve = curve_get(id);
@@ -163,7 +163,7 @@ static enum kf_code key_make(enum kf_ecdh_curve id, struct kf_view scalar, struc
     if (!arithmetic_begin(provider, curve, &with))
         code = KF_E_SYSTEM;
     if (code == KF_OK)
-        code = find_point(&with, curve, scalar, point);
+        code = arithmetic_find_point(&with, curve, scalar, point);
     if (code == KF_OK) {
         key->point_length = EC_POINT_point2oct(with.group, with.point, POINT_CONVERSION_COMPRESSED,
                                                key->point, sizeof key->point, with.numbers);
@@ -173,7 +173,7 @@ static enum kf_code key_make(enum kf_ecdh_curve id, struct kf_view scalar, struc
     if (code == KF_E_SYSTEM)
         kfi_crypto_failed(error, "arithmetic on an elliptic curve");
     if (code == KF_OK)
-        code = import(provider, curve, scalar, error, key);
+        code = ecdh_import(provider, curve, scalar, error, key);
     ERR_pop_to_mark();
     arithmetic_end(&with);
     if (code != KF_OK) {
@@ -201,7 +201,7 @@ enum kf_code kfi_ecdh_key_new(enum kf_ecdh_curve curve, struct kf_view text, boo
     else
         code = kfi_pkey_check_half(&pkey, is_private, error);
     if (code == KF_OK) {
-        code = key_make(curve, pkey.scalar, pkey.point, error, out);
+        code = ecdh_key_make(curve, pkey.scalar, pkey.point, error, out);
         if (code == KF_E_MALFORMED)
             code = kf_error_set(
                 error, KF_E_USAGE,
@@ -224,14 +224,9 @@ enum kf_code kfi_ecdh_key_generate(enum kf_ecdh_curve id, struct kf_error *error
     struct kfi_ecdh_key *key = kfi_alloc_zeroed(sizeof *key);
     if (key == NULL)
         return kfi_no_memory(error);
-    uint8_t point[1 + 2 * KFI_ECDH_SECRET_MAX]; /* uncompressed */
-    size_t length = 0;
     ERR_set_mark();
     key->key = EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", curve->name);
-    if (key->key == NULL ||
-        EVP_PKEY_get_octet_string_param(key->key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &length) !=
-            1 ||
-        length != 1 + 2 * curve->length)
+    if (key->key == NULL || !kfi_crypto_point(key->key, curve->length, key->point))
         code = kfi_crypto_failed(error, "making a key pair");
     ERR_pop_to_mark();
     if (code != KF_OK) {
@@ -239,8 +234,6 @@ enum kf_code kfi_ecdh_key_generate(enum kf_ecdh_curve id, struct kf_error *error
         return code;
     }
     key->point_length = 1 + curve->length;
-    key->point[0] = 2 + (point[length - 1] & 1);
-    memcpy(key->point + 1, point + 1, curve->length);
     *out = key;
     return KF_OK;
 }
@@ -251,7 +244,7 @@ enum kf_code kfi_ecdh_key_of_point(enum kf_ecdh_curve curve, struct kf_view poin
     *out = NULL;
     if (point.length != 1 + kfi_ecdh_secret_length(curve) || (point.data[0] != 2 && point.data[0] != 3))
         return KF_E_MALFORMED;
-    return key_make(curve, kf_view_of(NULL, 0), point, error, out);
+    return ecdh_key_make(curve, kf_view_of(NULL, 0), point, error, out);
 }
 
 void kfi_ecdh_key_free(struct kfi_ecdh_key *key)

@@ -9,7 +9,7 @@
 
 #define BLOCK_MAX 128
 
-static size_t block_length(enum kfi_hash hash)
+static size_t hmac_block_length(enum kfi_hash hash)
 {
     return hash == KFI_SHA256 ? 64 : 128;
 }
@@ -33,7 +33,7 @@ enum kf_code kfi_hmac_begin(enum kfi_hash hash, struct kf_error *error, struct k
 enum kf_code kfi_hmac_key(struct kfi_hmac *hmac, struct kf_view key, struct kf_error *error)
 {
     uint8_t block[BLOCK_MAX] = {0};
-    size_t length = block_length(hmac->hash);
+    size_t length = hmac_block_length(hmac->hash);
     enum kf_code code = KF_OK;
     if (key.length > length)
         code = kfi_digest(hmac->hash, &key, 1, error, block);

@@ -72,7 +72,7 @@ static const char *take_algorithm(struct kf_view *rest, struct kfi_pkey *out)
 }
 
 /* RSAPublicKey and RSAPrivateKey. (RFC 8017, A.1) */
-static const char *read_rsa(struct kf_view der, bool is_private, struct kfi_pkey *out)
+static const char *pkey_read_rsa(struct kf_view der, bool is_private, struct kfi_pkey *out)
 {
     struct kf_view inside, version;
     if (!kfi_der_take(&der, KFI_DER_SEQUENCE, &inside) || der.length > 0)
@@ -90,7 +90,7 @@ static const char *read_rsa(struct kf_view der, bool is_private, struct kfi_pkey
 }
 
 /* ECPrivateKey; `out` may have a curve already, from around it. (RFC 5915) */
-static const char *read_ec_private(struct kf_view der, struct kfi_pkey *out)
+static const char *pkey_read_ec_private(struct kf_view der, struct kfi_pkey *out)
 {
     struct kf_view inside, version, part;
     enum kf_ecdh_curve curve = out->curve;
@@ -112,18 +112,18 @@ static const char *read_ec_private(struct kf_view der, struct kfi_pkey *out)
     return inside.length == 0 ? NULL : damaged;
 }
 
-static const char *read_pkcs1_public(struct kf_view der, struct kfi_pkey *out)
+static const char *pkey_read_pkcs1_public(struct kf_view der, struct kfi_pkey *out)
 {
-    return read_rsa(der, false, out);
+    return pkey_read_rsa(der, false, out);
 }
 
-static const char *read_pkcs1_private(struct kf_view der, struct kfi_pkey *out)
+static const char *pkey_read_pkcs1_private(struct kf_view der, struct kfi_pkey *out)
 {
-    return read_rsa(der, true, out);
+    return pkey_read_rsa(der, true, out);
 }
 
 /* SubjectPublicKeyInfo. (RFC 5280, 4.1) */
-static const char *read_spki(struct kf_view der, struct kfi_pkey *out)
+static const char *pkey_read_spki(struct kf_view der, struct kfi_pkey *out)
 {
     struct kf_view inside, bits;
     if (!kfi_der_take(&der, KFI_DER_SEQUENCE, &inside))
@@ -134,13 +134,13 @@ static const char *read_spki(struct kf_view der, struct kfi_pkey *out)
     if (!kfi_der_take_bits(&inside, &bits) || inside.length > 0)
         return damaged;
     if (out->is_rsa)
-        return read_rsa(bits, false, out);
+        return pkey_read_rsa(bits, false, out);
     out->point = bits;
     return bits.length > 0 ? NULL : damaged;
 }
 
 /* PrivateKeyInfo, or OneAsymmetricKey, which may have the public key behind it. (RFC 5958) */
-static const char *read_pkcs8(struct kf_view der, struct kfi_pkey *out)
+static const char *pkey_read_pkcs8(struct kf_view der, struct kfi_pkey *out)
 {
     struct kf_view inside, version, key, unused;
     if (!kfi_der_take(&der, KFI_DER_SEQUENCE, &inside) || !kfi_der_take_number(&inside, &version) ||
@@ -156,7 +156,7 @@ static const char *read_pkcs8(struct kf_view der, struct kfi_pkey *out)
         kfi_der_take(&inside, 0x81, &unused); /* the public key: the private one has it too, or tells it */
     if (inside.length > 0)
         return damaged;
-    return out->is_rsa ? read_rsa(key, true, out) : read_ec_private(key, out);
+    return out->is_rsa ? pkey_read_rsa(key, true, out) : pkey_read_ec_private(key, out);
 }
 
 /* ---- Which structure it is ---- */
@@ -177,16 +177,16 @@ enum {
 };
 
 static const struct structure structures[STRUCTURES] = {
-    [SPKI] = {"PUBLIC KEY", read_spki},
-    [PKCS1_PUBLIC] = {"RSA PUBLIC KEY", read_pkcs1_public},
-    [PKCS8] = {"PRIVATE KEY", read_pkcs8},
+    [SPKI] = {"PUBLIC KEY", pkey_read_spki},
+    [PKCS1_PUBLIC] = {"RSA PUBLIC KEY", pkey_read_pkcs1_public},
+    [PKCS8] = {"PRIVATE KEY", pkey_read_pkcs8},
     [PKCS8_ENCRYPTED] = {"ENCRYPTED PRIVATE KEY", NULL},
-    [PKCS1_PRIVATE] = {"RSA PRIVATE KEY", read_pkcs1_private},
-    [SEC1] = {"EC PRIVATE KEY", read_ec_private},
+    [PKCS1_PRIVATE] = {"RSA PRIVATE KEY", pkey_read_pkcs1_private},
+    [SEC1] = {"EC PRIVATE KEY", pkey_read_ec_private},
 };
 
 /* What is one sequence and nothing behind it looks like, by the tags of its first two elements, or NULL. */
-static const struct structure *recognise(struct kf_view der)
+static const struct structure *structure_recognise(struct kf_view der)
 {
     struct kf_view inside, first, number;
     if (!kfi_der_take(&der, KFI_DER_SEQUENCE, &inside) || der.length > 0)
@@ -213,7 +213,7 @@ struct asking {
     bool asked, answered;
 };
 
-static int ask(char *out, int room, int writing, void *context)
+static int passphrase_ask(char *out, int room, int writing, void *context)
 {
     (void)writing;
     struct asking *asking = context;
@@ -241,7 +241,7 @@ static enum kf_code not_decrypted(const struct asking *asking, struct kf_error *
 }
 
 /* Replaces encrypted PKCS#8 in `pkey` by what is in it. */
-static enum kf_code decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *asking, struct kf_error *error)
+static enum kf_code pkey_decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *asking, struct kf_error *error)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -251,7 +251,7 @@ static enum kf_code decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *asking, 
     const uint8_t *from = pkey->der;
     X509_SIG *encrypted = d2i_X509_SIG(NULL, &from, (long)pkey->der_length);
     PKCS8_PRIV_KEY_INFO *decrypted = NULL;
-    int length = encrypted != NULL ? ask(passphrase, sizeof passphrase, 0, asking) : -1;
+    int length = encrypted != NULL ? passphrase_ask(passphrase, sizeof passphrase, 0, asking) : -1;
     if (length >= 0)
         decrypted = PKCS8_decrypt_ex(encrypted, passphrase, length, provider->library, provider->properties);
     kfi_wipe(passphrase, sizeof passphrase);
@@ -319,15 +319,15 @@ static enum kf_code pem_take(struct pem *pem, struct asking *asking, struct kf_e
 {
     EVP_CIPHER_INFO cipher;
     if (PEM_get_EVP_CIPHER_INFO(pem->header, &cipher) != 1 ||
-        PEM_do_header(&cipher, pem->data, &pem->length, ask, asking) != 1)
+        PEM_do_header(&cipher, pem->data, &pem->length, passphrase_ask, asking) != 1)
         return not_decrypted(asking, error);
     pkey->der_length = (size_t)pem->length;
     pkey->der = kfi_copy(kf_view_of(pem->data, pkey->der_length));
     return pkey->der != NULL ? KF_OK : kfi_no_memory(error);
 }
 
-static enum kf_code read_pem(struct kf_view text, struct asking *asking, struct kf_error *error,
-                             struct kfi_pkey *pkey, const struct structure **structure)
+static enum kf_code pkey_read_pem(struct kf_view text, struct asking *asking, struct kf_error *error,
+                                  struct kfi_pkey *pkey, const struct structure **structure)
 {
     struct pem pem = {NULL, NULL, NULL, 0};
     enum kf_code code = KF_OK;
@@ -360,29 +360,29 @@ static enum kf_code read_pem(struct kf_view text, struct asking *asking, struct 
 
 /* ---- Keys ---- */
 
-static enum kf_code read_der(struct kf_view text, struct kf_error *error, struct kfi_pkey *pkey)
+static enum kf_code pkey_read_der(struct kf_view text, struct kf_error *error, struct kfi_pkey *pkey)
 {
     pkey->der_length = text.length;
     pkey->der = kfi_copy(text);
     return pkey->der != NULL ? KF_OK : kfi_no_memory(error);
 }
 
-static enum kf_code read_key(struct kf_view text, struct asking *asking, struct kf_error *error,
-                             struct kfi_pkey *pkey)
+static enum kf_code pkey_read_key(struct kf_view text, struct asking *asking, struct kf_error *error,
+                                  struct kfi_pkey *pkey)
 {
     const struct structure *expected = NULL;
     struct kf_view trimmed = trim(text);
-    enum kf_code code =
-        is_pem(trimmed) ? read_pem(trimmed, asking, error, pkey, &expected) : read_der(text, error, pkey);
+    enum kf_code code = is_pem(trimmed) ? pkey_read_pem(trimmed, asking, error, pkey, &expected)
+                                        : pkey_read_der(text, error, pkey);
     if (code != KF_OK)
         return code;
-    const struct structure *structure = recognise(kf_view_of(pkey->der, pkey->der_length));
+    const struct structure *structure = structure_recognise(kf_view_of(pkey->der, pkey->der_length));
     if (structure != NULL && structure->read == NULL && (expected == NULL || expected == structure)) {
-        code = decrypt_pkcs8(pkey, asking, error);
+        code = pkey_decrypt_pkcs8(pkey, asking, error);
         if (code != KF_OK)
             return code;
         expected = &structures[PKCS8];
-        structure = recognise(kf_view_of(pkey->der, pkey->der_length));
+        structure = structure_recognise(kf_view_of(pkey->der, pkey->der_length));
     }
     if (structure == NULL || structure->read == NULL || (expected != NULL && structure != expected)) {
         if (asking->asked) /* a wrong passphrase may seem right until here */
@@ -409,7 +409,7 @@ enum kf_code kfi_pkey_read(struct kf_view text, const struct kf_passphrase *pass
         return kf_error_set(error, KF_E_USAGE, "A key has %zu bytes; %d is the most that is read.",
                             text.length, KFI_PKEY_TEXT_MAX);
     ERR_set_mark();
-    code = read_key(text, &asking, error, out);
+    code = pkey_read_key(text, &asking, error, out);
     ERR_pop_to_mark();
     if (code != KF_OK)
         kfi_pkey_end(out);

@@ -17,7 +17,7 @@
 
 /* ---- Making ---- */
 
-static EVP_PKEY *generate(const struct kfi_provider *provider, size_t rsa_bits, enum kf_ecdh_curve curve)
+static EVP_PKEY *pair_generate(const struct kfi_provider *provider, size_t rsa_bits, enum kf_ecdh_curve curve)
 {
     if (rsa_bits > 0)
         return EVP_PKEY_Q_keygen(provider->library, provider->properties, "RSA", rsa_bits);
@@ -25,7 +25,7 @@ static EVP_PKEY *generate(const struct kfi_provider *provider, size_t rsa_bits, 
 }
 
 /* Puts what stands in `memory` into the buffer, which is empty. */
-static enum kf_code take(BIO *memory, struct kf_error *error, struct kf_buf *out)
+static enum kf_code pair_take(BIO *memory, struct kf_error *error, struct kf_buf *out)
 {
     char *text;
     const long length = BIO_get_mem_data(memory, &text);
@@ -38,8 +38,8 @@ static enum kf_code take(BIO *memory, struct kf_error *error, struct kf_buf *out
     return KF_OK;
 }
 
-static enum kf_code write_pem(const struct kfi_provider *provider, EVP_PKEY *key, int selection,
-                              const char *structure, struct kf_error *error, struct kf_buf *out)
+static enum kf_code pair_write_pem(const struct kfi_provider *provider, EVP_PKEY *key, int selection,
+                                   const char *structure, struct kf_error *error, struct kf_buf *out)
 {
     BIO *memory = BIO_new(BIO_s_secmem()); /* wiped, as it grows and when it is freed */
     OSSL_ENCODER_CTX *encoder =
@@ -48,7 +48,7 @@ static enum kf_code write_pem(const struct kfi_provider *provider, EVP_PKEY *key
     if (memory == NULL || encoder == NULL || OSSL_ENCODER_to_bio(encoder, memory) != 1)
         code = kfi_crypto_failed(error, "writing a key");
     else
-        code = take(memory, error, out);
+        code = pair_take(memory, error, out);
     OSSL_ENCODER_CTX_free(encoder);
     BIO_free(memory);
     return code;
@@ -62,13 +62,13 @@ enum kf_code kfi_pkey_pair_generate(size_t rsa_bits, enum kf_ecdh_curve curve, s
     if (code != KF_OK)
         return code;
     ERR_set_mark();
-    EVP_PKEY *key = generate(provider, rsa_bits, curve);
+    EVP_PKEY *key = pair_generate(provider, rsa_bits, curve);
     if (key == NULL)
         code = kfi_crypto_failed(error, "making a key pair");
     if (code == KF_OK)
-        code = write_pem(provider, key, EVP_PKEY_PUBLIC_KEY, "SubjectPublicKeyInfo", error, public_key);
+        code = pair_write_pem(provider, key, EVP_PKEY_PUBLIC_KEY, "SubjectPublicKeyInfo", error, public_key);
     if (code == KF_OK)
-        code = write_pem(provider, key, EVP_PKEY_KEYPAIR, "PrivateKeyInfo", error, private_key);
+        code = pair_write_pem(provider, key, EVP_PKEY_KEYPAIR, "PrivateKeyInfo", error, private_key);
     EVP_PKEY_free(key);
     ERR_pop_to_mark();
     if (code != KF_OK) {

@@ -4,12 +4,16 @@
  */
 #include "suite/provider.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <stdatomic.h>
 #include <strings.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+
+/* Of P-521, in bytes. */
+#define COORDINATE_MAX 66
 
 /* NULL until first use; set once. */
 static _Atomic(struct kfi_provider *) published;
@@ -56,31 +60,31 @@ static enum kf_code check_query(const char *properties)
     return parses ? KF_OK : KF_E_USAGE;
 }
 
-static enum kf_code not_offered(struct kf_error *error, const char *algorithm)
+static enum kf_code provider_lacks(struct kf_error *error, const char *algorithm)
 {
     return kf_error_set(error, KF_E_SYSTEM,
                         "OpenSSL does not offer %s: load a provider that has it, such as \"default\".",
                         algorithm);
 }
 
-static enum kf_code fetch_cipher(const struct kfi_provider *provider, const char *name,
-                                 struct kf_error *error, EVP_CIPHER **out)
+static enum kf_code provider_fetch_cipher(const struct kfi_provider *provider, const char *name,
+                                          struct kf_error *error, EVP_CIPHER **out)
 {
     *out = EVP_CIPHER_fetch(provider->library, name, provider->properties);
-    return *out != NULL ? KF_OK : not_offered(error, name);
+    return *out != NULL ? KF_OK : provider_lacks(error, name);
 }
 
-static enum kf_code fetch_all(struct kfi_provider *provider, struct kf_error *error)
+static enum kf_code provider_fetch_all(struct kfi_provider *provider, struct kf_error *error)
 {
-    enum kf_code code = fetch_cipher(provider, "AES-128-GCM", error, &provider->aes_128_gcm);
+    enum kf_code code = provider_fetch_cipher(provider, "AES-128-GCM", error, &provider->aes_128_gcm);
     if (code == KF_OK)
-        code = fetch_cipher(provider, "AES-192-GCM", error, &provider->aes_192_gcm);
+        code = provider_fetch_cipher(provider, "AES-192-GCM", error, &provider->aes_192_gcm);
     if (code == KF_OK)
-        code = fetch_cipher(provider, "AES-256-GCM", error, &provider->aes_256_gcm);
+        code = provider_fetch_cipher(provider, "AES-256-GCM", error, &provider->aes_256_gcm);
     for (size_t i = 0; i < KFI_HASH_COUNT && code == KF_OK; i++) {
         provider->digests[i] = EVP_MD_fetch(provider->library, digest_names[i], provider->properties);
         if (provider->digests[i] == NULL)
-            code = not_offered(error, digest_names[i]);
+            code = provider_lacks(error, digest_names[i]);
     }
     return code;
 }
@@ -102,7 +106,7 @@ static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, 
         code = provider->properties != NULL ? check_query(properties) : KF_E_NO_MEMORY;
     }
     if (code == KF_OK)
-        code = fetch_all(provider, error);
+        code = provider_fetch_all(provider, error);
     ERR_pop_to_mark();
     if (code != KF_OK) {
         provider_free(provider);
@@ -116,8 +120,8 @@ static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, 
  * Makes a provider and publishes it, unless another thread was first: then `*first` is false. Nobody waits
  * for anybody, so that a fork at any moment leaves the child a provider or none.
  */
-static enum kf_code publish(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
-                            bool *first)
+static enum kf_code provider_publish(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
+                                     bool *first)
 {
     struct kfi_provider *provider = NULL;
     enum kf_code code = provider_new(library, properties, error, &provider);
@@ -138,7 +142,7 @@ enum kf_code kfi_provider_get(struct kf_error *error, const struct kfi_provider 
     if (*out != NULL)
         return KF_OK;
     bool first;
-    enum kf_code code = publish(NULL, NULL, error, &first);
+    enum kf_code code = provider_publish(NULL, NULL, error, &first);
     if (code == KF_OK)
         *out = atomic_load_explicit(&published, memory_order_acquire);
     return code;
@@ -149,7 +153,7 @@ enum kf_code kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char 
     if (atomic_load_explicit(&published, memory_order_relaxed) != NULL)
         return KF_E_USAGE;
     bool first = false;
-    enum kf_code code = publish(library, properties, NULL, &first);
+    enum kf_code code = provider_publish(library, properties, NULL, &first);
     return code == KF_OK && !first ? KF_E_USAGE : code;
 }
 
@@ -158,4 +162,16 @@ enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what)
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     return kf_error_set(error, KF_E_SYSTEM, "OpenSSL failed at %s: %s.", what,
                         reason != NULL ? reason : "it gives no reason");
+}
+
+bool kfi_crypto_point(const EVP_PKEY *key, size_t bytes, uint8_t *point)
+{
+    uint8_t whole[1 + 2 * COORDINATE_MAX]; /* x and y behind one byte */
+    size_t length;
+    if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, whole, sizeof whole, &length) != 1 ||
+        length != 1 + 2 * bytes)
+        return false;
+    point[0] = 2 + (whole[length - 1] & 1);
+    memcpy(point + 1, whole + 1, bytes);
+    return true;
 }

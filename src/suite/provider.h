@@ -30,4 +30,10 @@ enum kf_code kfi_provider_get(struct kf_error *error, const struct kfi_provider 
 /* KF_E_SYSTEM and a sentence that says what failed ("AES-GCM encryption") and why, as libcrypto has it. */
 enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what);
 
+/*
+ * The point of a key on a curve whose coordinates have `bytes` bytes, 66 at most: compressed, 1 + `bytes`
+ * bytes. False if libcrypto has none.
+ */
+bool kfi_crypto_point(const EVP_PKEY *key, size_t bytes, uint8_t *point);
+
 #endif

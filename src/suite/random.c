@@ -3,6 +3,7 @@
  */
 #include "suite/random.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "base/memory.h"
@@ -17,4 +18,9 @@ enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error)
     if (code != KF_OK)
         kfi_wipe(out, length);
     return code;
+}
+
+void kfi_random_thread_end(void)
+{
+    OPENSSL_thread_stop();
 }

@@ -11,4 +11,10 @@
 /* Errors: KF_E_SYSTEM; `out` is then wiped. */
 KFI_SHARED enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error);
 
+/*
+ * Frees what libcrypto keeps for the calling thread, its generators above all. A thread that nobody joins calls
+ * this before it says that it has ended: else libcrypto would do it later, perhaps while the process exits.
+ */
+void kfi_random_thread_end(void);
+
 #endif

@@ -26,7 +26,7 @@ static const char *const names[KFI_RSA_NUMBERS] = {
     [KFI_RSA_DQ] = OSSL_PKEY_PARAM_RSA_EXPONENT2, [KFI_RSA_QINV] = OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
 };
 
-static enum kf_code check_numbers(const struct kfi_pkey *pkey, struct kf_error *error)
+static enum kf_code rsa_check_numbers(const struct kfi_pkey *pkey, struct kf_error *error)
 {
     const struct kf_view modulus = pkey->rsa[KFI_RSA_N], exponent = pkey->rsa[KFI_RSA_E];
     const size_t bits = kfi_pkey_rsa_bits(pkey);
@@ -48,7 +48,7 @@ static enum kf_code check_numbers(const struct kfi_pkey *pkey, struct kf_error *
 }
 
 /* Hands the numbers to libcrypto. */
-static enum kf_code import(const struct kfi_pkey *pkey, struct kf_error *error, EVP_PKEY **out)
+static enum kf_code rsa_import(const struct kfi_pkey *pkey, struct kf_error *error, EVP_PKEY **out)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -92,11 +92,11 @@ enum kf_code kfi_rsa_key_new(struct kf_view text, bool is_private, const struct 
     else
         code = kfi_pkey_check_half(&pkey, is_private, error);
     if (code == KF_OK)
-        code = check_numbers(&pkey, error);
+        code = rsa_check_numbers(&pkey, error);
     if (code == KF_OK) {
         key->length = pkey.rsa[KFI_RSA_N].length;
         ERR_set_mark();
-        code = import(&pkey, error, &key->key);
+        code = rsa_import(&pkey, error, &key->key);
         ERR_pop_to_mark();
     }
     kfi_pkey_end(&pkey);
@@ -126,7 +126,7 @@ bool kfi_rsa_key_matches(const struct kfi_rsa_key *a, const struct kfi_rsa_key *
     return EVP_PKEY_eq(a->key, b->key) == 1;
 }
 
-static bool set_padding(EVP_PKEY_CTX *context, enum kf_rsa_padding padding, const char *properties)
+static bool rsa_set_padding(EVP_PKEY_CTX *context, enum kf_rsa_padding padding, const char *properties)
 {
     static const char *const hashes[] = {
         [KF_RSA_OAEP_SHA1] = "SHA1",
@@ -152,7 +152,7 @@ enum kf_code kfi_rsa_encrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
     ERR_set_mark();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     if (context == NULL || EVP_PKEY_encrypt_init(context) != 1 ||
-        !set_padding(context, padding, provider->properties) ||
+        !rsa_set_padding(context, padding, provider->properties) ||
         EVP_PKEY_encrypt(context, out, &length, plaintext.data, plaintext.length) != 1 ||
         length != key->length)
         code = kfi_crypto_failed(error, "RSA encryption");
@@ -175,7 +175,7 @@ enum kf_code kfi_rsa_decrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
     ERR_set_mark();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     if (context == NULL || EVP_PKEY_decrypt_init(context) != 1 ||
-        !set_padding(context, padding, provider->properties))
+        !rsa_set_padding(context, padding, provider->properties))
         code = kfi_crypto_failed(error, "RSA decryption");
     else if (EVP_PKEY_decrypt(context, plaintext, &got, ciphertext.data, ciphertext.length) != 1 ||
              got != length)

@@ -252,7 +252,7 @@ enum kf_code kfi_transcript_add(struct kfi_transcript *transcript, struct kf_vie
 }
 
 /* Replaces s by n - s, which is as good a signature as the first. */
-static enum kf_code negate_s(ECDSA_SIG *signature, enum kfi_curve curve, struct kf_error *error)
+static enum kf_code signature_negate_s(ECDSA_SIG *signature, enum kfi_curve curve, struct kf_error *error)
 {
     const uint8_t *order = curve == KFI_P256 ? order_p256 : order_p384;
     BIGNUM *r = BN_dup(ECDSA_SIG_get0_r(signature));
@@ -267,14 +267,14 @@ static enum kf_code negate_s(ECDSA_SIG *signature, enum kfi_curve curve, struct 
 }
 
 /* One signature, written to `out` if it has, or can be given, the length; else `*made` is false. */
-static enum kf_code sign_once(const struct kfi_signing_key *key, struct kf_view digest, size_t length,
-                              struct kf_error *error, uint8_t *out, bool *made)
+static enum kf_code signature_make(const struct kfi_signing_key *key, struct kf_view digest, size_t length,
+                                   struct kf_error *error, uint8_t *out, bool *made)
 {
     *made = false;
     ECDSA_SIG *signature = NULL;
     enum kf_code code = key->engine->sign(key->secret, digest, error, &signature);
     if (code == KF_OK && i2d_ECDSA_SIG(signature, NULL) != (int)length)
-        code = negate_s(signature, key->curve, error);
+        code = signature_negate_s(signature, key->curve, error);
     if (code == KF_OK && i2d_ECDSA_SIG(signature, NULL) == (int)length)
         *made = i2d_ECDSA_SIG(signature, &out) == (int)length;
     ECDSA_SIG_free(signature);
@@ -291,7 +291,7 @@ enum kf_code kfi_transcript_sign(struct kfi_transcript *transcript, const struct
         return kfi_crypto_failed(error, "a digest");
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         bool made;
-        enum kf_code code = sign_once(key, digest, length, error, out, &made);
+        enum kf_code code = signature_make(key, digest, length, error, out, &made);
         if (code != KF_OK || made)
             return code;
     }
@@ -302,7 +302,7 @@ enum kf_code kfi_transcript_sign(struct kfi_transcript *transcript, const struct
  * The signature that `der` is, or NULL: libcrypto reads liberally, so it has to write the very same bytes
  * again.
  */
-static ECDSA_SIG *read_der(struct kf_view der)
+static ECDSA_SIG *signature_read_der(struct kf_view der)
 {
     uint8_t again[KFI_SIGNATURE_MAX];
     uint8_t *to = again;
@@ -328,7 +328,7 @@ enum kf_code kfi_transcript_verify(struct kfi_transcript *transcript, const stru
     if (EVP_DigestFinal_ex(transcript->context, digest, NULL) != 1)
         return kfi_crypto_failed(error, "a digest");
     ERR_set_mark();
-    ECDSA_SIG *signature = read_der(der);
+    ECDSA_SIG *signature = signature_read_der(der);
     enum kf_code code = KF_E_FORGED;
     if (signature != NULL)
         code = key->engine->verify(key->public_key, kf_view_of(digest, kfi_hash_length(transcript->hash)),

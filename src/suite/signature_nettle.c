@@ -69,7 +69,7 @@ static void limbs_write(uint8_t *bytes, const mp_limb_t *limbs, size_t size)
 }
 
 /* Draws a secret until it is in range, which the first almost always is. */
-static enum kf_code draw(struct secret *secret, struct kf_error *error)
+static enum kf_code nettle_draw(struct secret *secret, struct kf_error *error)
 {
     struct secret drawn = {.curve = secret->curve};
     struct ecc_scalar scalar = {secret->curve, secret->limbs};
@@ -83,21 +83,21 @@ static enum kf_code draw(struct secret *secret, struct kf_error *error)
     return code;
 }
 
-static void secret_free(void *memory)
+static void nettle_secret_free(void *memory)
 {
     kfi_free_secret(memory, sizeof(struct secret));
 }
 
-static enum kf_code generate(enum kfi_curve curve, struct kf_error *error, uint8_t point[KFI_POINT_MAX],
-                             void **out)
+static enum kf_code nettle_generate(enum kfi_curve curve, struct kf_error *error,
+                                    uint8_t point[KFI_POINT_MAX], void **out)
 {
     struct secret *secret = kfi_alloc_zeroed(sizeof *secret);
     if (secret == NULL)
         return kfi_no_memory(error);
     secret->curve = nettle_curve(curve);
-    enum kf_code code = draw(secret, error);
+    enum kf_code code = nettle_draw(secret, error);
     if (code != KF_OK) {
-        secret_free(secret);
+        nettle_secret_free(secret);
         return code;
     }
     struct public_key public_key = {.curve = secret->curve};
@@ -112,7 +112,7 @@ static enum kf_code generate(enum kfi_curve curve, struct kf_error *error, uint8
     return KF_OK;
 }
 
-static ECDSA_SIG *signature_new(const mp_limb_t *r, const mp_limb_t *s, size_t size)
+static ECDSA_SIG *nettle_signature_new(const mp_limb_t *r, const mp_limb_t *s, size_t size)
 {
     uint8_t bytes[KFI_COORDINATE_MAX];
     int length = (int)(size * sizeof(mp_limb_t));
@@ -130,7 +130,7 @@ static ECDSA_SIG *signature_new(const mp_limb_t *r, const mp_limb_t *s, size_t s
     return signature;
 }
 
-static enum kf_code sign(void *memory, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out)
+static enum kf_code nettle_sign(void *memory, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out)
 {
     const struct secret *secret = memory;
     size_t scratch_length = (size_t)ecc_ecdsa_sign_itch(secret->curve) * sizeof(mp_limb_t);
@@ -143,7 +143,7 @@ static enum kf_code sign(void *memory, struct kf_view digest, struct kf_error *e
     struct secret nonce = {.curve = secret->curve};
     enum kf_code code;
     do {
-        code = draw(&nonce, error);
+        code = nettle_draw(&nonce, error);
         if (code != KF_OK)
             break;
         ecc_ecdsa_sign(secret->curve, secret->limbs, nonce.limbs, digest.length, digest.data, r, s, scratch);
@@ -152,18 +152,18 @@ static enum kf_code sign(void *memory, struct kf_view digest, struct kf_error *e
     kfi_free_secret(scratch, scratch_length);
     if (code != KF_OK)
         return code;
-    *out = signature_new(r, s, (size_t)size);
+    *out = nettle_signature_new(r, s, (size_t)size);
     return *out != NULL ? KF_OK : kfi_no_memory(error);
 }
 
-static void public_free(void *memory)
+static void nettle_public_free(void *memory)
 {
     kfi_free(memory);
 }
 
 /* nettle can't find a point by its x; libcrypto can, and checks that it is on the curve. */
-static enum kf_code decompress(enum kfi_curve curve, struct kf_view compressed, struct kf_error *error,
-                               uint8_t whole[1 + 2 * KFI_COORDINATE_MAX])
+static enum kf_code nettle_decompress(enum kfi_curve curve, struct kf_view compressed, struct kf_error *error,
+                                      uint8_t whole[1 + 2 * KFI_COORDINATE_MAX])
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -184,10 +184,11 @@ static enum kf_code decompress(enum kfi_curve curve, struct kf_view compressed, 
     return code;
 }
 
-static enum kf_code public_new(enum kfi_curve curve, struct kf_view point, struct kf_error *error, void **out)
+static enum kf_code nettle_public_new(enum kfi_curve curve, struct kf_view point, struct kf_error *error,
+                                      void **out)
 {
     uint8_t whole[1 + 2 * KFI_COORDINATE_MAX];
-    enum kf_code code = decompress(curve, point, error, whole);
+    enum kf_code code = nettle_decompress(curve, point, error, whole);
     if (code != KF_OK)
         return code;
     struct public_key *key = kfi_alloc_zeroed(sizeof *key);
@@ -202,7 +203,7 @@ static enum kf_code public_new(enum kfi_curve curve, struct kf_view point, struc
 }
 
 /* False if the number does not fit, so that it is no part of a signature on this curve. */
-static bool read_number(mp_limb_t *limbs, const BIGNUM *number, const struct ecc_curve *curve)
+static bool nettle_read_number(mp_limb_t *limbs, const BIGNUM *number, const struct ecc_curve *curve)
 {
     uint8_t bytes[KFI_COORDINATE_MAX];
     if (BN_bn2binpad(number, bytes, (int)bytes_of(curve)) < 0)
@@ -211,14 +212,14 @@ static bool read_number(mp_limb_t *limbs, const BIGNUM *number, const struct ecc
     return true;
 }
 
-static enum kf_code verify(void *memory, struct kf_view digest, const ECDSA_SIG *signature,
-                           struct kf_error *error)
+static enum kf_code nettle_verify(void *memory, struct kf_view digest, const ECDSA_SIG *signature,
+                                  struct kf_error *error)
 {
     const struct public_key *key = memory;
     mp_limb_t r[LIMBS_MAX];
     mp_limb_t s[LIMBS_MAX];
-    if (!read_number(r, ECDSA_SIG_get0_r(signature), key->curve) ||
-        !read_number(s, ECDSA_SIG_get0_s(signature), key->curve))
+    if (!nettle_read_number(r, ECDSA_SIG_get0_r(signature), key->curve) ||
+        !nettle_read_number(s, ECDSA_SIG_get0_s(signature), key->curve))
         return KF_E_FORGED;
     mp_limb_t *scratch = kfi_alloc((size_t)ecc_ecdsa_verify_itch(key->curve) * sizeof(mp_limb_t));
     if (scratch == NULL)
@@ -229,12 +230,12 @@ static enum kf_code verify(void *memory, struct kf_view digest, const ECDSA_SIG 
 }
 
 const struct kfi_signature_engine kfi_signature_nettle = {
-    .generate = generate,
-    .secret_free = secret_free,
-    .sign = sign,
-    .public_new = public_new,
-    .public_free = public_free,
-    .verify = verify,
+    .generate = nettle_generate,
+    .secret_free = nettle_secret_free,
+    .sign = nettle_sign,
+    .public_new = nettle_public_new,
+    .public_free = nettle_public_free,
+    .verify = nettle_verify,
 };
 
 #endif

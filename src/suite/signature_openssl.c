@@ -12,26 +12,13 @@
 #include "suite/signature_engine.h"
 
 /* Secret and public keys are an EVP_PKEY, which wipes what it holds. */
-static void key_free(void *key)
+static void openssl_key_free(void *key)
 {
     EVP_PKEY_free(key);
 }
 
-/* The compressed form of the key's point, which libcrypto gives uncompressed. */
-static bool compressed_point(const EVP_PKEY *key, size_t bytes, uint8_t point[KFI_POINT_MAX])
-{
-    uint8_t whole[1 + 2 * KFI_COORDINATE_MAX];
-    size_t length;
-    if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, whole, sizeof whole, &length) != 1 ||
-        length != 1 + 2 * bytes)
-        return false;
-    point[0] = 2 + (whole[length - 1] & 1);
-    memcpy(point + 1, whole + 1, bytes);
-    return true;
-}
-
-static enum kf_code generate(enum kfi_curve curve, struct kf_error *error, uint8_t point[KFI_POINT_MAX],
-                             void **secret)
+static enum kf_code openssl_generate(enum kfi_curve curve, struct kf_error *error,
+                                     uint8_t point[KFI_POINT_MAX], void **secret)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -39,7 +26,7 @@ static enum kf_code generate(enum kfi_curve curve, struct kf_error *error, uint8
         return code;
     EVP_PKEY *key =
         EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", OBJ_nid2sn(kfi_curve_nid(curve)));
-    if (key == NULL || !compressed_point(key, kfi_curve_bytes(curve), point)) {
+    if (key == NULL || !kfi_crypto_point(key, kfi_curve_bytes(curve), point)) {
         EVP_PKEY_free(key);
         return kfi_crypto_failed(error, "making a key pair");
     }
@@ -47,7 +34,7 @@ static enum kf_code generate(enum kfi_curve curve, struct kf_error *error, uint8
     return KF_OK;
 }
 
-static enum kf_code sign(void *secret, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out)
+static enum kf_code openssl_sign(void *secret, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -66,7 +53,8 @@ static enum kf_code sign(void *secret, struct kf_view digest, struct kf_error *e
     return *out != NULL ? KF_OK : kfi_crypto_failed(error, "signing");
 }
 
-static enum kf_code public_new(enum kfi_curve curve, struct kf_view point, struct kf_error *error, void **out)
+static enum kf_code openssl_public_new(enum kfi_curve curve, struct kf_view point, struct kf_error *error,
+                                       void **out)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -92,8 +80,8 @@ static enum kf_code public_new(enum kfi_curve curve, struct kf_view point, struc
     return code;
 }
 
-static enum kf_code verify(void *public_key, struct kf_view digest, const ECDSA_SIG *signature,
-                           struct kf_error *error)
+static enum kf_code openssl_verify(void *public_key, struct kf_view digest, const ECDSA_SIG *signature,
+                                   struct kf_error *error)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
@@ -113,10 +101,10 @@ static enum kf_code verify(void *public_key, struct kf_view digest, const ECDSA_
 }
 
 const struct kfi_signature_engine kfi_signature_openssl = {
-    .generate = generate,
-    .secret_free = key_free,
-    .sign = sign,
-    .public_new = public_new,
-    .public_free = key_free,
-    .verify = verify,
+    .generate = openssl_generate,
+    .secret_free = openssl_key_free,
+    .sign = openssl_sign,
+    .public_new = openssl_public_new,
+    .public_free = openssl_key_free,
+    .verify = openssl_verify,
 };
