@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EVENTS_MAX 1000
+#include "materials/cache/reuse.h"
+
+#define EVENTS_MAX 20000
 
 /* Events as they came; what they point to is copied. */
 struct note {
@@ -365,16 +367,16 @@ static void low_reuse_names_the_keys_whose_values_are_always_new(void **state)
     heard_scene(&scene, &options);
     told_answer_always(scene.told, true);
     const struct note *last = NULL;
-    for (unsigned i = 0; i < 63; i++)
+    for (unsigned i = 0; i < KFI_REUSE_PERIOD - 1; i++)
         ask_with(&scene, i % 2 ? "blue" : "green", i);
     assert_int_equal(low_reuse_told(&last), 0);
-    ask_with(&scene, "blue", 63);
+    ask_with(&scene, "blue", KFI_REUSE_PERIOD - 1);
     assert_int_equal(low_reuse_told(&last), 1);
     assert_string_equal(last->keys, "id;");
-    assert_int_equal(last->event.misses, 64);
-    for (unsigned i = 64; i < 128; i++)
+    assert_int_equal(last->event.misses, KFI_REUSE_PERIOD);
+    for (unsigned i = KFI_REUSE_PERIOD; i < 2 * KFI_REUSE_PERIOD; i++)
         ask_with(&scene, "blue", i);
-    assert_int_equal(low_reuse_told(&last), 2); /* once for each window */
+    assert_int_equal(low_reuse_told(&last), 2); /* once for each period */
     for (size_t i = 0; i < notes.count; i++)
         assert_null(strstr(notes.all[i].keys, "secret"));
     scene_close(&scene);
@@ -389,8 +391,26 @@ static void keys_that_are_used_again_are_no_low_reuse(void **state)
     told_answer_always(scene.told, true);
     const struct note *last = NULL;
     /* Every value is new, but each is used twice: so the cache halves the calls. */
-    for (unsigned i = 0; i < 200; i++)
+    for (unsigned i = 0; i < 4 * KFI_REUSE_PERIOD; i++)
         ask_with(&scene, "blue", i / 2);
+    assert_int_equal(low_reuse_told(&last), 0);
+    scene_close(&scene);
+}
+
+static void a_cold_start_of_many_tenants_is_no_low_reuse(void **state)
+{
+    (void)state;
+    struct kf_caching_cmm_options options = caching_options(1000, KF_MAX_BYTES_LIMIT);
+    struct scene scene;
+    heard_scene(&scene, &options);
+    told_answer_always(scene.told, true);
+    const struct note *last = NULL;
+    /* Several restarts with 500 tenants: each comes once before the first comes again. */
+    for (unsigned i = 0; i < 6 * 500; i++) {
+        if (i % 1500 == 0)
+            kf_cache_clear(scene.cache);
+        ask_with(&scene, "blue", i % 500);
+    }
     assert_int_equal(low_reuse_told(&last), 0);
     scene_close(&scene);
 }
@@ -403,7 +423,7 @@ static void misses_for_other_reasons_are_no_low_reuse(void **state)
     heard_scene(&scene, &options);
     told_answer_always(scene.told, true);
     const struct note *last = NULL;
-    for (unsigned i = 0; i < 200; i++)
+    for (unsigned i = 0; i < 2 * KFI_REUSE_PERIOD; i++)
         ask_with(&scene, "blue", i % 50); /* a limit of one message: every one a miss, but few values */
     assert_int_equal(low_reuse_told(&last), 0);
     for (unsigned i = 0; i < 200; i++) { /* no context at all */
@@ -427,7 +447,7 @@ static void contexts_of_another_kind_in_between_do_not_hide_it(void **state)
     assert_ok(kf_encryption_context_of(&error, &context, "kind", "other", (char *)NULL), &error);
     struct kf_encryption_request request = encryption_request(1);
     request.encryption_context = context;
-    for (unsigned i = 0; i < 64; i++) {
+    for (unsigned i = 0; i < KFI_REUSE_PERIOD; i++) {
         ask_with(&scene, "blue", i);
         if (i % 2 == 0) {
             assert_int_equal(asker_encrypt(&askers[0], scene.cmm, &request), KF_OK);
@@ -461,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_key_has_not_the_id_of_what_was_refused_before),
         cmocka_unit_test(low_reuse_names_the_keys_whose_values_are_always_new),
         cmocka_unit_test(keys_that_are_used_again_are_no_low_reuse),
+        cmocka_unit_test(a_cold_start_of_many_tenants_is_no_low_reuse),
         cmocka_unit_test(misses_for_other_reasons_are_no_low_reuse),
         cmocka_unit_test(contexts_of_another_kind_in_between_do_not_hide_it),
         cmocka_unit_test(a_listener_needs_a_function),

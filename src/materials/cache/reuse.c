@@ -1,10 +1,10 @@
 /*
  * Reuse: see reuse.h. Called by the caching CMM, where somebody listens.
  *
- * Looked at are windows of misses whose contexts have the same keys. When a window is full, and there was
- * less than one hit for two misses meanwhile, the keys are named of whose values at least nine in ten were different.
- * Of values nothing is kept but a hash of each, for as long as the window lasts; beside that one context is held,
- * for the names in it.
+ * Misses are counted in periods, of requests whose contexts have the same keys. A period with less than one hit for
+ * two misses names the keys of whose values, in its last misses, at least four in five had not come before in it. Of
+ * values nothing is kept but one bit for each, until the period ends; beside that one context is held, for the names
+ * in it.
  */
 #include "materials/cache/reuse.h"
 
@@ -14,23 +14,38 @@
 #include "base/bytes.h"
 #include "base/fork.h"
 
+/* Bits enough that of the values of a whole period few share one: 1 in 17 at its end. */
+#define CAME_WORDS (KFI_REUSE_PERIOD * 16 / 64)
+
 struct kfi_reuse {
     atomic_ullong hits;
     struct kfi_fork_guard guard;
     pthread_mutex_t lock;                        /* guards what follows; a leaf */
-    const struct kf_encryption_context *context; /* a reference: the first of the window; NULL: none yet */
+    const struct kf_encryption_context *context; /* a reference: the first of the period; NULL: none yet */
     size_t misses;
-    size_t strangers; /* misses with other keys in their contexts since the window began */
-    uint64_t hashes[KFI_REUSE_KEYS_MAX][KFI_REUSE_WINDOW];
+    size_t strangers;                 /* misses with other keys in their contexts since the period began */
+    size_t fresh[KFI_REUSE_KEYS_MAX]; /* values of the sample that had not come before */
+    uint64_t came[KFI_REUSE_KEYS_MAX][CAME_WORDS]; /* a bit for each value of the period, by its hash */
 };
 
-static void reset(void *context)
+/* Begins anew; the former context, whose reference goes to the caller. */
+static const struct kf_encryption_context *period_begin(struct kfi_reuse *reuse)
 {
-    struct kfi_reuse *reuse = context;
-    pthread_mutex_init(&reuse->lock, NULL);
+    const struct kf_encryption_context *context = reuse->context;
     reuse->context = NULL;
     reuse->misses = 0;
     reuse->strangers = 0;
+    memset(reuse->fresh, 0, sizeof reuse->fresh);
+    memset(reuse->came, 0, sizeof reuse->came);
+    return context;
+}
+
+/* In a forked child what was inherited is abandoned. */
+static void reuse_reset(void *context)
+{
+    struct kfi_reuse *reuse = context;
+    pthread_mutex_init(&reuse->lock, NULL);
+    (void)period_begin(reuse);
 }
 
 struct kfi_reuse *kfi_reuse_new(void)
@@ -39,7 +54,7 @@ struct kfi_reuse *kfi_reuse_new(void)
     if (reuse == NULL)
         return NULL;
     kfi_fork_guard_init(&reuse->guard);
-    reset(reuse);
+    reuse_reset(reuse);
     return reuse;
 }
 
@@ -47,7 +62,7 @@ void kfi_reuse_free(struct kfi_reuse *reuse)
 {
     if (reuse == NULL)
         return;
-    kfi_fork_guard_check(&reuse->guard, reset, reuse);
+    kfi_fork_guard_check(&reuse->guard, reuse_reset, reuse);
     kf_encryption_context_unref(reuse->context);
     pthread_mutex_destroy(&reuse->lock);
     kfi_free(reuse);
@@ -85,49 +100,40 @@ static size_t keys_watched(const struct kf_encryption_context *context)
     return count < KFI_REUSE_KEYS_MAX ? count : KFI_REUSE_KEYS_MAX;
 }
 
-static size_t distinct(const uint64_t *hashes, size_t count)
+/* Notes that a value came; true if it had not come before. */
+static bool note_value(uint64_t came[CAME_WORDS], struct kf_view value)
 {
-    size_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t k = 0;
-        while (hashes[k] != hashes[i])
-            k++;
-        found += k == i;
-    }
-    return found;
+    const uint64_t h = hash(value), bit = UINT64_C(1) << (h % 64);
+    uint64_t *word = &came[h / 64 % CAME_WORDS];
+    const bool fresh = (*word & bit) == 0;
+    *word |= bit;
+    return fresh;
 }
 
-/* Names the keys, at the end of a window. */
-static void judge_locked(const struct kfi_reuse *reuse, struct kfi_reuse_finding *finding)
+/* Names the keys, at the end of a period. */
+static void period_judge(const struct kfi_reuse *reuse, struct kfi_reuse_finding *finding)
 {
     finding->count = 0;
     finding->misses = reuse->misses;
     for (size_t i = 0; i < keys_watched(reuse->context); i++) {
-        if (distinct(reuse->hashes[i], reuse->misses) * 10 >= reuse->misses * 9)
+        if (reuse->fresh[i] * 5 >= KFI_REUSE_SAMPLE * 4)
             finding->keys[finding->count++] = kf_encryption_context_at(reuse->context, i).key;
     }
 }
 
-/* Ends the window; its reference to a context goes to the caller. */
-static const struct kf_encryption_context *end_locked(struct kfi_reuse *reuse)
-{
-    const struct kf_encryption_context *context = reuse->context;
-    reuse->context = NULL;
-    reuse->misses = 0;
-    reuse->strangers = 0;
-    return context;
-}
-
-/* Adds a miss to the window; true if that is full now, and is to be judged. */
-static bool add_locked(struct kfi_reuse *reuse, const struct kf_encryption_context *context)
+/* Adds a miss to the period; true if that is over now, and is to be judged. */
+static bool period_add(struct kfi_reuse *reuse, const struct kf_encryption_context *context)
 {
     if (reuse->context == NULL) {
         reuse->context = kf_encryption_context_ref(context);
         atomic_store_explicit(&reuse->hits, 0, memory_order_relaxed);
     }
-    for (size_t i = 0; i < keys_watched(context); i++)
-        reuse->hashes[i][reuse->misses] = hash(kf_encryption_context_at(context, i).value);
-    return ++reuse->misses == KFI_REUSE_WINDOW;
+    const bool sampled = reuse->misses >= KFI_REUSE_PERIOD - KFI_REUSE_SAMPLE;
+    for (size_t i = 0; i < keys_watched(context); i++) {
+        const bool fresh = note_value(reuse->came[i], kf_encryption_context_at(context, i).value);
+        reuse->fresh[i] += sampled && fresh;
+    }
+    return ++reuse->misses == KFI_REUSE_PERIOD;
 }
 
 bool kfi_reuse_miss(struct kfi_reuse *reuse, const struct kf_encryption_context *context,
@@ -137,16 +143,16 @@ bool kfi_reuse_miss(struct kfi_reuse *reuse, const struct kf_encryption_context 
         return false;
     const struct kf_encryption_context *ended = NULL;
     finding->count = 0;
-    kfi_fork_guard_check(&reuse->guard, reset, reuse);
+    kfi_fork_guard_check(&reuse->guard, reuse_reset, reuse);
     pthread_mutex_lock(&reuse->lock);
     if (reuse->context != NULL && !same_keys(reuse->context, context)) {
         /* Of several kinds of requests one is looked at, until there is more of the others. */
-        if (++reuse->strangers >= KFI_REUSE_WINDOW)
-            ended = end_locked(reuse);
-    } else if (add_locked(reuse, context)) {
+        if (++reuse->strangers >= KFI_REUSE_PERIOD)
+            ended = period_begin(reuse);
+    } else if (period_add(reuse, context)) {
         if (atomic_load_explicit(&reuse->hits, memory_order_relaxed) * 2 < reuse->misses)
-            judge_locked(reuse, finding);
-        ended = end_locked(reuse);
+            period_judge(reuse, finding);
+        ended = period_begin(reuse);
     }
     pthread_mutex_unlock(&reuse->lock);
     if (finding->count > 0) {

@@ -8,8 +8,12 @@
 
 /* Keys of a context that are looked at, the first ones by name. */
 #define KFI_REUSE_KEYS_MAX 16
-/* Misses that are looked at together. */
-#define KFI_REUSE_WINDOW 64
+/*
+ * So many misses make a period, at whose end it is judged. Only the last ones are looked at: that a value comes for
+ * the first time is no evidence while a process is young, and each of its tenants has to come once.
+ */
+#define KFI_REUSE_PERIOD 1024
+#define KFI_REUSE_SAMPLE 64
 
 struct kfi_reuse;
 
