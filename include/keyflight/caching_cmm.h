@@ -61,11 +61,14 @@ struct kf_cache_stats {
 /* Fills as much of `*out` as out->size says. */
 KF_API void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out);
 
+/* The same, of keys for decryption alone (`decrypts`) or of keys for encryption alone, as events tell them apart. */
+KF_API void kf_cache_stats_read_direction(struct kf_cache *cache, bool decrypts, struct kf_cache_stats *out);
+
 /* ---- Events ---- */
 
 enum kf_cache_event_kind {
     KF_CACHE_MISS = 1,      /* a fetch begins */
-    KF_CACHE_COALESCED = 2, /* somebody who asked took a seat in it at once, having waited for no turn */
+    KF_CACHE_COALESCED = 2, /* somebody took a seat in it, at once or when his turn came (max_flights) */
     KF_CACHE_LANDED = 3,    /* it brought a key */
     KF_CACHE_FAILED = 4,    /* it failed */
     KF_CACHE_ENDED = 5,     /* the cache let go of the key it brought (not told when the cache itself goes) */

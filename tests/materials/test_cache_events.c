@@ -193,6 +193,59 @@ static void fetches_ahead_and_waves_are_told(void **state)
     scene_close(&scene);
 }
 
+static void a_seat_out_of_the_line_is_told(void **state)
+{
+    (void)state;
+    struct kf_caching_cmm_options options = caching_options(3, KF_MAX_BYTES_LIMIT);
+    options.max_flights = 1;
+    struct scene scene;
+    heard_scene(&scene, &options);
+    for (size_t i = 0; i < 6; i++) /* three are seated, three wait for their turn */
+        assert_int_equal(asker_ask(&askers[i], scene.cmm, 1), KF_PENDING);
+    scene_land(&scene, 0, KF_OK);
+    told_wait_begun(scene.told, 2);
+    scene_land(&scene, 1, KF_OK);
+    size_t at = 0;
+    next(&at, KF_CACHE_MISS, 0);
+    next(&at, KF_CACHE_COALESCED, 0);
+    next(&at, KF_CACHE_COALESCED, 0);
+    next(&at, KF_CACHE_LANDED, 0);
+    next(&at, KF_CACHE_ENDED, 0);
+    next(&at, KF_CACHE_MISS, 1); /* for the first in the line */
+    next(&at, KF_CACHE_COALESCED, 1);
+    next(&at, KF_CACHE_COALESCED, 1);
+    next(&at, KF_CACHE_LANDED, 1);
+    next(&at, KF_CACHE_ENDED, 1);
+    assert_int_equal(at, notes.count);
+    const struct kf_cache_stats stats = scene_stats(&scene);
+    assert_int_equal(stats.coalesced, 4); /* an event for each */
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(asker_wait(&askers[i]), KF_OK);
+    askers_leave(askers, 6);
+    scene_close(&scene);
+}
+
+static void a_seat_that_was_given_up_goes_to_the_line_and_is_told(void **state)
+{
+    (void)state;
+    struct kf_caching_cmm_options options = caching_options(2, KF_MAX_BYTES_LIMIT);
+    options.max_flights = 1;
+    struct scene scene;
+    heard_scene(&scene, &options);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(asker_ask(&askers[i], scene.cmm, 1), KF_PENDING);
+    asker_leave(&askers[1]);
+    size_t at = 0;
+    next(&at, KF_CACHE_MISS, 0);
+    next(&at, KF_CACHE_COALESCED, 0);
+    next(&at, KF_CACHE_COALESCED, 0); /* askers[2], in the seat of askers[1] */
+    assert_int_equal(at, notes.count);
+    scene_land(&scene, 0, KF_OK);
+    assert_int_equal(asker_wait(&askers[2]), KF_OK);
+    askers_leave(askers, 3);
+    scene_close(&scene);
+}
+
 static void the_listener_outlives_whoever_may_tell_it(void **state)
 {
     (void)state;
@@ -476,6 +529,8 @@ int main(void)
         cmocka_unit_test(the_life_of_a_key_is_told),
         cmocka_unit_test(every_end_is_told_with_its_reason),
         cmocka_unit_test(fetches_ahead_and_waves_are_told),
+        cmocka_unit_test(a_seat_out_of_the_line_is_told),
+        cmocka_unit_test(a_seat_that_was_given_up_goes_to_the_line_and_is_told),
         cmocka_unit_test(the_listener_outlives_whoever_may_tell_it),
         cmocka_unit_test(landings_and_failures_name_key_and_request),
         cmocka_unit_test(a_key_has_not_the_id_of_what_was_refused_before),

@@ -250,6 +250,46 @@ static void every_question_is_counted_once(void **state)
     scene_close(&scene);
 }
 
+static void each_direction_has_its_own_counters(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_of(&scene, 10, 2, 100);
+    struct asker asker;
+    assert_int_equal(asker_ask(&asker, scene.cmm, 30), KF_OK); /* a fetch */
+    const struct kf_edk edk = kf_encryption_materials_edk(asker.encryption_materials, 0);
+    const struct kf_encryption_materials *held = kf_encryption_materials_ref(asker.encryption_materials);
+    const struct kf_decryption_request request = decryption_request(&edk, 1);
+    asker_leave(&asker);
+    assert_int_equal(asker_ask(&asker, scene.cmm, 30), KF_OK); /* a hit, with which the key ends */
+    asker_leave(&asker);
+    use(&scene, 1, 101);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(asker_decrypt(&asker, scene.cmm, &request), KF_OK);
+        asker_leave(&asker);
+    }
+    struct kf_cache_stats encryption = {.size = sizeof encryption}, decryption = {.size = sizeof decryption};
+    kf_cache_stats_read_direction(scene.cache, false, &encryption);
+    kf_cache_stats_read_direction(scene.cache, true, &decryption);
+    assert_int_equal(encryption.flights_opened, 1);
+    assert_int_equal(encryption.hits, 1);
+    assert_int_equal(encryption.ended_messages, 1);
+    assert_int_equal(encryption.bypasses, 1);
+    assert_int_equal(encryption.entries, 0);
+    assert_int_equal(decryption.flights_opened, 1);
+    assert_int_equal(decryption.hits, 3);
+    assert_int_equal(decryption.ended_messages, 0);
+    assert_int_equal(decryption.bypasses, 0);
+    assert_int_equal(decryption.entries, 1);
+    const struct kf_cache_stats both = scene_stats(&scene);
+    assert_int_equal(both.flights_opened, 2);
+    assert_int_equal(both.hits, 4);
+    assert_int_equal(both.entries, 1);
+    assert_int_equal(both.bypasses, 1);
+    kf_encryption_materials_unref(held);
+    scene_close(&scene);
+}
+
 static void as_much_is_filled_in_as_there_is_room(void **state)
 {
     (void)state;
@@ -289,6 +329,7 @@ int main(void)
         cmocka_unit_test(age_capacity_replacement_and_clearing),
         cmocka_unit_test(waiting_is_who_sits_in_a_flight),
         cmocka_unit_test(every_question_is_counted_once),
+        cmocka_unit_test(each_direction_has_its_own_counters),
         cmocka_unit_test(as_much_is_filled_in_as_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

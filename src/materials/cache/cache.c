@@ -556,14 +556,27 @@ void kf_cache_clear(struct kf_cache *cache)
     aftermath_free(&after);
 }
 
-void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out)
+/* The statistics of the directions from `first` to `last`. */
+static void stats_read(struct kf_cache *cache, enum kfi_direction first, enum kfi_direction last,
+                       struct kf_cache_stats *out)
 {
     const size_t size = out->size < sizeof *out ? out->size : sizeof *out;
     struct kf_cache_stats stats = {.size = out->size};
     cache_use(cache);
     cache_lock(cache);
-    for (enum kfi_direction direction = 0; direction < KFI_DIRECTIONS; direction++)
+    for (enum kfi_direction direction = first; direction <= last; direction++)
         kfi_ledger_stats_add(&cache->ledger, direction, &stats);
     cache_unlock(cache);
     memcpy(out, &stats, size);
+}
+
+void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out)
+{
+    stats_read(cache, KFI_ENCRYPTION, KFI_DECRYPTION, out);
+}
+
+void kf_cache_stats_read_direction(struct kf_cache *cache, bool decrypts, struct kf_cache_stats *out)
+{
+    const enum kfi_direction direction = decrypts ? KFI_DECRYPTION : KFI_ENCRYPTION;
+    stats_read(cache, direction, direction, out);
 }
