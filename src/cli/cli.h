@@ -70,50 +70,26 @@ struct cli_syntax {
     const char *command;  /* "encrypt" */
     const char *synopsis; /* "-k KEY [-o OUT] [IN]" */
     const char *about;    /* a paragraph for the help */
-    size_t operands;      /* how many it takes at most */
+    bool has_operand;     /* whether it takes one argument that is no option */
     const struct cli_option *options;
 };
 
 /*
- * Where the parser stands. Begin with {.syntax = …, .argc = argc, .argv = argv}; the command's name at
- * argv[0] is skipped.
+ * Reads the arguments of a command, whose name is argv[0]: hands each option to `take`, with its id and its
+ * value (NULL if it takes none), and writes the operand to `*operand` (NULL if there is none; `operand` may be
+ * NULL if the command takes none). `take` answers 0, or the exit status of an error that it reported.
+ *
+ * Options and operand may be mixed; "-" alone is an operand; "--" ends the options. Whether the command is to go
+ * on; if not (the help was asked for, or an error was reported), the exit status is in `*status`.
  */
-struct cli_arguments {
-    const struct cli_syntax *syntax;
-    int argc;
-    char **argv;
-    const char *value;       /* of the option just answered */
-    const char *operands[2]; /* whatever is not an option, in order; NULL where none is */
-    size_t operand_count;
-
-    int next;            /* private: the argument looked at last */
-    const char *letters; /* private: what is left of a bundle of letters, "fo" in "-cfo" */
-    bool no_options;     /* private: "--" was seen */
-    uint64_t seen;       /* private: bit i for row i of the table */
-};
-
-enum {
-    CLI_END = 0,   /* no option is left, and the operands are complete */
-    CLI_STOP = -1, /* the help was asked for and printed, or an error was reported: exit with `status` */
-};
-
-/*
- * The id of the next option, CLI_END or CLI_STOP; with the latter the exit status is in `*status`.
- * Options and operands may be mixed; "-" alone is an operand; "--" ends the options.
- */
-int cli_next(struct cli_arguments *arguments, int *status);
+bool cli_read_arguments(const struct cli_syntax *syntax, int argc, char **argv,
+                        int (*take)(void *job, int id, const char *value), void *job, const char **operand,
+                        int *status);
 
 /* Reports a usage error of this command, adds the hint where to read on, and answers the exit status. */
 int cli_usage(const struct cli_syntax *syntax, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Reads a decimal number of at least `low` and at most `high`: digits only. Whether it was one. */
 bool cli_number(const char *text, uint64_t low, uint64_t high, uint64_t *out);
-
-/* Reads "require-encrypt-require-decrypt" and its like. Whether it was one. */
-bool cli_policy(const char *text, enum kf_commitment_policy *out);
-
-#define CLI_POLICY_HELP                                \
-    "require-encrypt-require-decrypt (the default),\n" \
-    "require-encrypt-allow-decrypt or\nforbid-encrypt-allow-decrypt"
 
 #endif

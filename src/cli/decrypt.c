@@ -4,8 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "context.h"
-#include "keys/keys.h"
+#include "job.h"
 #include "output.h"
 #include "text.h"
 #include "transfer.h"
@@ -13,8 +12,7 @@
 #define HELD_MAX ((size_t)64 * 1024 * 1024)
 
 enum {
-    POLICY = 256,
-    MAX_EDKS,
+    MAX_EDKS = 256,
     MAX_LENGTH,
     DECRYPT_UNSIGNED
 };
@@ -25,9 +23,8 @@ static const struct cli_option options[] = {
     {'c', "context", "NAME[=VALUE]", true,
      "the message has to have a pair of this name; with\na value, this pair, which it need not store if it\n"
      "was made so (--require-context); repeatable"},
-    {'o', "output", "OUT", false, "write to OUT; - or none: standard output"},
-    {'f', "force", NULL, false, "replace OUT if it exists"},
-    {POLICY, "commitment-policy", "P", false, CLI_POLICY_HELP},
+    CLI_OUTPUT_OPTIONS,
+    CLI_POLICY_OPTION,
     {DECRYPT_UNSIGNED, "decrypt-unsigned", NULL, false,
      "refuse messages with a signature, so that all\nthat comes out is final when it does"},
     {MAX_EDKS, "max-edks", "N", false, "refuse messages with more encrypted data keys"},
@@ -42,75 +39,41 @@ static const struct cli_syntax syntax = {
     .synopsis = "-k KEY... [-c NAME[=VALUE]]... [OPTION]... [-o OUT] [IN]",
     .about = "Decrypts and verifies a message of the AWS Encryption SDK: IN, or the standard input.\n"
              "OUT appears once all of it is verified.",
-    .operands = 1,
+    .has_operand = true,
     .options = options,
 };
 
-struct job {
-    struct cli_keys keys;
-    struct cli_context context; /* pairs to reproduce; names: those that the message has to have */
-    enum kf_commitment_policy policy;
+struct decrypt_job {
+    struct cli_job common; /* pairs of its context: to reproduce; names: those that the message has to have */
     uint64_t max_edks;
     uint64_t max_length;
     bool unsigned_only;
-    const char *in;
-    const char *out;
-    bool force;
 };
 
-/* Takes one option; otherwise `*status`. */
-static bool take_option(struct job *job, int id, const char *value, int *status)
+static int decrypt_take(void *self, int id, const char *value)
 {
-    if (cli_keys_take(&job->keys, id, value))
-        return true;
+    struct decrypt_job *job = self;
+    struct cli_context *context = &job->common.context;
+    int status;
+    if (cli_job_take(&job->common, &syntax, id, value, &status))
+        return status;
     switch (id) {
     case 'c':
-        if (cli_context_take_pair(&job->context, value) || cli_context_take_name(&job->context, value))
-            return true;
-        *status =
-            cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE or NAME, not '%s'.", value);
-        return false;
-    case 'o':
-        job->out = value;
-        return true;
-    case 'f':
-        job->force = true;
-        return true;
-    case POLICY:
-        if (cli_policy(value, &job->policy))
-            return true;
-        *status = cli_usage(&syntax, "There is no commitment policy '%s'.", value);
-        return false;
+        if (cli_context_take_pair(context, value) || cli_context_take_name(context, value))
+            return 0;
+        return cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE or NAME, not '%s'.", value);
     case MAX_EDKS:
         if (cli_number(value, 1, UINT16_MAX, &job->max_edks))
-            return true;
-        *status = cli_usage(&syntax, "A message has 1 to 65535 encrypted data keys, not '%s'.", value);
-        return false;
+            return 0;
+        return cli_usage(&syntax, "A message has 1 to 65535 encrypted data keys, not '%s'.", value);
     case MAX_LENGTH:
         if (cli_number(value, 0, UINT64_MAX, &job->max_length))
-            return true;
-        *status = cli_usage(&syntax, "A length is a number of bytes, not '%s'.", value);
-        return false;
-    case DECRYPT_UNSIGNED:
+            return 0;
+        return cli_usage(&syntax, "A length is a number of bytes, not '%s'.", value);
+    default: /* DECRYPT_UNSIGNED */
         job->unsigned_only = true;
-        return true;
-    default: /* CLI_STOP */
-        return false;
+        return 0;
     }
-}
-
-static bool read_arguments(int argc, char **argv, struct job *job, int *status)
-{
-    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
-        if (!take_option(job, id, arguments.value, status))
-            return false;
-    }
-    job->in = arguments.operands[0];
-    if (job->keys.count > 0)
-        return true;
-    *status = cli_usage(&syntax, "A key is needed: -k KEY.");
-    return false;
 }
 
 /* ---- Where plaintext goes ---- */
@@ -124,7 +87,7 @@ struct sink {
 };
 
 /* Whether plaintext waits for the end: for the signature, or because a terminal gets nothing but text. */
-static bool holds(const struct sink *sink)
+static bool sink_holds(const struct sink *sink)
 {
     if (!sink->output->is_stream)
         return false;
@@ -132,7 +95,7 @@ static bool holds(const struct sink *sink)
 }
 
 /* Whether the message has every name that it has to have; to be asked once its header is verified. */
-static enum kf_code check_names(const struct sink *sink, struct cli_failure *failure)
+static enum kf_code sink_check_names(const struct sink *sink, struct cli_failure *failure)
 {
     const struct kf_encryption_context *context = kf_decryptor_encryption_context(sink->decryptor);
     for (size_t i = 0; i < sink->context->name_count; i++) {
@@ -145,13 +108,13 @@ static enum kf_code check_names(const struct sink *sink, struct cli_failure *fai
     return KF_OK;
 }
 
-static enum kf_code put_plaintext(void *self, struct kf_view bytes, struct cli_failure *failure)
+static enum kf_code sink_put(void *self, struct kf_view bytes, struct cli_failure *failure)
 {
     struct sink *sink = self;
-    enum kf_code code = check_names(sink, failure);
+    enum kf_code code = sink_check_names(sink, failure);
     if (code != KF_OK)
         return code;
-    if (!holds(sink))
+    if (!sink_holds(sink))
         return cli_output_write(sink->output, bytes, failure);
     if (sink->held == NULL)
         sink->held = malloc(HELD_MAX);
@@ -166,10 +129,10 @@ static enum kf_code put_plaintext(void *self, struct kf_view bytes, struct cli_f
 }
 
 /* Everything is verified. */
-static enum kf_code finish_sink(struct sink *sink, struct cli_failure *failure)
+static enum kf_code sink_finish(struct sink *sink, struct cli_failure *failure)
 {
     struct kf_view held = kf_view_of(sink->held, sink->held_length);
-    enum kf_code code = check_names(sink, failure); /* nothing was put if the plaintext is empty */
+    enum kf_code code = sink_check_names(sink, failure); /* nothing was put if the plaintext is empty */
     if (code != KF_OK)
         return code;
     if (sink->output->is_terminal && !cli_text_is_harmless(held))
@@ -179,7 +142,7 @@ static enum kf_code finish_sink(struct sink *sink, struct cli_failure *failure)
     return code == KF_OK ? cli_output_commit(sink->output, failure) : code;
 }
 
-static void free_sink(struct sink *sink)
+static void sink_free(struct sink *sink)
 {
     if (sink->held != NULL)
         explicit_bzero(sink->held, sink->held_length);
@@ -198,31 +161,31 @@ static const struct kf_error *decryptor_error(void *operation)
     return kf_decryptor_error(operation);
 }
 
-static enum kf_code decrypt(const struct job *job, struct kf_decryptor *decryptor, struct cli_input *input,
-                            struct cli_output *output, struct cli_failure *failure)
+static enum kf_code decrypt_input(const struct decrypt_job *job, struct kf_decryptor *decryptor,
+                                  struct cli_input *input, struct cli_output *output,
+                                  struct cli_failure *failure)
 {
-    struct sink sink = {.output = output, .decryptor = decryptor, .context = &job->context};
-    struct cli_transfer run = {input, poll_decryptor, decryptor_error, decryptor, put_plaintext, &sink};
+    struct sink sink = {.output = output, .decryptor = decryptor, .context = &job->common.context};
+    struct cli_transfer run = {input, poll_decryptor, decryptor_error, decryptor, sink_put, &sink};
     enum kf_code code = cli_transfer(&run, failure);
     if (code == KF_OK)
-        code = finish_sink(&sink, failure);
+        code = sink_finish(&sink, failure);
     if (code != KF_OK && failure->subject == NULL)
         failure->subject = input->name;
-    free_sink(&sink);
+    sink_free(&sink);
     return code;
 }
 
-static enum kf_code begin(const struct job *job, struct kf_cmm *cmm, struct cli_failure *failure,
-                          struct kf_decryptor **out)
+static enum kf_code decryptor_new(const struct decrypt_job *job, struct kf_cmm *cmm,
+                                  struct cli_failure *failure, struct kf_decryptor **out)
 {
     const struct kf_encryption_context *context;
-    enum kf_code code =
-        kf_encryption_context_new(job->context.pairs, job->context.pair_count, &failure->error, &context);
+    enum kf_code code = cli_job_context(&job->common, &failure->error, &context);
     if (code != KF_OK)
         return code;
     struct kf_decrypt_options settings = KF_DECRYPT_OPTIONS_INIT;
     settings.reproduced_encryption_context = context;
-    settings.commitment_policy = job->policy;
+    settings.commitment_policy = job->common.policy;
     settings.max_edks = (uint16_t)job->max_edks;
     settings.max_plaintext_length = job->max_length;
     settings.unsigned_only = job->unsigned_only;
@@ -232,10 +195,10 @@ static enum kf_code begin(const struct job *job, struct kf_cmm *cmm, struct cli_
 }
 
 /* A policy refuses for one of several reasons; the hint is for the one that is the program's own default. */
-static void print_hint(const struct job *job, enum kf_code code)
+static void decrypt_hint(const struct decrypt_job *job, enum kf_code code)
 {
-    bool only_commitment = job->policy == KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT && !job->unsigned_only &&
-                           job->context.pair_count + job->context.name_count == 0;
+    bool only_commitment = job->common.policy == KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT && !job->unsigned_only &&
+                           job->common.context.pair_count + job->common.context.name_count == 0;
     if (code == KF_E_KEYS)
         cli_hint("'keyflight inspect' shows which keys a message was made for. Pairs of its context that it "
                  "does not store have to be given by -c.");
@@ -244,22 +207,22 @@ static void print_hint(const struct job *job, enum kf_code code)
 }
 
 /* The output comes first: a file that must not be replaced is refused before anything is read. */
-static int run_job(struct job *job)
+static int decrypt_run(struct decrypt_job *job)
 {
     struct cli_failure failure = CLI_FAILURE_INIT;
     struct cli_output output = CLI_OUTPUT_INIT;
     struct cli_input input = CLI_INPUT_INIT;
     struct kf_cmm *cmm = NULL;
     struct kf_decryptor *decryptor = NULL;
-    enum kf_code code = cli_output_open(job->out, job->force, 0600, &failure, &output);
+    enum kf_code code = cli_output_open(job->common.out, job->common.force, 0600, &failure, &output);
     if (code == KF_OK)
-        code = cli_keys_open_cmm(&job->keys, CLI_DECRYPTS, job->in, NULL, 0, &failure, &cmm);
+        code = cli_keys_open_cmm(&job->common.keys, CLI_DECRYPTS, job->common.in, NULL, 0, &failure, &cmm);
     if (code == KF_OK)
-        code = cli_input_open(job->in, &failure, &input);
+        code = cli_input_open(job->common.in, &failure, &input);
     if (code == KF_OK)
-        code = begin(job, cmm, &failure, &decryptor);
+        code = decryptor_new(job, cmm, &failure, &decryptor);
     if (code == KF_OK)
-        code = decrypt(job, decryptor, &input, &output, &failure);
+        code = decrypt_input(job, decryptor, &input, &output, &failure);
     kf_decryptor_free(decryptor);
     kf_cmm_unref(cmm);
     cli_input_close(&input);
@@ -267,22 +230,21 @@ static int run_job(struct job *job)
     if (code == KF_OK)
         return KF_CLASS_OK;
     int status = cli_report(syntax.command, &failure);
-    print_hint(job, code);
-    cli_keys_hint(&job->keys, code);
+    decrypt_hint(job, code);
+    cli_keys_hint(&job->common.keys, code);
     return status;
 }
 
 int cli_decrypt(int argc, char **argv)
 {
-    struct job job = {.max_length = UINT64_MAX};
+    struct decrypt_job job = {.max_length = UINT64_MAX};
     struct cli_failure failure = CLI_FAILURE_INIT;
     int status;
-    if (cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
-        cli_context_begin(&job.context, argc, &failure) != KF_OK)
+    if (cli_job_begin(&job.common, argc, &failure) != KF_OK)
         status = cli_report(syntax.command, &failure);
-    else if (read_arguments(argc, argv, &job, &status))
-        status = run_job(&job);
-    cli_keys_end(&job.keys);
-    cli_context_end(&job.context);
+    else if (cli_read_arguments(&syntax, argc, argv, decrypt_take, &job, &job.common.in, &status))
+        status =
+            job.common.keys.count > 0 ? decrypt_run(&job) : cli_usage(&syntax, "A key is needed: -k KEY.");
+    cli_job_end(&job.common);
     return status;
 }

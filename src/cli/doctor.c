@@ -5,9 +5,8 @@
  */
 #include <stdio.h>
 
-#include "context.h"
 #include "doctor.h"
-#include "keys/keys.h"
+#include "job.h"
 
 #define CREDENTIALS_TIMEOUT_MS 15000
 #define REGION_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -35,47 +34,42 @@ static const struct cli_syntax syntax = {
              "AWS KMS, where each comes from, and what is wrong. Asks KMS nothing without --call, but\n"
              "asks for credentials where these come from. The exit status is that of the first problem,\n"
              "0 if there is none.",
-    .operands = 0,
     .options = options,
 };
 
-struct job {
-    struct cli_keys keys;
-    struct cli_context context;
+struct doctor_job {
+    struct cli_job common;
     bool call;
     bool json;
 };
 
-static bool read_arguments(int argc, char **argv, struct job *job, int *status)
+static int doctor_take(void *self, int id, const char *value)
 {
-    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
-        if (id == CLI_STOP)
-            return false;
-        if (id == 'c' && !cli_context_take_pair(&job->context, arguments.value)) {
-            *status = cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.",
-                                arguments.value);
-            return false;
-        }
-        if (id == CALL)
-            job->call = true;
-        else if (id == JSON)
-            job->json = true;
-        else
-            cli_keys_take(&job->keys, id, arguments.value);
-    }
+    struct doctor_job *job = self;
+    int status;
+    if (cli_job_take(&job->common, &syntax, id, value, &status))
+        return status;
+    if (id == 'c' && !cli_context_take_pair(&job->common.context, value))
+        return cli_usage(&syntax, "A pair of the encryption context is NAME=VALUE, not '%s'.", value);
+    job->call |= id == CALL;
+    job->json |= id == JSON;
+    return 0;
+}
+
+/* What no single option can see; 0, or the exit status of an error. */
+static int doctor_check(struct doctor_job *job)
+{
+    struct cli_keys *keys = &job->common.keys;
     struct cli_failure failure = CLI_FAILURE_INIT;
-    *status = 0;
-    if (job->keys.count > 0 && cli_keys_kms(job->keys.values[0]) == NULL)
-        *status =
-            cli_usage(&syntax, "It looks at a key in AWS KMS, kms:KEY, not at '%s'.", job->keys.values[0]);
-    else if (cli_keys_take_environment(&job->keys, &failure) != KF_OK)
-        *status = cli_report(syntax.command, &failure);
-    else if (job->call && job->keys.count == 0)
-        *status = cli_usage(&syntax, "Option --call needs a key: -k kms:KEY, or KMS_KEY_ARN.");
-    else if (job->context.pair_count > 0 && !job->call)
-        *status = cli_usage(&syntax, "Option --context is for --call.");
-    return *status == 0;
+    if (keys->count > 0 && cli_keys_kms(keys->values[0]) == NULL)
+        return cli_usage(&syntax, "It looks at a key in AWS KMS, kms:KEY, not at '%s'.", keys->values[0]);
+    if (cli_keys_take_environment(keys, &failure) != KF_OK)
+        return cli_report(syntax.command, &failure);
+    if (job->call && keys->count == 0)
+        return cli_usage(&syntax, "Option --call needs a key: -k kms:KEY, or KMS_KEY_ARN.");
+    if (job->common.context.pair_count > 0 && !job->call)
+        return cli_usage(&syntax, "Option --context is for --call.");
+    return 0;
 }
 
 /* ---- Finding ---- */
@@ -86,7 +80,7 @@ static void add_problem(struct cli_diagnosis *diagnosis, const char *about, cons
 }
 
 /* A key that is given by its ARN is used in the region that stands there, whatever else is set. */
-static void find_region(struct job *job, const char *key, struct cli_diagnosis *diagnosis)
+static void find_region(struct doctor_job *job, const char *key, struct cli_diagnosis *diagnosis)
 {
     struct kf_view region = cli_aws_arn_region(key);
     if (region.length >= sizeof diagnosis->arn_region)
@@ -94,26 +88,26 @@ static void find_region(struct job *job, const char *key, struct cli_diagnosis *
     memcpy(diagnosis->arn_region, region.data, region.length);
     /* One that can't be is left to the check of the key, whose sentence speaks of the ARN. */
     if (region.length > 0 && diagnosis->arn_region[strspn(diagnosis->arn_region, REGION_LETTERS)] == '\0')
-        job->keys.aws.region = diagnosis->arn_region;
+        job->common.keys.aws.region = diagnosis->arn_region;
 }
 
-static enum kf_code find_settings(struct job *job, struct cli_diagnosis *diagnosis)
+static enum kf_code find_settings(struct doctor_job *job, struct cli_diagnosis *diagnosis)
 {
     struct cli_failure failure = CLI_FAILURE_INIT;
-    const char *key = job->keys.count > 0 ? cli_keys_kms(job->keys.values[0]) : NULL;
+    const char *key = job->common.keys.count > 0 ? cli_keys_kms(job->common.keys.values[0]) : NULL;
     diagnosis->key = (struct kf_aws_setting){key, "option key, KMS_KEY_ARN"};
     if (key != NULL) {
         find_region(job, key, diagnosis);
         diagnosis->key.source =
-            job->keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option key";
+            job->common.keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option key";
     }
-    enum kf_code code = cli_aws_client(&job->keys.aws, &failure, &job->keys.client);
+    enum kf_code code = cli_aws_client(&job->common.keys.aws, &failure, &job->common.keys.client);
     if (code != KF_OK) {
         add_problem(diagnosis, "settings", &failure.error);
         return code;
     }
     struct kf_aws_settings settings = {.size = sizeof settings};
-    kf_aws_client_settings(job->keys.client, &settings);
+    kf_aws_client_settings(job->common.keys.client, &settings);
     diagnosis->has_settings = true;
     diagnosis->profile = settings.profile;
     diagnosis->region = settings.region;
@@ -121,18 +115,18 @@ static enum kf_code find_settings(struct job *job, struct cli_diagnosis *diagnos
         diagnosis->endpoint = settings.kms_endpoint;
     diagnosis->ca_bundle = settings.ca_bundle;
     diagnosis->max_attempts = settings.max_attempts;
-    if (job->keys.aws.region == diagnosis->arn_region)
+    if (job->common.keys.aws.region == diagnosis->arn_region)
         diagnosis->region.source = "the ARN of the key";
     return KF_OK;
 }
 
 /* `*lookup` is the caller's to free; what is found lives in it. */
-static enum kf_code find_credentials(struct job *job, struct cli_diagnosis *diagnosis,
+static enum kf_code find_credentials(struct doctor_job *job, struct cli_diagnosis *diagnosis,
                                      struct kf_aws_credentials_lookup **lookup)
 {
     struct kf_error error = KF_ERROR_INIT;
     enum kf_code code =
-        kf_aws_credentials_lookup_new(job->keys.client, CREDENTIALS_TIMEOUT_MS, &error, lookup);
+        kf_aws_credentials_lookup_new(job->common.keys.client, CREDENTIALS_TIMEOUT_MS, &error, lookup);
     if (code == KF_OK) {
         code = kf_aws_credentials_lookup_poll(*lookup, NULL);
         error = *kf_aws_credentials_lookup_error(*lookup);
@@ -148,22 +142,23 @@ static enum kf_code find_credentials(struct job *job, struct cli_diagnosis *diag
 }
 
 /* Makes sure that there can be a key of this name; `*out` is NULL if there can't, or if none was given. */
-static void find_key(struct job *job, struct cli_diagnosis *diagnosis, struct kf_keyring **out)
+static void find_key(struct doctor_job *job, struct cli_diagnosis *diagnosis, struct kf_keyring **out)
 {
     struct cli_failure failure = CLI_FAILURE_INIT;
-    if (diagnosis->key.value != NULL && cli_keys_open(&job->keys, CLI_ENCRYPTS, "", &failure, out) != KF_OK)
+    if (diagnosis->key.value != NULL &&
+        cli_keys_open(&job->common.keys, CLI_ENCRYPTS, "", &failure, out) != KF_OK)
         add_problem(diagnosis, "key", &failure.error);
 }
 
 /* ---- Calling ---- */
 
-static enum kf_code encrypt(const struct cli_context *pairs, struct kf_keyring *keyring,
-                            struct kf_error *error, struct kf_buf *message)
+static enum kf_code call_encrypt(const struct doctor_job *job, struct kf_keyring *keyring,
+                                 struct kf_error *error, struct kf_buf *message)
 {
     struct kf_encrypt_options settings = KF_ENCRYPT_OPTIONS_INIT;
     const struct kf_encryption_context *context;
     struct kf_cmm *cmm = NULL;
-    enum kf_code code = kf_encryption_context_new(pairs->pairs, pairs->pair_count, error, &context);
+    enum kf_code code = cli_job_context(&job->common, error, &context);
     if (code != KF_OK)
         return code;
     settings.encryption_context = context;
@@ -176,8 +171,8 @@ static enum kf_code encrypt(const struct cli_context *pairs, struct kf_keyring *
 }
 
 /* With whatever key the message names: an alias that made it can't read it. */
-static enum kf_code decrypt(struct kf_aws_client *client, const struct kf_buf *message,
-                            struct kf_error *error)
+static enum kf_code call_decrypt(struct kf_aws_client *client, const struct kf_buf *message,
+                                 struct kf_error *error)
 {
     struct kf_aws_kms_discovery_keyring_options discovery = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
     struct kf_keyring *keyring = NULL;
@@ -195,15 +190,15 @@ static enum kf_code decrypt(struct kf_aws_client *client, const struct kf_buf *m
     return code;
 }
 
-static void call(struct job *job, struct kf_keyring *keyring, struct cli_diagnosis *diagnosis)
+static void call_kms(struct doctor_job *job, struct kf_keyring *keyring, struct cli_diagnosis *diagnosis)
 {
     struct kf_error error = KF_ERROR_INIT;
     struct kf_buf message = KF_BUF_INIT;
     diagnosis->called = true;
-    diagnosis->generated = encrypt(&job->context, keyring, &error, &message) == KF_OK;
+    diagnosis->generated = call_encrypt(job, keyring, &error, &message) == KF_OK;
     if (!diagnosis->generated)
         add_problem(diagnosis, "GenerateDataKey", &error);
-    else if (decrypt(job->keys.client, &message, &error) == KF_OK)
+    else if (call_decrypt(job->common.keys.client, &message, &error) == KF_OK)
         diagnosis->decrypted = true;
     else
         add_problem(diagnosis, "Decrypt", &error);
@@ -213,7 +208,7 @@ static void call(struct job *job, struct kf_keyring *keyring, struct cli_diagnos
 /* ---- The command ---- */
 
 /* Reports the problems; answers the exit status. */
-static int report(const struct cli_diagnosis *diagnosis)
+static int report_problems(const struct cli_diagnosis *diagnosis)
 {
     int status = KF_CLASS_OK;
     fflush(stdout);
@@ -225,7 +220,7 @@ static int report(const struct cli_diagnosis *diagnosis)
     return status;
 }
 
-static int examine(struct job *job)
+static int doctor_run(struct doctor_job *job)
 {
     struct cli_diagnosis diagnosis = {0};
     struct kf_aws_credentials_lookup *lookup = NULL;
@@ -233,7 +228,7 @@ static int examine(struct job *job)
     if (find_settings(job, &diagnosis) == KF_OK) {
         find_key(job, &diagnosis, &keyring);
         if (find_credentials(job, &diagnosis, &lookup) == KF_OK && keyring != NULL && job->call)
-            call(job, keyring, &diagnosis);
+            call_kms(job, keyring, &diagnosis);
     }
     if (job->json)
         cli_diagnosis_print_json(&diagnosis);
@@ -241,20 +236,21 @@ static int examine(struct job *job)
         cli_diagnosis_print(&diagnosis);
     kf_keyring_unref(keyring);
     kf_aws_credentials_lookup_free(lookup);
-    return report(&diagnosis);
+    return report_problems(&diagnosis);
 }
 
 int cli_doctor(int argc, char **argv)
 {
-    struct job job = {0};
+    struct doctor_job job = {.call = false};
     struct cli_failure failure = CLI_FAILURE_INIT;
     int status;
-    if (cli_keys_begin(&job.keys, argc, &failure) != KF_OK ||
-        cli_context_begin(&job.context, argc, &failure) != KF_OK)
+    if (cli_job_begin(&job.common, argc, &failure) != KF_OK)
         status = cli_report(syntax.command, &failure);
-    else if (read_arguments(argc, argv, &job, &status))
-        status = examine(&job);
-    cli_keys_end(&job.keys);
-    cli_context_end(&job.context);
+    else if (cli_read_arguments(&syntax, argc, argv, doctor_take, &job, NULL, &status)) {
+        status = doctor_check(&job);
+        if (status == 0)
+            status = doctor_run(&job);
+    }
+    cli_job_end(&job.common);
     return status;
 }

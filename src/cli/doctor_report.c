@@ -21,7 +21,7 @@ struct row {
 
 #define ROW_COUNT 6
 
-static void fill_rows(const struct cli_diagnosis *diagnosis, struct row rows[ROW_COUNT])
+static void diagnosis_rows(const struct cli_diagnosis *diagnosis, struct row rows[ROW_COUNT])
 {
     const struct row all[ROW_COUNT] = {
         {"Profile", "profile", &diagnosis->profile, "none"},
@@ -85,7 +85,7 @@ void cli_diagnosis_print(const struct cli_diagnosis *diagnosis)
     struct row rows[ROW_COUNT];
     if (!diagnosis->has_settings)
         return;
-    fill_rows(diagnosis, rows);
+    diagnosis_rows(diagnosis, rows);
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct kf_aws_setting *setting = rows[i].setting;
         print_row(rows[i].title, setting->value != NULL ? setting->value : rows[i].fallback, setting->source,
@@ -141,7 +141,7 @@ static void json_calls(const struct cli_diagnosis *diagnosis)
 void cli_diagnosis_print_json(const struct cli_diagnosis *diagnosis)
 {
     struct row rows[ROW_COUNT];
-    fill_rows(diagnosis, rows);
+    diagnosis_rows(diagnosis, rows);
     putchar('{');
     for (size_t i = 0; i < ROW_COUNT && diagnosis->has_settings; i++) {
         printf("\"%s\": {", rows[i].name);

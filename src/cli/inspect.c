@@ -27,15 +27,15 @@ static const struct cli_syntax syntax = {
     .synopsis = "[--json] [IN]",
     .about = "Shows the header of a message of the AWS Encryption SDK: IN, or the standard input.\n"
              "Takes no key, so nothing of it is verified.",
-    .operands = 1,
+    .has_operand = true,
     .options = options,
 };
 
 /* ---- Reading ---- */
 
 /* Reads on into `bytes` until `room` bytes are there or the input ends. */
-static enum kf_code fill(struct cli_input *input, uint8_t *bytes, size_t room, struct cli_failure *failure,
-                         size_t *length, bool *end)
+static enum kf_code header_fill(struct cli_input *input, uint8_t *bytes, size_t room,
+                                struct cli_failure *failure, size_t *length, bool *end)
 {
     while (*length < room && !*end) {
         size_t got;
@@ -48,8 +48,8 @@ static enum kf_code fill(struct cli_input *input, uint8_t *bytes, size_t room, s
     return KF_OK;
 }
 
-static enum kf_code incomplete(const struct cli_input *input, size_t length, bool end,
-                               struct cli_failure *failure)
+static enum kf_code header_incomplete(const struct cli_input *input, size_t length, bool end,
+                                      struct cli_failure *failure)
 {
     if (!end)
         return cli_fail(failure, input->name, KF_E_LIMIT, "Its header is longer than 64 MiB.");
@@ -72,14 +72,14 @@ static enum kf_code read_header(struct cli_input *input, struct cli_failure *fai
             return cli_fail_memory(failure);
         }
         bytes = larger;
-        code = fill(input, bytes, room, failure, &length, &end);
+        code = header_fill(input, bytes, room, failure, &length, &end);
         if (code != KF_OK)
             break;
         failure->subject = input->name;
         code = kf_header_parse(kf_view_of(bytes, length), 0, &failure->error, out);
     }
     free(bytes);
-    return code == KF_WANT_INPUT ? incomplete(input, length, end, failure) : code;
+    return code == KF_WANT_INPUT ? header_incomplete(input, length, end, failure) : code;
 }
 
 /* ---- What an EDK says ---- */
@@ -139,7 +139,7 @@ static enum kf_code print_edk_text(size_t number, const struct kf_edk *edk, stru
     return KF_OK;
 }
 
-static enum kf_code print_text(const struct kf_header *header, struct kf_error *error)
+static enum kf_code inspect_as_text(const struct kf_header *header, struct kf_error *error)
 {
     const struct kf_suite_info *suite = kf_header_suite(header);
     const struct kf_encryption_context *context = kf_header_encryption_context(header);
@@ -213,7 +213,7 @@ static void print_context_json(const struct kf_encryption_context *context)
     putchar('}');
 }
 
-static enum kf_code print_json(const struct kf_header *header, struct kf_error *error)
+static enum kf_code inspect_as_json(const struct kf_header *header, struct kf_error *error)
 {
     const struct kf_suite_info *suite = kf_header_suite(header);
     uint32_t frame_length = kf_header_frame_length(header);
@@ -236,24 +236,29 @@ static enum kf_code print_json(const struct kf_header *header, struct kf_error *
     return KF_OK;
 }
 
+static int inspect_take(void *is_json, int id, const char *value)
+{
+    (void)id;
+    (void)value;
+    *(bool *)is_json = true;
+    return 0;
+}
+
 int cli_inspect(int argc, char **argv)
 {
-    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
+    const char *path;
     bool json = false;
     int status;
-    for (int id; (id = cli_next(&arguments, &status)) != CLI_END;) {
-        if (id == CLI_STOP)
-            return status;
-        json = true;
-    }
+    if (!cli_read_arguments(&syntax, argc, argv, inspect_take, &json, &path, &status))
+        return status;
     struct cli_failure failure = CLI_FAILURE_INIT;
     struct cli_input input = CLI_INPUT_INIT;
     const struct kf_header *header = NULL;
-    enum kf_code code = cli_input_open(arguments.operands[0], &failure, &input);
+    enum kf_code code = cli_input_open(path, &failure, &input);
     if (code == KF_OK)
         code = read_header(&input, &failure, &header);
     if (code == KF_OK)
-        code = json ? print_json(header, &failure.error) : print_text(header, &failure.error);
+        code = json ? inspect_as_json(header, &failure.error) : inspect_as_text(header, &failure.error);
     kf_header_unref(header);
     cli_input_close(&input);
     return code == KF_OK ? KF_CLASS_OK : cli_report(syntax.command, &failure);

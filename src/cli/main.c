@@ -58,7 +58,7 @@ static int run_command(int argc, char **argv)
     return usage_error("There is no command", argv[0]);
 }
 
-static int run(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
     if (argc < 2) {
         print_help(stderr);
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     /* A reader that left and a file that got too long are errors to be reported, and to clean up after. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    int status = run(argc, argv);
+    int status = main_run(argc, argv);
     kf_cleanup(); /* connections, and what callers who gave up left under way, end before the process does */
     return close_standard_output(status);
 }

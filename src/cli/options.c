@@ -58,7 +58,7 @@ static void print_option(const struct cli_option *option)
     print_column(column, option->help);
 }
 
-static void print_help(const struct cli_syntax *syntax)
+static void print_command_help(const struct cli_syntax *syntax)
 {
     printf("Usage: keyflight %s %s\n\n%s\n\nOptions:\n", syntax->command, syntax->synopsis, syntax->about);
     for (const struct cli_option *option = syntax->options; option->id != 0; option++)
@@ -68,16 +68,35 @@ static void print_help(const struct cli_syntax *syntax)
 
 /* ---- Parsing ---- */
 
-static int stop(int *status, int value)
+enum {
+    END = 0,   /* no option is left, and the operand is known */
+    STOP = -1, /* the help was printed, or an error was reported: exit with `status` */
+};
+
+/* Where the parser stands. */
+struct parser {
+    const struct cli_syntax *syntax;
+    int argc;
+    char **argv;
+    int next;            /* the argument looked at last */
+    const char *letters; /* what is left of a bundle of letters, "fo" in "-cfo" */
+    bool no_options;     /* "--" was seen */
+    uint64_t seen;       /* bit i for row i of the table */
+    const char *value;   /* of the option just answered */
+    const char *operand;
+    int status;
+};
+
+static int parser_stop(struct parser *parser, int status)
 {
-    *status = value;
-    return CLI_STOP;
+    parser->status = status;
+    return STOP;
 }
 
-static int stop_help(const struct cli_arguments *arguments, int *status)
+static int parser_help(struct parser *parser)
 {
-    print_help(arguments->syntax);
-    return stop(status, KF_CLASS_OK);
+    print_command_help(parser->syntax);
+    return parser_stop(parser, KF_CLASS_OK);
 }
 
 /* The row of the option with this letter, or with the name of `length` bytes at `name`; NULL if none. */
@@ -94,91 +113,110 @@ static const struct cli_option *find_option(const struct cli_syntax *syntax, int
 
 /*
  * Answers an option. `value` is what was attached to it, or NULL: then an option that takes a value takes the
- * next argument. An option that is not repeatable and decides between two values is refused the second time,
- * not guessed at.
+ * next argument. An option with a value that is given twice is refused, unless it is repeatable: which of the
+ * two was meant nobody knows.
  */
-static int take_option(struct cli_arguments *arguments, const struct cli_option *option, const char *value,
-                       int *status)
+static int parser_take(struct parser *parser, const struct cli_option *option, const char *value)
 {
-    const struct cli_syntax *syntax = arguments->syntax;
+    const struct cli_syntax *syntax = parser->syntax;
+    parser->value = NULL;
     if (option->value == NULL) {
         if (value != NULL)
-            return stop(status, cli_usage(syntax, "Option --%s takes no value.", option->name));
+            return parser_stop(parser, cli_usage(syntax, "Option --%s takes no value.", option->name));
         return option->id;
     }
     if (value == NULL) {
-        if (arguments->next + 1 >= arguments->argc)
-            return stop(status,
-                        cli_usage(syntax, "Option --%s needs a value: %s.", option->name, option->value));
-        value = arguments->argv[++arguments->next];
+        if (parser->next + 1 >= parser->argc)
+            return parser_stop(
+                parser, cli_usage(syntax, "Option --%s needs a value: %s.", option->name, option->value));
+        value = parser->argv[++parser->next];
     }
     uint64_t bit = UINT64_C(1) << (option - syntax->options);
-    if (!option->repeatable && (arguments->seen & bit) != 0)
-        return stop(status, cli_usage(syntax, "Option --%s is given twice.", option->name));
-    arguments->seen |= bit;
-    arguments->value = value;
+    if (!option->repeatable && (parser->seen & bit) != 0)
+        return parser_stop(parser, cli_usage(syntax, "Option --%s is given twice.", option->name));
+    parser->seen |= bit;
+    parser->value = value;
     return option->id;
 }
 
-static int take_name(struct cli_arguments *arguments, const char *name, int *status)
+static int parser_take_name(struct parser *parser, const char *name)
 {
     size_t length = strcspn(name, "=");
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
     if (strcmp(name, "help") == 0)
-        return stop_help(arguments, status);
-    const struct cli_option *option = find_option(arguments->syntax, 0, name, length);
+        return parser_help(parser);
+    const struct cli_option *option = find_option(parser->syntax, 0, name, length);
     if (option == NULL)
-        return stop(status, cli_usage(arguments->syntax, "There is no option '--%.*s'.", (int)length, name));
-    return take_option(arguments, option, value, status);
+        return parser_stop(parser,
+                           cli_usage(parser->syntax, "There is no option '--%.*s'.", (int)length, name));
+    return parser_take(parser, option, value);
 }
 
-static int take_letter(struct cli_arguments *arguments, int *status)
+static int parser_take_letter(struct parser *parser)
 {
-    int letter = (unsigned char)*arguments->letters++;
+    int letter = (unsigned char)*parser->letters++;
     if (letter == 'h')
-        return stop_help(arguments, status);
-    const struct cli_option *option = find_option(arguments->syntax, letter, NULL, 0);
+        return parser_help(parser);
+    const struct cli_option *option = find_option(parser->syntax, letter, NULL, 0);
     if (option == NULL)
-        return stop(status, cli_usage(arguments->syntax, "There is no option '-%c'.", letter));
+        return parser_stop(parser, cli_usage(parser->syntax, "There is no option '-%c'.", letter));
     const char *attached = NULL;
-    if (option->value != NULL && *arguments->letters != '\0') {
-        attached = arguments->letters;
-        arguments->letters = "";
+    if (option->value != NULL && *parser->letters != '\0') {
+        attached = parser->letters;
+        parser->letters = "";
     }
-    return take_option(arguments, option, attached, status);
+    return parser_take(parser, option, attached);
 }
 
 /* Begins with the letters behind a dash. "-output" would be "-o utput": nobody means that. */
-static int take_letters(struct cli_arguments *arguments, const char *letters, int *status)
+static int parser_take_letters(struct parser *parser, const char *letters)
 {
     size_t length = strcspn(letters, "=");
-    if (length > 1 && find_option(arguments->syntax, 0, letters, length) != NULL)
-        return stop(status, cli_usage(arguments->syntax, "There is no option '-%.*s', but there is '--%.*s'.",
-                                      (int)length, letters, (int)length, letters));
-    arguments->letters = letters;
-    return take_letter(arguments, status);
+    if (length > 1 && find_option(parser->syntax, 0, letters, length) != NULL)
+        return parser_stop(parser,
+                           cli_usage(parser->syntax, "There is no option '-%.*s', but there is '--%.*s'.",
+                                     (int)length, letters, (int)length, letters));
+    parser->letters = letters;
+    return parser_take_letter(parser);
 }
 
-int cli_next(struct cli_arguments *arguments, int *status)
+/* The id of the next option, END or STOP. */
+static int parser_next(struct parser *parser)
 {
-    if (arguments->letters != NULL && *arguments->letters != '\0')
-        return take_letter(arguments, status);
-    while (++arguments->next < arguments->argc) {
-        const char *argument = arguments->argv[arguments->next];
-        bool is_option = argument[0] == '-' && argument[1] != '\0' && !arguments->no_options;
+    if (parser->letters != NULL && *parser->letters != '\0')
+        return parser_take_letter(parser);
+    while (++parser->next < parser->argc) {
+        const char *argument = parser->argv[parser->next];
+        bool is_option = argument[0] == '-' && argument[1] != '\0' && !parser->no_options;
         if (is_option && strcmp(argument, "--") == 0) {
-            arguments->no_options = true;
+            parser->no_options = true;
         } else if (is_option && argument[1] == '-') {
-            return take_name(arguments, argument + 2, status);
+            return parser_take_name(parser, argument + 2);
         } else if (is_option) {
-            return take_letters(arguments, argument + 1, status);
-        } else if (arguments->operand_count == arguments->syntax->operands) {
-            return stop(status, cli_usage(arguments->syntax, "The argument '%s' is one too many.", argument));
+            return parser_take_letters(parser, argument + 1);
+        } else if (!parser->syntax->has_operand || parser->operand != NULL) {
+            return parser_stop(parser,
+                               cli_usage(parser->syntax, "The argument '%s' is one too many.", argument));
         } else {
-            arguments->operands[arguments->operand_count++] = argument;
+            parser->operand = argument;
         }
     }
-    return CLI_END;
+    return END;
+}
+
+bool cli_read_arguments(const struct cli_syntax *syntax, int argc, char **argv,
+                        int (*take)(void *job, int id, const char *value), void *job, const char **operand,
+                        int *status)
+{
+    struct parser parser = {.syntax = syntax, .argc = argc, .argv = argv};
+    for (int id; (id = parser_next(&parser)) != END;) {
+        *status = id == STOP ? parser.status : take(job, id, parser.value);
+        if (id == STOP || *status != 0)
+            return false;
+    }
+    if (operand != NULL)
+        *operand = parser.operand;
+    return true;
 }
 
 /* ---- Values ---- */
@@ -198,23 +236,4 @@ bool cli_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
     }
     *out = value;
     return value >= low && value <= high;
-}
-
-bool cli_policy(const char *text, enum kf_commitment_policy *out)
-{
-    static const struct {
-        const char *name;
-        enum kf_commitment_policy policy;
-    } policies[] = {
-        {"require-encrypt-require-decrypt", KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT},
-        {"require-encrypt-allow-decrypt", KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT},
-        {"forbid-encrypt-allow-decrypt", KF_FORBID_ENCRYPT_ALLOW_DECRYPT},
-    };
-    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
-        if (strcmp(text, policies[i].name) == 0) {
-            *out = policies[i].policy;
-            return true;
-        }
-    }
-    return false;
 }

@@ -8,8 +8,8 @@
 #define ROOM ((size_t)128 * 1024)
 
 /* Offers the next bytes of the input to the operation. */
-static enum kf_code refill(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
-                           struct cli_failure *failure)
+static enum kf_code transfer_refill(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
+                                    struct cli_failure *failure)
 {
     size_t length;
     enum kf_code code = cli_input_read(transfer->input, in, ROOM, failure, &length);
@@ -22,11 +22,11 @@ static enum kf_code refill(const struct cli_transfer *transfer, uint8_t *in, str
 }
 
 /* The operation is done: so has to be the input. */
-static enum kf_code check_end(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
-                              struct cli_failure *failure)
+static enum kf_code transfer_check_end(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
+                                       struct cli_failure *failure)
 {
     if (io->in_length == 0 && !io->in_end) {
-        enum kf_code code = refill(transfer, in, io, failure);
+        enum kf_code code = transfer_refill(transfer, in, io, failure);
         if (code != KF_OK)
             return code;
     }
@@ -35,8 +35,8 @@ static enum kf_code check_end(const struct cli_transfer *transfer, uint8_t *in, 
     return KF_OK;
 }
 
-static enum kf_code run(const struct cli_transfer *transfer, uint8_t *in, uint8_t *out,
-                        struct cli_failure *failure)
+static enum kf_code transfer_run(const struct cli_transfer *transfer, uint8_t *in, uint8_t *out,
+                                 struct cli_failure *failure)
 {
     struct kf_io io = {.in = in, .out = out, .out_room = ROOM};
     for (;;) {
@@ -54,9 +54,9 @@ static enum kf_code run(const struct cli_transfer *transfer, uint8_t *in, uint8_
         io.in += io.in_used;
         io.in_length -= io.in_used;
         if (code == KF_OK)
-            return check_end(transfer, in, &io, failure);
+            return transfer_check_end(transfer, in, &io, failure);
         if (code == KF_WANT_INPUT && io.in_length == 0) {
-            code = refill(transfer, in, &io, failure);
+            code = transfer_refill(transfer, in, &io, failure);
             if (code != KF_OK)
                 return code;
         }
@@ -69,7 +69,7 @@ enum kf_code cli_transfer(const struct cli_transfer *transfer, struct cli_failur
     uint8_t *buffers = malloc(2 * ROOM);
     if (buffers == NULL)
         return cli_fail_memory(failure);
-    enum kf_code code = run(transfer, buffers, buffers + ROOM, failure);
+    enum kf_code code = transfer_run(transfer, buffers, buffers + ROOM, failure);
     explicit_bzero(buffers, 2 * ROOM);
     free(buffers);
     return code;

@@ -48,7 +48,7 @@ static const struct cli_syntax syntax = {
     .options = options,
 };
 
-struct job {
+struct keygen_job {
     const char *path;
     bool force;
     enum cli_key_type type;
@@ -77,7 +77,7 @@ static bool is_useless(const char *value, const char *name, const char *type, in
     return value != NULL;
 }
 
-static bool check_aes(struct job *job, int *status)
+static bool check_aes(struct keygen_job *job, int *status)
 {
     job->bit_count = 256;
     if (is_useless(job->curve, "curve", "aes", status) || is_useless(job->padding, "padding", "aes", status))
@@ -88,7 +88,7 @@ static bool check_aes(struct job *job, int *status)
     return false;
 }
 
-static bool check_rsa(struct job *job, int *status)
+static bool check_rsa(struct keygen_job *job, int *status)
 {
     job->bit_count = 3072;
     job->with_padding = KF_RSA_OAEP_SHA256;
@@ -104,7 +104,7 @@ static bool check_rsa(struct job *job, int *status)
     return false;
 }
 
-static bool check_ecdh(struct job *job, int *status)
+static bool check_ecdh(struct keygen_job *job, int *status)
 {
     static const struct {
         const char *name;
@@ -131,64 +131,47 @@ static bool check_ecdh(struct job *job, int *status)
 /* The types, as the command line has them, and what each makes of the other options. */
 static const struct {
     const char *name;
-    bool (*check)(struct job *job, int *status);
+    bool (*check)(struct keygen_job *job, int *status);
 } types[CLI_KEY_TYPES] = {
     [CLI_RAW_AES] = {"aes", check_aes},
     [CLI_RAW_RSA] = {"rsa", check_rsa},
     [CLI_RAW_ECDH] = {"ecdh", check_ecdh},
 };
 
-static bool take_type(struct job *job, const char *value, int *status)
+static int take_type(struct keygen_job *job, const char *value)
 {
     for (int i = 0; i < CLI_KEY_TYPES; i++) {
         if (strcmp(value, types[i].name) != 0)
             continue;
         job->type = (enum cli_key_type)i;
-        return true;
+        return 0;
     }
-    *status = cli_usage(&syntax, "There is no type '%s' of keys; it is aes, rsa or ecdh.", value);
-    return false;
+    return cli_usage(&syntax, "There is no type '%s' of keys; it is aes, rsa or ecdh.", value);
 }
 
-static bool take_option(struct job *job, int id, const char *value, int *status)
+static int keygen_take(void *self, int id, const char *value)
 {
-    switch (id) {
-    case 'o':
-        job->path = value;
-        return true;
-    case 'f':
-        job->force = true;
-        return true;
-    case TYPE:
-        return take_type(job, value, status);
-    case BITS:
-        job->bits = value;
-        return true;
-    case CURVE:
-        job->curve = value;
-        return true;
-    case PADDING:
-        job->padding = value;
-        return true;
-    case NAME:
-        job->name = value;
-        return true;
-    case NAMESPACE:
-        job->key_namespace = value;
-        return true;
-    default: /* CLI_STOP */
-        return false;
+    struct keygen_job *job = self;
+    const struct {
+        int id;
+        const char **value;
+    } texts[] = {
+        {'o', &job->path},        {BITS, &job->bits}, {CURVE, &job->curve},
+        {PADDING, &job->padding}, {NAME, &job->name}, {NAMESPACE, &job->key_namespace},
+    };
+    if (id == TYPE)
+        return take_type(job, value);
+    job->force |= id == 'f';
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (texts[i].id == id)
+            *texts[i].value = value;
     }
+    return 0;
 }
 
-/* Whether the arguments are complete and fit each other; otherwise `*status`. */
-static bool read_arguments(int argc, char **argv, struct job *job, int *status)
+/* Whether the options are complete and fit each other; otherwise `*status`. */
+static bool keygen_check(struct keygen_job *job, int *status)
 {
-    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
-    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
-        if (!take_option(job, id, arguments.value, status))
-            return false;
-    }
     if (job->path == NULL || strcmp(job->path, "-") == 0) {
         *status =
             cli_usage(&syntax, job->path == NULL ? "The key needs a file: -o FILE."
@@ -200,13 +183,13 @@ static bool read_arguments(int argc, char **argv, struct job *job, int *status)
 
 /* ---- Files ---- */
 
-static bool has_halves(const struct job *job)
+static bool has_halves(const struct keygen_job *job)
 {
     return job->type != CLI_RAW_AES;
 }
 
 /* Opens the files, before there is a key: one that must not be replaced is refused at once. */
-static enum kf_code open_files(struct job *job, struct cli_failure *failure)
+static enum kf_code open_files(struct keygen_job *job, struct cli_failure *failure)
 {
     if (asprintf(&job->public_path, "%s" PUBLIC_SUFFIX, job->path) < 0) {
         job->public_path = NULL;
@@ -225,13 +208,13 @@ static enum kf_code open_files(struct job *job, struct cli_failure *failure)
 }
 
 /* Neither half gets its name before both are written. */
-static enum kf_code commit_files(struct job *job, struct cli_failure *failure)
+static enum kf_code commit_files(struct keygen_job *job, struct cli_failure *failure)
 {
     enum kf_code code = cli_output_commit(&job->output, failure);
     return code == KF_OK && has_halves(job) ? cli_output_commit(&job->public_output, failure) : code;
 }
 
-static void close_files(struct job *job)
+static void close_files(struct keygen_job *job)
 {
     cli_output_close(&job->public_output);
     cli_output_close(&job->output);
@@ -247,7 +230,7 @@ static void print_names(const struct cli_key *key)
     cli_text_print(stderr, key->key_namespace);
 }
 
-static enum kf_code make_aes(struct job *job, struct cli_key *key, struct cli_failure *failure)
+static enum kf_code make_aes(struct keygen_job *job, struct cli_key *key, struct cli_failure *failure)
 {
     uint8_t bytes[KF_DATA_KEY_MAX];
     uint64_t number;
@@ -273,7 +256,7 @@ static enum kf_code make_aes(struct job *job, struct cli_key *key, struct cli_fa
 }
 
 /* Writes a key pair, both halves of which are in PEM. */
-static enum kf_code write_pair(struct job *job, struct cli_key *key, const struct kf_buf *private_pem,
+static enum kf_code write_pair(struct keygen_job *job, struct cli_key *key, const struct kf_buf *private_pem,
                                const struct kf_buf *public_pem, struct cli_failure *failure)
 {
     struct cli_key public_key = *key;
@@ -288,7 +271,7 @@ static enum kf_code write_pair(struct job *job, struct cli_key *key, const struc
     return code == KF_OK ? commit_files(job, failure) : code;
 }
 
-static enum kf_code make_rsa(struct job *job, struct cli_key *key, struct cli_failure *failure)
+static enum kf_code make_rsa(struct keygen_job *job, struct cli_key *key, struct cli_failure *failure)
 {
     struct kf_buf public_pem = KF_BUF_INIT, private_pem = KF_BUF_INIT;
     struct kf_raw_key_info info = {.size = sizeof info};
@@ -311,7 +294,7 @@ static enum kf_code make_rsa(struct job *job, struct cli_key *key, struct cli_fa
     return code;
 }
 
-static enum kf_code make_ecdh(struct job *job, struct cli_key *key, struct cli_failure *failure)
+static enum kf_code make_ecdh(struct keygen_job *job, struct cli_key *key, struct cli_failure *failure)
 {
     struct kf_buf public_pem = KF_BUF_INIT, private_pem = KF_BUF_INIT;
     enum kf_code code = kf_raw_ecdh_key_generate(job->on_curve, &failure->error, &public_pem, &private_pem);
@@ -324,7 +307,7 @@ static enum kf_code make_ecdh(struct job *job, struct cli_key *key, struct cli_f
     return code;
 }
 
-static enum kf_code make_key(struct job *job, struct cli_failure *failure)
+static enum kf_code make_key(struct keygen_job *job, struct cli_failure *failure)
 {
     struct cli_key key = {.type = job->type};
     key.key_namespace = kf_view_text(job->key_namespace != NULL ? job->key_namespace : "keyflight");
@@ -341,9 +324,11 @@ static enum kf_code make_key(struct job *job, struct cli_failure *failure)
 
 int cli_keygen(int argc, char **argv)
 {
-    struct job job = {.type = CLI_RAW_AES, .output = CLI_OUTPUT_INIT, .public_output = CLI_OUTPUT_INIT};
+    struct keygen_job job = {
+        .type = CLI_RAW_AES, .output = CLI_OUTPUT_INIT, .public_output = CLI_OUTPUT_INIT};
     int status;
-    if (!read_arguments(argc, argv, &job, &status))
+    if (!cli_read_arguments(&syntax, argc, argv, keygen_take, &job, NULL, &status) ||
+        !keygen_check(&job, &status))
         return status;
     struct cli_failure failure = CLI_FAILURE_INIT;
     enum kf_code code = open_files(&job, &failure);

@@ -29,7 +29,7 @@ static void on_signal(int number)
 }
 
 /* Turns the echo off and asks; what the terminal was like before goes to `*before`. False with errno. */
-static bool ask(FILE *terminal, const char *key, struct termios *before)
+static bool terminal_ask(FILE *terminal, const char *key, struct termios *before)
 {
     if (tcgetattr(fileno(terminal), before) != 0)
         return false;
@@ -49,7 +49,7 @@ static bool ask(FILE *terminal, const char *key, struct termios *before)
  * Asks once; the bytes that were read, or -1 with errno. Signals wait until the answer is waited for, and are
  * then only noted: the echo has to come back first.
  */
-static ssize_t ask_quietly(FILE *terminal, const char *key, char *line, size_t room)
+static ssize_t terminal_ask_quietly(FILE *terminal, const char *key, char *line, size_t room)
 {
     struct sigaction catching = {.sa_handler = on_signal}, former[CAUGHT_COUNT];
     struct termios before;
@@ -66,7 +66,7 @@ static ssize_t ask_quietly(FILE *terminal, const char *key, char *line, size_t r
     }
     ssize_t got = -1;
     int number = 0;
-    if (ask(terminal, key, &before)) {
+    if (terminal_ask(terminal, key, &before)) {
         struct pollfd ready = {.fd = fileno(terminal), .events = POLLIN};
         if (ppoll(&ready, 1, NULL, &mask) > 0)
             got = read(fileno(terminal), line, room);
@@ -84,8 +84,8 @@ static ssize_t ask_quietly(FILE *terminal, const char *key, char *line, size_t r
     return got;
 }
 
-static enum kf_code read_terminal(const char *key, char *line, size_t room, struct cli_failure *failure,
-                                  size_t *length)
+static enum kf_code read_from_terminal(const char *key, char *line, size_t room, struct cli_failure *failure,
+                                       size_t *length)
 {
     FILE *terminal = fopen("/dev/tty", "r+e");
     if (terminal == NULL)
@@ -96,7 +96,7 @@ static enum kf_code read_terminal(const char *key, char *line, size_t room, stru
     ssize_t got;
     do {
         caught = 0;
-        got = ask_quietly(terminal, key, line, room);
+        got = terminal_ask_quietly(terminal, key, line, room);
         int number = errno;
         if (caught != 0)
             raise(caught); /* as it would have been: most end the program; behind a stop it goes on */
@@ -112,8 +112,8 @@ static enum kf_code read_terminal(const char *key, char *line, size_t room, stru
 
 /* ---- Files ---- */
 
-static enum kf_code read_file(const char *path, char *line, size_t room, struct cli_failure *failure,
-                              size_t *length)
+static enum kf_code read_from_file(const char *path, char *line, size_t room, struct cli_failure *failure,
+                                   size_t *length)
 {
     struct cli_input input = CLI_INPUT_INIT;
     enum kf_code code = cli_input_open(path, failure, &input);
@@ -133,15 +133,15 @@ static enum kf_code read_file(const char *path, char *line, size_t room, struct 
 
 /* ---- Passphrases ---- */
 
-static enum kf_code fetch(struct cli_passphrase *passphrase)
+static enum kf_code passphrase_fetch(struct cli_passphrase *passphrase)
 {
     struct cli_failure *failure = &passphrase->failure;
     const char *subject = passphrase->file != NULL ? passphrase->file : passphrase->key;
     char line[CLI_PASSPHRASE_MAX + 1]; /* and its end */
     size_t length = 0;
     enum kf_code code = passphrase->file != NULL
-                            ? read_file(passphrase->file, line, sizeof line, failure, &length)
-                            : read_terminal(passphrase->key, line, sizeof line, failure, &length);
+                            ? read_from_file(passphrase->file, line, sizeof line, failure, &length)
+                            : read_from_terminal(passphrase->key, line, sizeof line, failure, &length);
     if (code == KF_OK) {
         const char *end = memchr(line, '\n', length);
         passphrase->length = end != NULL ? (size_t)(end - line) : length;
@@ -157,11 +157,11 @@ static enum kf_code fetch(struct cli_passphrase *passphrase)
     return code;
 }
 
-static bool answer(void *context, char *out, size_t room, size_t *length)
+static bool passphrase_answer(void *context, char *out, size_t room, size_t *length)
 {
     struct cli_passphrase *passphrase = context;
     if (!passphrase->known && passphrase->failure.error.code == KF_OK)
-        passphrase->known = fetch(passphrase) == KF_OK;
+        passphrase->known = passphrase_fetch(passphrase) == KF_OK;
     if (!passphrase->known || passphrase->length > room)
         return false;
     memcpy(out, passphrase->text, passphrase->length);
@@ -174,7 +174,7 @@ struct kf_passphrase cli_passphrase_source(struct cli_passphrase *passphrase, co
     passphrase->key = key;
     if (passphrase->file == NULL)
         passphrase->known = false;
-    return (struct kf_passphrase){answer, passphrase};
+    return (struct kf_passphrase){passphrase_answer, passphrase};
 }
 
 void cli_passphrase_end(struct cli_passphrase *passphrase)

@@ -26,6 +26,11 @@ void storm_name(const struct storm_scenario *scenario, char name[STORM_NAME_ROOM
         name[used - strlen(", then ")] = '\0';
 }
 
+const char *storm_plural(uint64_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
 /* ---- JSON ---- */
 
 static void json_number(FILE *out, const char *name, uint64_t number)
@@ -44,18 +49,26 @@ static void json_ms(FILE *out, const char *name, uint64_t ns)
     fprintf(out, ",\"%s\":%" PRIu64 ".%03" PRIu64, name, ns / 1000000, ns / 1000 % 1000);
 }
 
-/* The keys in KMS, each with the endpoint where it is used. */
+/* Key `i`, if it is in KMS, and the endpoint where it is used, which the caller frees. */
+static bool kms_key(const struct storm_options *options, size_t i, struct kf_view *key,
+                    struct kf_buf *endpoint)
+{
+    const char *name = cli_keys_kms(options->keys->values[i]);
+    *key = kf_view_text(name != NULL ? name : "");
+    return name != NULL && cli_aws_endpoint(options->keys->client, name, NULL, endpoint) == KF_OK;
+}
+
 static void json_keys(FILE *out, const struct storm_options *options)
 {
     const char *separator = "";
     fputs(",\"keys\":[", out);
     for (size_t i = 0; i < options->keys->count; i++) {
-        const char *key = cli_keys_kms(options->keys->values[i]);
+        struct kf_view key;
         struct kf_buf endpoint = KF_BUF_INIT;
-        if (key == NULL || cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
+        if (!kms_key(options, i, &key, &endpoint))
             continue;
         fprintf(out, "%s{\"key\":", separator);
-        cli_json_string(out, kf_view_text(key));
+        cli_json_string(out, key);
         fputs(",\"endpoint\":", out);
         cli_json_string(out, kf_view_of(endpoint.data, endpoint.length));
         putc('}', out);
@@ -107,11 +120,6 @@ void storm_print_json(FILE *out, const struct storm_report *report)
 
 /* ---- For people ---- */
 
-static const char *plural(uint64_t number)
-{
-    return number == 1 ? "" : "s";
-}
-
 static void print_coloured(FILE *out, int colour, const char *text)
 {
     const char *terminal = getenv("TERM");
@@ -128,12 +136,12 @@ static void print_keys(FILE *out, const struct storm_options *options)
 {
     fputs(";\nevery cache is cold, and data keys come from AWS KMS:\n", out);
     for (size_t i = 0; i < options->keys->count; i++) {
-        const char *key = cli_keys_kms(options->keys->values[i]);
+        struct kf_view key;
         struct kf_buf endpoint = KF_BUF_INIT;
-        if (key == NULL || cli_aws_endpoint(options->keys->client, key, NULL, &endpoint) != KF_OK)
+        if (!kms_key(options, i, &key, &endpoint))
             continue;
         fputs("    ", out);
-        cli_text_print(out, kf_view_text(key));
+        cli_text_print(out, key);
         fputs(" at ", out);
         cli_text_print(out, kf_view_of(endpoint.data, endpoint.length));
         fprintf(out, "%s\n", i == 0 && options->keys->from_environment != NULL ? " (KMS_KEY_ARN)" : "");
@@ -147,7 +155,7 @@ void storm_print_opening(FILE *out, const struct storm_options *options)
         fprintf(out, "keyflight storm: many readers of one message");
     else
         fprintf(out, "keyflight storm: a data key (DEK) may encrypt %" PRIu64 " message%s",
-                options->max_messages, plural(options->max_messages));
+                options->max_messages, storm_plural(options->max_messages));
     if (!options->decrypt && options->max_bytes < INT64_MAX)
         fprintf(out, " or %" PRIu64 " bytes", options->max_bytes);
     if (options->kms)
@@ -166,7 +174,7 @@ static void print_uses(FILE *out, const struct storm_result *result)
     for (size_t i = 0; i < result->use_count && i < shown; i++) {
         const struct storm_use *use = &result->uses[i];
         fprintf(out, "%s%" PRIu64 "%s%s used %" PRIu64 "x", i == 0 ? ": " : ", ", use->deks,
-                i == 0 ? " DEK" : "", i == 0 ? plural(use->deks) : "", use->uses);
+                i == 0 ? " DEK" : "", i == 0 ? storm_plural(use->deks) : "", use->uses);
     }
     if (result->use_count > shown)
         fprintf(out, " ...");

@@ -24,7 +24,7 @@ static int by_fingerprint_and_time(const void *left, const void *right)
 }
 
 /* The fetches that brought a key, sorted; `*count` of them, in `brought`, which has room for all fetches. */
-static void index_fetches(const struct storm_trace *trace, struct brought *brought, size_t *count)
+static void rows_index(const struct storm_trace *trace, struct brought *brought, size_t *count)
 {
     *count = 0;
     for (size_t i = 0; i < trace->fetch_count; i++) {
@@ -53,8 +53,7 @@ static size_t lower_bound(const struct brought *brought, size_t count, const str
  * The fetch that a caller's key is from: one that began while the caller waited and that nobody else opened, or
  * else the last that began before it asked. `none` if it has no key.
  */
-static size_t find_fetch(struct brought *brought, size_t count, const struct storm_caller *caller,
-                         size_t none)
+static size_t rows_find(struct brought *brought, size_t count, const struct storm_caller *caller, size_t none)
 {
     if (caller->state != STORM_DONE)
         return none;
@@ -72,7 +71,7 @@ static size_t find_fetch(struct brought *brought, size_t count, const struct sto
 }
 
 /* Sorts the callers by their rows; `row_of` says which each is in. */
-static void fill_rows(const struct storm_trace *trace, const size_t *row_of, struct storm_rows *rows)
+static void rows_fill(const struct storm_trace *trace, const size_t *row_of, struct storm_rows *rows)
 {
     const struct storm_caller **next = rows->callers;
     for (size_t i = 0; i < trace->caller_count; i++)
@@ -107,10 +106,10 @@ enum kf_code storm_rows_new(const struct storm_trace *trace, struct kf_error *er
         storm_rows_end(out);
     } else {
         size_t count;
-        index_fetches(trace, brought, &count);
+        rows_index(trace, brought, &count);
         for (size_t i = 0; i < trace->caller_count; i++)
-            row_of[i] = find_fetch(brought, count, &trace->callers[i], keyless);
-        fill_rows(trace, row_of, out);
+            row_of[i] = rows_find(brought, count, &trace->callers[i], keyless);
+        rows_fill(trace, row_of, out);
         out->count -= out->rows[keyless].count == 0;
     }
     free(brought);

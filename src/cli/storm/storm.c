@@ -90,7 +90,7 @@ struct number {
 };
 
 /* Takes one option in; 0, or the exit status of an error. */
-static int take_number(const struct cli_arguments *arguments, int id, struct request *request)
+static int take_number(struct request *request, int id, const char *value)
 {
     struct storm_options *options = &request->options;
     const struct number numbers[] = {
@@ -110,31 +110,31 @@ static int take_number(const struct cli_arguments *arguments, int id, struct req
     const struct number *number = numbers;
     while (number->id != id)
         number++;
-    if (cli_number(arguments->value, number->low, number->high, number->target))
+    if (cli_number(value, number->low, number->high, number->target))
         return 0;
     const struct cli_option *option = option_table;
     while (option->id != id)
         option++;
     return cli_usage(&syntax, "Option --%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'.",
-                     option->name, number->low, number->high, arguments->value);
+                     option->name, number->low, number->high, value);
 }
 
-static int take_option(const struct cli_arguments *arguments, int id, struct request *request)
+static int storm_take(void *self, int id, const char *value)
 {
-    if (cli_keys_take(&request->keys, id, arguments->value))
+    struct request *request = self;
+    if (cli_keys_take(&request->keys, id, value))
         return 0;
     request->is_simulating |= id == OPT_RTT || id == OPT_FAIL_FIRST;
     switch (id) {
     case OPT_SUITE:
-        request->options.suite = kf_suite_find(arguments->value);
+        request->options.suite = kf_suite_find(value);
         if (request->options.suite == NULL)
-            return cli_usage(&syntax, "There is no algorithm suite '%s'; try 0478 or 0578.",
-                             arguments->value);
+            return cli_usage(&syntax, "There is no algorithm suite '%s'; try 0478 or 0578.", value);
         return 0;
     case OPT_CALLERS:
-        request->options.threads = strcmp(arguments->value, "threads") == 0;
-        if (!request->options.threads && strcmp(arguments->value, "poll") != 0)
-            return cli_usage(&syntax, "Option --callers takes poll or threads, not '%s'.", arguments->value);
+        request->options.threads = strcmp(value, "threads") == 0;
+        if (!request->options.threads && strcmp(value, "poll") != 0)
+            return cli_usage(&syntax, "Option --callers takes poll or threads, not '%s'.", value);
         return 0;
     case OPT_DECRYPT:
         request->options.decrypt = true;
@@ -146,13 +146,13 @@ static int take_option(const struct cli_arguments *arguments, int id, struct req
         request->is_json = true;
         return 0;
     case OPT_SVG:
-        request->svg = arguments->value;
+        request->svg = value;
         return 0;
     case 'f':
         request->force = true;
         return 0;
     default:
-        return take_number(arguments, id, request);
+        return take_number(request, id, value);
     }
 }
 
@@ -274,25 +274,15 @@ static int run_storm(struct request *request)
     return failed == 0 ? 0 : 1;
 }
 
-static bool read_arguments(int argc, char **argv, struct request *request, int *status)
+/* Takes the key of the environment, and looks at all options together; 0, or the exit status of an error. */
+static int complete_request(struct request *request)
 {
-    struct cli_arguments arguments = {.syntax = &syntax, .argc = argc, .argv = argv};
     struct cli_failure failure = CLI_FAILURE_INIT;
-    for (int id; (id = cli_next(&arguments, status)) != CLI_END;) {
-        if (id == CLI_STOP)
-            return false;
-        *status = take_option(&arguments, id, request);
-        if (*status != 0)
-            return false;
-    }
-    if (cli_keys_take_environment(&request->keys, &failure) != KF_OK) {
-        *status = cli_report(syntax.command, &failure);
-        return false;
-    }
+    if (cli_keys_take_environment(&request->keys, &failure) != KF_OK)
+        return cli_report(syntax.command, &failure);
     for (size_t i = 0; i < request->keys.count; i++)
         request->options.kms |= cli_keys_kms(request->keys.values[i]) != NULL;
-    *status = check_request(request);
-    return *status == 0;
+    return check_request(request);
 }
 
 int cli_storm(int argc, char **argv)
@@ -311,8 +301,11 @@ int cli_storm(int argc, char **argv)
     request.options.keys = &request.keys;
     if (cli_keys_begin(&request.keys, argc, &failure) != KF_OK)
         status = cli_report(syntax.command, &failure);
-    else if (read_arguments(argc, argv, &request, &status))
-        status = run_storm(&request);
+    else if (cli_read_arguments(&syntax, argc, argv, storm_take, &request, NULL, &status)) {
+        status = complete_request(&request);
+        if (status == 0)
+            status = run_storm(&request);
+    }
     kf_keyring_unref(request.options.keyring);
     cli_keys_end(&request.keys);
     return status;

@@ -125,6 +125,9 @@ void storm_judge(struct storm_report *report);
 /* "1 warm-up, then 10 in parallel" */
 void storm_name(const struct storm_scenario *scenario, char name[STORM_NAME_ROOM]);
 
+/* "s" behind a noun that is counted, or nothing. */
+const char *storm_plural(uint64_t number);
+
 /* One JSON object on one line. */
 void storm_print_json(FILE *out, const struct storm_report *report);
 

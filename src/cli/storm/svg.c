@@ -61,22 +61,17 @@ struct plot {
     unsigned marks;       /* that were drawn */
 };
 
-static const char *plural(uint64_t number)
-{
-    return number == 1 ? "" : "s";
-}
-
 /* Writes a number of tenths of a pixel. */
-static void print_px(FILE *out, const char *before, int64_t tenths)
+static void draw_px(FILE *out, const char *before, int64_t tenths)
 {
     fprintf(out, "%s%" PRId64, before, tenths / 10);
     if (tenths % 10 != 0)
         fprintf(out, ".%" PRId64, tenths % 10);
 }
 
-static void print_text(FILE *out, const char *classes, int x, int64_t y, const char *format, ...)
+static void draw_text(FILE *out, const char *classes, int x, int64_t y, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-static void print_text(FILE *out, const char *classes, int x, int64_t y, const char *format, ...)
+static void draw_text(FILE *out, const char *classes, int x, int64_t y, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -190,11 +185,11 @@ static void draw_axis(const struct plot *plot)
     const uint64_t step_ns = plot->step * plot->unit_ns;
     const int64_t bottom = TOP + plot->height / 10 + 6;
     for (uint64_t tick = 0; tick * step_ns <= plot->span_ns; tick++) {
-        print_px(plot->out, "<path class=\"grid\" d=\"M", x_of(plot, plot->begin_ns + tick * step_ns));
+        draw_px(plot->out, "<path class=\"grid\" d=\"M", x_of(plot, plot->begin_ns + tick * step_ns));
         fprintf(plot->out, " %dV%" PRId64 "\"/>", TOP - 6, bottom);
-        print_text(plot->out, " class=\"soft small\" text-anchor=\"middle\"",
-                   (int)(x_of(plot, plot->begin_ns + tick * step_ns) / 10), bottom + 14, "%" PRIu64,
-                   tick * plot->step);
+        draw_text(plot->out, " class=\"soft small\" text-anchor=\"middle\"",
+                  (int)(x_of(plot, plot->begin_ns + tick * step_ns) / 10), bottom + 14, "%" PRIu64,
+                  tick * plot->step);
     }
 }
 
@@ -209,15 +204,15 @@ static void draw_callers(struct plot *plot, const struct storm_caller *const *ca
         left_ns = later(left_ns, later(callers[i]->held_ns, callers[i]->left_ns));
     }
     int64_t x = x_of(plot, left_ns);
-    print_px(plot->out, "<path class=\"caller\" d=\"M", x_of(plot, asked_ns));
-    print_px(plot->out, " ", y);
-    print_px(plot->out, "H", x);
+    draw_px(plot->out, "<path class=\"caller\" d=\"M", x_of(plot, asked_ns));
+    draw_px(plot->out, " ", y);
+    draw_px(plot->out, "H", x);
     const bool failed = callers[0]->state == STORM_FAILED, holds = callers[0]->state == STORM_DONE;
     plot->marks |= failed ? ERROR : holds ? 0 : GAVE_UP;
     fprintf(plot->out, "\"/><circle class=\"%s\"", holds ? "held" : failed ? "left error" : "left");
-    print_px(plot->out, " cx=\"", x);
-    print_px(plot->out, "\" cy=\"", y);
-    print_px(plot->out, "\" r=\"", radius);
+    draw_px(plot->out, " cx=\"", x);
+    draw_px(plot->out, "\" cy=\"", y);
+    draw_px(plot->out, "\" r=\"", radius);
     fputs("\"/>\n", plot->out);
 }
 
@@ -229,11 +224,11 @@ static void draw_call(struct plot *plot, const struct storm_fetch *fetch, int64_
     const bool lost = fetch->end_ns == 0 || fetch->failed;
     plot->marks |= lost ? LOST : 0;
     fprintf(plot->out, "<rect class=\"%s\"", lost ? "call lost" : "call");
-    print_px(plot->out, " x=\"", x);
-    print_px(plot->out, "\" y=\"", y);
-    print_px(plot->out, "\" width=\"", end > x + 10 ? end - x : 10);
-    print_px(plot->out, "\" height=\"", height);
-    print_px(plot->out, "\" rx=\"", height / 3 < 40 ? height / 3 : 40);
+    draw_px(plot->out, " x=\"", x);
+    draw_px(plot->out, "\" y=\"", y);
+    draw_px(plot->out, "\" width=\"", end > x + 10 ? end - x : 10);
+    draw_px(plot->out, "\" height=\"", height);
+    draw_px(plot->out, "\" rx=\"", height / 3 < 40 ? height / 3 : 40);
     fputs("\"/>\n", plot->out);
 }
 
@@ -248,7 +243,7 @@ static void describe_row(const struct plot *plot, const struct storm_row *row, c
     else if (row->fetch->end_ns == 0)
         snprintf(text, 64, "not awaited");
     else
-        snprintf(text, 64, "%zu %s%s", row->count, what, plural(row->count));
+        snprintf(text, 64, "%zu %s%s", row->count, what, storm_plural(row->count));
 }
 
 /* Writes on the right of a row what came of it, or on the left if there is no room. */
@@ -258,8 +253,8 @@ static void draw_label(const struct plot *plot, const struct storm_row *row, uin
     const int64_t right = x_of(plot, last_ns) / 10 + 10;
     const int64_t left = row->fetch != NULL ? x_of(plot, row->fetch->begin_ns) / 10 - 8 : 0;
     const bool fits = right < RIGHT - 80 || left < LEFT + 80;
-    print_text(plot->out, fits ? " class=\"soft small\"" : " class=\"soft small\" text-anchor=\"end\"",
-               (int)(fits ? right : left), y / 10 + 4, "%s", text);
+    draw_text(plot->out, fits ? " class=\"soft small\"" : " class=\"soft small\" text-anchor=\"end\"",
+              (int)(fits ? right : left), y / 10 + 4, "%s", text);
 }
 
 /* Draws a row at `y`; answers its height. */
@@ -292,10 +287,10 @@ static int64_t draw_row(struct plot *plot, const struct storm_row *row, int64_t 
 static void draw_rows(struct plot *plot)
 {
     int64_t y = 10 * TOP;
-    print_px(plot->out, "<g stroke-width=\"",
-             plot->lane / 4 > 15  ? 15
-             : plot->lane / 4 < 5 ? 5
-                                  : plot->lane / 4);
+    draw_px(plot->out, "<g stroke-width=\"",
+            plot->lane / 4 > 15  ? 15
+            : plot->lane / 4 < 5 ? 5
+                                 : plot->lane / 4);
     fputs("\">\n", plot->out);
     for (size_t i = 0; i < plot->rows.count; i++) {
         if (is_drawn(plot, i))
@@ -312,16 +307,16 @@ static void draw_heading(const struct plot *plot)
     const struct storm_options *options = report->options;
     char name[STORM_NAME_ROOM];
     storm_name(&report->scenario, name);
-    print_text(plot->out, " class=\"head\"", LEFT, 34, "%" PRIu64 " call%s for %" PRIu64 " caller%s",
-               report->result.backing_calls, plural(report->result.backing_calls), report->result.callers,
-               plural(report->result.callers));
-    print_text(plot->out, " class=\"soft\"", LEFT, 54, "%s", name);
+    draw_text(plot->out, " class=\"head\"", LEFT, 34, "%" PRIu64 " call%s for %" PRIu64 " caller%s",
+              report->result.backing_calls, storm_plural(report->result.backing_calls),
+              report->result.callers, storm_plural(report->result.callers));
+    draw_text(plot->out, " class=\"soft\"", LEFT, 54, "%s", name);
     fprintf(plot->out, "<text class=\"soft\" x=\"%d\" y=\"%d\">", LEFT, 54 + LINE);
     if (options->decrypt)
         fputs("readers of one message", plot->out);
     else
         fprintf(plot->out, "a data key may encrypt %" PRIu64 " message%s", options->max_messages,
-                plural(options->max_messages));
+                storm_plural(options->max_messages));
     if (!options->decrypt && options->max_bytes < INT64_MAX)
         fprintf(plot->out, " or %" PRIu64 " bytes", options->max_bytes);
     fputs(options->coalescing ? "; callers share calls" : "; without coalescing", plot->out);
@@ -336,7 +331,7 @@ static int64_t draw_unit(const struct plot *plot, int64_t y)
         snprintf(unit, sizeof unit, "round trips of %" PRIu64 " ms", rtt_ms);
     else if (plot->unit_ns == 1000)
         snprintf(unit, sizeof unit, "microseconds");
-    print_text(plot->out, " class=\"soft small\" text-anchor=\"middle\"", WIDTH / 2, y, "%s", unit);
+    draw_text(plot->out, " class=\"soft small\" text-anchor=\"middle\"", WIDTH / 2, y, "%s", unit);
     return y + 6;
 }
 
@@ -347,11 +342,11 @@ static int64_t draw_rule(const struct plot *plot, int64_t y)
     if (plot->bundle > 1)
         snprintf(lines, sizeof lines, "; a line is up to %zu callers of one call", plot->bundle);
     if (plot->every > 1)
-        print_text(plot->out, " class=\"soft\"", LEFT, y += LINE,
-                   "Drawn: every %zu%s call and all who share it%s", plot->every,
-                   plot->every == 2 ? "nd" : "th", lines);
+        draw_text(plot->out, " class=\"soft\"", LEFT, y += LINE,
+                  "Drawn: every %zu%s call and all who share it%s", plot->every,
+                  plot->every == 2 ? "nd" : "th", lines);
     else if (plot->bundle > 1)
-        print_text(plot->out, " class=\"soft\"", LEFT, y += LINE, "Drawn: all calls%s", lines);
+        draw_text(plot->out, " class=\"soft\"", LEFT, y += LINE, "Drawn: all calls%s", lines);
     return y;
 }
 
@@ -362,19 +357,20 @@ static int64_t draw_counts(const struct plot *plot, int64_t y)
     const char *bound = report->expected.exact ? "expected" : "at most";
     const uint64_t errors = result->errors + result->warm_errors;
     if (!report->options->decrypt)
-        print_text(plot->out, "", LEFT, y += LINE,
-                   "%" PRIu64 " message%s with %" PRIu64 " data key%s (%s %" PRIu64 ")", result->encryptions,
-                   plural(result->encryptions), result->distinct_deks, plural(result->distinct_deks), bound,
-                   report->expected.exact ? report->expected.deks : report->expected.bound);
-    print_text(plot->out, "", LEFT, y += LINE,
-               "%" PRIu64 " call%s to the key service (%s %" PRIu64 "), %" PRIu64 " at once",
-               result->backing_calls, plural(result->backing_calls), bound, report->expected.bound,
-               result->peak_in_flight);
+        draw_text(plot->out, "", LEFT, y += LINE,
+                  "%" PRIu64 " message%s with %" PRIu64 " data key%s (%s %" PRIu64 ")", result->encryptions,
+                  storm_plural(result->encryptions), result->distinct_deks,
+                  storm_plural(result->distinct_deks), bound,
+                  report->expected.exact ? report->expected.deks : report->expected.bound);
+    draw_text(plot->out, "", LEFT, y += LINE,
+              "%" PRIu64 " call%s to the key service (%s %" PRIu64 "), %" PRIu64 " at once",
+              result->backing_calls, storm_plural(result->backing_calls), bound, report->expected.bound,
+              result->peak_in_flight);
     if (errors + result->cancelled > 0)
-        print_text(plot->out, "", LEFT, y += LINE, "%" PRIu64 " caller%s gave up, %" PRIu64 " got an error",
-                   result->cancelled, plural(result->cancelled), errors);
-    print_text(plot->out, " class=\"mark\"", LEFT, y += LINE, "%s",
-               report->ok ? "As promised" : report->reason);
+        draw_text(plot->out, "", LEFT, y += LINE, "%" PRIu64 " caller%s gave up, %" PRIu64 " got an error",
+                  result->cancelled, storm_plural(result->cancelled), errors);
+    draw_text(plot->out, " class=\"mark\"", LEFT, y += LINE, "%s",
+              report->ok ? "As promised" : report->reason);
     return y;
 }
 
@@ -417,7 +413,7 @@ static int64_t draw_legend(FILE *out, unsigned marks)
             continue;
         fprintf(out, "<g transform=\"translate(%d %d)\">%s%s", shown % 2 == 0 ? LEFT : WIDTH / 2 - 18,
                 26 + shown / 2 * LINE, entries[i].has_line ? line : "", entries[i].mark);
-        print_text(out, "", 36, 0, "%s", entries[i].text);
+        draw_text(out, "", 36, 0, "%s", entries[i].text);
         fputs("</g>\n", out);
         shown++;
     }
@@ -439,7 +435,7 @@ struct storm_picture {
     size_t length;
 };
 
-static enum kf_code fail_memory(struct kf_error *error)
+static enum kf_code picture_fail(struct kf_error *error)
 {
     return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the picture.");
 }
@@ -462,12 +458,12 @@ enum kf_code storm_picture_new(struct kf_error *error, struct storm_picture **ou
 {
     struct storm_picture *picture = calloc(1, sizeof *picture);
     if (picture == NULL)
-        return fail_memory(error);
+        return picture_fail(error);
     picture->body = open_memstream(&picture->body_text, &picture->body_length);
     picture->words = open_memstream(&picture->words_text, &picture->words_length);
     if (picture->body == NULL || picture->words == NULL) {
         storm_picture_free(picture);
-        return fail_memory(error);
+        return picture_fail(error);
     }
     *out = picture;
     return KF_OK;
@@ -511,7 +507,7 @@ enum kf_code storm_picture_finish(struct storm_picture *picture, struct kf_error
     if (whole == NULL || fflush(picture->body) != 0 || fflush(picture->words) != 0) {
         if (whole != NULL)
             fclose(whole);
-        return fail_memory(error);
+        return picture_fail(error);
     }
     fprintf(whole,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %" PRId64
@@ -523,7 +519,7 @@ enum kf_code storm_picture_finish(struct storm_picture *picture, struct kf_error
             WIDTH, picture->height, WIDTH, picture->height, picture->words_text, style, WIDTH - 1,
             picture->height - 1, picture->body_text);
     if (fclose(whole) != 0)
-        return fail_memory(error);
+        return picture_fail(error);
     *out = kf_view_of(picture->text, picture->length);
     return KF_OK;
 }
