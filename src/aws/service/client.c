@@ -1,6 +1,6 @@
 /*
- * The client: see client.h. Made by the application; used by keyrings and requests. It holds what requests
- * have in common: settings, connections, credentials, and one entry for each service in each region.
+ * The client: see client.h. The application makes it; keyrings and requests use it. It holds what all requests
+ * share: settings, connections, credentials, and the services in their regions.
  */
 #include "aws/service/client.h"
 
@@ -8,6 +8,7 @@
 
 #include "aws/service/credentials_sources.h"
 #include "aws/service/endpoint.h"
+#include "aws/service/text.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/fork.h"
@@ -17,7 +18,7 @@
 
 #define APPLICATION_MAX 256
 #define MAX_CONNECTIONS 10000
-/* More than there are. Discovery takes regions out of messages: whoever sends them must not fill the memory. */
+/* AWS has fewer. The bound is for discovery, which takes regions out of messages that may be forged. */
 #define SERVICE_COUNT_MAX 256
 
 struct kf_aws_client {
@@ -27,7 +28,7 @@ struct kf_aws_client {
     struct kfi_aws_limits limits;
     struct kfi_http_pool *pool;
     struct kfi_aws_credentials_cache *credentials;
-    char kms_endpoint[KFI_AWS_URL_MAX]; /* in the client's region, for the diagnosis; "" if there is none */
+    char kms_endpoint[KFI_AWS_URL_MAX]; /* in the client's region, for the diagnosis; "": no region */
     const char *kms_endpoint_source;
 
     pthread_mutex_t lock; /* guards the list of services, which only grows; a leaf */
@@ -37,8 +38,8 @@ struct kf_aws_client {
 
 /* ---- Making one ---- */
 
-/* In a forked child the list may have been caught in the middle of a change. */
-static void reset(void *context)
+/* In a forked child the list may have been inherited in the middle of a change. */
+static void client_reset(void *context)
 {
     struct kf_aws_client *client = context;
     pthread_mutex_init(&client->lock, NULL);
@@ -46,7 +47,7 @@ static void reset(void *context)
     client->service_count = 0;
 }
 
-static enum kf_code check_options(const struct kf_aws_client_options *options, struct kf_error *error)
+static enum kf_code client_options_check(const struct kf_aws_client_options *options, struct kf_error *error)
 {
     if (options->max_connections < 1 || options->max_connections > MAX_CONNECTIONS)
         return kf_error_set(error, KF_E_USAGE, "Option max_connections has to be 1 to %d.", MAX_CONNECTIONS);
@@ -64,12 +65,9 @@ static enum kf_code check_options(const struct kf_aws_client_options *options, s
                             "Options use_fips and use_dual_stack have to be KF_AWS_UNSET, _OFF or _ON.");
     if (options->application == NULL)
         return KF_OK;
-    size_t length = strlen(options->application);
-    for (size_t i = 0; i < length; i++) {
-        if (options->application[i] < ' ' || options->application[i] > '~')
-            length = 0;
-    }
-    if (length == 0 || length > APPLICATION_MAX)
+    const struct kf_view application = kf_view_text(options->application);
+    if (application.length == 0 || application.length > APPLICATION_MAX ||
+        !kfi_text_is_printable(application))
         return kf_error_set(error, KF_E_USAGE,
                             "Option application has to be 1 to %d characters of printable ASCII.",
                             APPLICATION_MAX);
@@ -123,7 +121,7 @@ enum kf_code kf_aws_client_new(const struct kf_aws_client_options *options, stru
     if (options != NULL)
         code = kfi_sized_read(&own, sizeof own, options, "The options of an AWS client", error);
     if (code == KF_OK)
-        code = check_options(&own, error);
+        code = client_options_check(&own, error);
     if (code == KF_OK)
         code = kfi_fork_ready(error);
     if (code != KF_OK)
@@ -133,7 +131,7 @@ enum kf_code kf_aws_client_new(const struct kf_aws_client_options *options, stru
         return kfi_no_memory(error);
     kfi_refs_init(&client->refs);
     kfi_fork_guard_init(&client->guard);
-    reset(client);
+    client_reset(client);
     code = kfi_aws_settings_read(&own, error, &client->settings);
     client->limits = (struct kfi_aws_limits){
         .max_attempts = client->settings.attempts,
@@ -174,7 +172,7 @@ void kf_aws_client_unref(struct kf_aws_client *client)
 {
     if (client == NULL || !kfi_refs_drop(&client->refs))
         return;
-    kfi_fork_guard_check(&client->guard, reset, client);
+    kfi_fork_guard_check(&client->guard, client_reset, client);
     while (client->services != NULL) {
         struct kfi_aws_service *service = client->services;
         client->services = service->next;
@@ -213,7 +211,7 @@ static enum kf_code service_new(struct kf_aws_client *client, const char *name, 
     return KF_OK;
 }
 
-/* The one there is; else `made` (may be NULL) becomes it, or NULL if there are as many as there may be. */
+/* The service in the list. If it is not there, `made` (may be NULL) is added, unless the list is full. */
 static struct kfi_aws_service *service_find(struct kf_aws_client *client, const char *name,
                                             const char *region, struct kfi_aws_service *made)
 {
@@ -233,7 +231,7 @@ static struct kfi_aws_service *service_find(struct kf_aws_client *client, const 
 enum kf_code kfi_aws_client_service(struct kf_aws_client *client, const char *name, const char *region,
                                     struct kf_error *error, struct kfi_aws_service **out)
 {
-    kfi_fork_guard_check(&client->guard, reset, client);
+    kfi_fork_guard_check(&client->guard, client_reset, client);
     *out = service_find(client, name, region, NULL);
     if (*out != NULL)
         return KF_OK;
@@ -243,12 +241,13 @@ enum kf_code kfi_aws_client_service(struct kf_aws_client *client, const char *na
         return code;
     *out = service_find(client, name, region, made);
     if (*out != made)
-        service_free(made); /* somebody else was faster, or there is no room */
+        service_free(made); /* another thread was faster, or the list is full */
     if (*out == NULL)
-        return kf_error_set(error, KF_E_LIMIT,
-                            "A client serves at most %d regions, and this one has as many: name those that "
-                            "a discovery keyring may use in its option regions.",
-                            SERVICE_COUNT_MAX);
+        return kf_error_set(
+            error, KF_E_LIMIT,
+            "A client serves at most %d regions, and has reached that. Name the regions that a "
+            "discovery keyring may use in its option regions.",
+            SERVICE_COUNT_MAX);
     return KF_OK;
 }
 
@@ -282,7 +281,7 @@ const struct kfi_aws_limits *kfi_aws_client_limits(const struct kf_aws_client *c
 
 /* ---- The diagnosis ---- */
 
-static struct kf_aws_setting shown(const struct kfi_aws_setting *setting)
+static struct kf_aws_setting setting_shown(const struct kfi_aws_setting *setting)
 {
     return (struct kf_aws_setting){setting->value, setting->source};
 }
@@ -291,12 +290,12 @@ void kf_aws_client_settings(const struct kf_aws_client *client, struct kf_aws_se
 {
     const struct kfi_aws_settings *settings = &client->settings;
     const struct kf_aws_settings all = {
-        .profile = shown(&settings->profile),
-        .region = shown(&settings->region),
+        .profile = setting_shown(&settings->profile),
+        .region = setting_shown(&settings->region),
         .kms_endpoint = {client->kms_endpoint[0] != '\0' ? client->kms_endpoint : NULL,
                          client->kms_endpoint_source},
-        .ca_bundle = shown(&settings->ca_bundle),
-        .max_attempts = shown(&settings->max_attempts),
+        .ca_bundle = setting_shown(&settings->ca_bundle),
+        .max_attempts = setting_shown(&settings->max_attempts),
     };
     kfi_sized_write(out, &all, sizeof all);
 }

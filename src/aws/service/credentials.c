@@ -1,11 +1,12 @@
 /*
- * Credentials and their providers: see credentials.h. Called by the cache of credentials, by the sources, and
- * by users who plug their own provider in. Keeps nothing (credentials_cache.c does).
+ * Credentials and their providers: see credentials.h. Called by the cache of credentials, by the sources, and by
+ * applications that have a provider of their own. Keeps nothing; credentials_cache.c does.
  */
 #include "aws/service/credentials.h"
 
 #include <time.h>
 
+#include "aws/service/text.h"
 #include "base/bytes.h"
 #include "base/call.h"
 #include "base/error.h"
@@ -31,17 +32,7 @@ void kfi_aws_credentials_unref(struct kfi_aws_credentials *credentials)
         kfi_free_secret(credentials, credentials->block);
 }
 
-/* They go into header lines: no blanks, no line breaks, no NUL. */
-static bool is_printable(struct kf_view view)
-{
-    for (size_t i = 0; i < view.length; i++) {
-        if (view.data[i] <= ' ' || view.data[i] > '~')
-            return false;
-    }
-    return true;
-}
-
-static enum kf_code check(const struct kf_aws_credentials *credentials, struct kf_error *error)
+static enum kf_code credentials_check(const struct kf_aws_credentials *credentials, struct kf_error *error)
 {
     const struct {
         const char *name;
@@ -59,17 +50,17 @@ static enum kf_code check(const struct kf_aws_credentials *credentials, struct k
         if (parts[i].value.length < parts[i].least || parts[i].value.length > parts[i].most)
             return kf_error_set(error, KF_E_USAGE, "%s has %zu bytes; it has to have %zu to %zu.",
                                 parts[i].name, parts[i].value.length, parts[i].least, parts[i].most);
-        if (!is_printable(parts[i].value))
+        if (!kfi_text_is_visible(parts[i].value)) /* they go into header lines */
             return kf_error_set(error, KF_E_USAGE,
-                                "%s has characters that can't be in it: blanks, line breaks or others "
+                                "%s has characters that are not allowed: blanks, line breaks or others "
                                 "that are not printable ASCII.",
                                 parts[i].name);
     }
     return KF_OK;
 }
 
-/* Copies to `*next` with a NUL behind, and moves it on. */
-static const char *append(char **next, struct kf_view view)
+/* Copies to `*next`, with a NUL behind, and moves `*next` on. */
+static const char *append_text(char **next, struct kf_view view)
 {
     char *copy = *next;
     if (view.length > 0)
@@ -80,7 +71,7 @@ static const char *append(char **next, struct kf_view view)
 }
 
 /* A copy with one reference, or NULL. */
-static struct kfi_aws_credentials *copy(const struct kf_aws_credentials *from, const char *source)
+static struct kfi_aws_credentials *credentials_copy(const struct kf_aws_credentials *from, const char *source)
 {
     size_t block = sizeof(struct kfi_aws_credentials) + from->access_key_id.length +
                    from->secret_access_key.length + from->session_token.length + strlen(source) + 4;
@@ -89,11 +80,11 @@ static struct kfi_aws_credentials *copy(const struct kf_aws_credentials *from, c
         return NULL;
     char *next = (char *)(credentials + 1);
     kfi_refs_init(&credentials->refs);
-    credentials->access_key_id = append(&next, from->access_key_id);
-    credentials->secret_access_key = append(&next, from->secret_access_key);
+    credentials->access_key_id = append_text(&next, from->access_key_id);
+    credentials->secret_access_key = append_text(&next, from->secret_access_key);
     if (from->session_token.length > 0)
-        credentials->session_token = append(&next, from->session_token);
-    credentials->source = append(&next, kf_view_text(source));
+        credentials->session_token = append_text(&next, from->session_token);
+    credentials->source = append_text(&next, kf_view_text(source));
     credentials->expires_at = from->expires_at;
     credentials->block = block;
     return credentials;
@@ -114,10 +105,10 @@ enum kf_code kfi_aws_credentials_result_set(struct kf_aws_credentials_result *re
         return kf_error_set(error, KF_E_USAGE, "The result that credentials are set on is NULL.");
     enum kf_code code = kfi_sized_read(&own, sizeof own, credentials, "The credentials", error);
     if (code == KF_OK)
-        code = check(&own, error);
+        code = credentials_check(&own, error);
     if (code != KF_OK)
         return code;
-    struct kfi_aws_credentials *copied = copy(&own, source);
+    struct kfi_aws_credentials *copied = credentials_copy(&own, source);
     if (copied == NULL)
         return kfi_no_memory(error);
     kfi_aws_credentials_unref(result->credentials);
@@ -183,13 +174,13 @@ void kf_aws_credentials_provider_unref(struct kf_aws_credentials_provider *provi
     kfi_free(provider);
 }
 
-/* What a provider answered, made into what it may answer. */
-static enum kf_code judge(enum kf_code code, const struct kf_aws_credentials_result *result,
-                          struct kf_error *error)
+/* Checks what a provider answered: codes and credentials that it may not answer become errors. */
+static enum kf_code provider_judge(enum kf_code code, const struct kf_aws_credentials_result *result,
+                                   struct kf_error *error)
 {
     if (code > KF_OK || (code != KF_E_BUG && strcmp(kf_code_name(code), "KF_E_BUG") == 0))
         return kf_error_set(error, KF_E_BUG,
-                            "A credentials provider answered %d, which is no code that it may answer.",
+                            "A credentials provider answered %d, which is not a code that it may answer.",
                             (int)code);
     if (code < KF_OK && (error->code != code || error->text[0] == '\0'))
         return kf_error_set(error, code, "A credentials provider failed with %s and did not say why.",
@@ -219,7 +210,7 @@ enum kf_code kfi_aws_credentials_fetch(struct kf_aws_credentials_provider *provi
         return code;
     }
     kfi_call_reset(call);
-    code = judge(code, &result, error);
+    code = provider_judge(code, &result, error);
     if (code == KF_OK)
         *out = result.credentials;
     else
@@ -227,7 +218,7 @@ enum kf_code kfi_aws_credentials_fetch(struct kf_aws_credentials_provider *provi
     return code;
 }
 
-/* ---- The provider of just these ---- */
+/* ---- The provider of credentials that never change ---- */
 
 static enum kf_code static_fetch(void *self, struct kf_call *call, struct kf_error *error,
                                  struct kf_aws_credentials_result *out)
@@ -258,7 +249,7 @@ enum kf_code kf_aws_static_credentials_new(const struct kf_aws_credentials *cred
     return code;
 }
 
-/* ---- The clock of the wall ---- */
+/* ---- The wall clock ---- */
 
 static _Atomic uint64_t test_time = UINT64_MAX;
 

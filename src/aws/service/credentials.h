@@ -1,6 +1,6 @@
 /*
- * Credentials inside the library: immutable, counted, wiped at the last release; kept by a cache that
- * refreshes them ahead of their expiry, once for all who wait.
+ * Credentials inside the library: immutable, counted, and wiped at the last release. A cache keeps them and
+ * refreshes them before they expire, once for all callers.
  */
 #ifndef KFI_AWS_SERVICE_CREDENTIALS_H
 #define KFI_AWS_SERVICE_CREDENTIALS_H
@@ -22,8 +22,8 @@ struct kfi_aws_credentials *kfi_aws_credentials_ref(struct kfi_aws_credentials *
 void kfi_aws_credentials_unref(struct kfi_aws_credentials *credentials); /* NULL is allowed */
 
 /*
- * What a provider of ours puts beside: where they come from. The public one says "a provider of the
- * application".
+ * As kf_aws_credentials_result_set, for providers of our own: `source` is a phrase that says where the credentials
+ * come from. (The public function says "a provider of the application".)
  */
 enum kf_code kfi_aws_credentials_result_set(struct kf_aws_credentials_result *result,
                                             const struct kf_aws_credentials *credentials, const char *source,
@@ -32,46 +32,43 @@ enum kf_code kfi_aws_credentials_result_set(struct kf_aws_credentials_result *re
 bool kfi_aws_credentials_result_is_set(const struct kf_aws_credentials_result *result);
 
 /*
- * One poll of a provider; `call` is for this alone (pass a child) and is reset once there is an answer.
+ * One poll of a provider. `call` is used for nothing else (pass a child) and is reset once there is an answer.
  * `*out` becomes a reference. `error` is never NULL.
  */
 enum kf_code kfi_aws_credentials_fetch(struct kf_aws_credentials_provider *provider, struct kf_call *call,
                                        struct kf_error *error, struct kfi_aws_credentials **out);
 
-/* Seconds since 1970, by the clock of the wall: expiry goes by it. */
+/* Seconds since 1970 by the wall clock, which decides when credentials expire. */
 uint64_t kfi_aws_wall_clock(void);
-/* For tests: from now on it shows `seconds` until it is set again; UINT64_MAX: the real time again. */
+/* For tests: stops the wall clock at `seconds`. UINT64_MAX: it shows the real time again. */
 void kfi_aws_wall_clock_test_set(uint64_t seconds);
 
 /* ---- The cache ---- */
 
-/* How long before the expiry a refresh begins in the background, and from when on callers wait for it. */
+/* So long before the expiry a refresh begins in the background. */
 #define KFI_AWS_REFRESH_AHEAD_S 300
+/* So long before the expiry callers begin to wait for the refresh. */
 #define KFI_AWS_REFRESH_NOW_S 60
-/* After a refresh, of whatever outcome, none is begun for so long while there still are credentials. */
+/* So long after a refresh, whether it failed or not, no other begins, unless the credentials have expired. */
 #define KFI_AWS_REFRESH_PAUSE_MS 10000
 
 struct kfi_aws_credentials_cache;
 
-/* Takes a reference of `provider`. `fetch_timeout_ms`: limit of one fetch. */
+/* Takes a reference of `provider`. A fetch may take `fetch_timeout_ms`. */
 enum kf_code kfi_aws_credentials_cache_new(struct kf_aws_credentials_provider *provider,
                                            uint64_t fetch_timeout_ms, struct kf_error *error,
                                            struct kfi_aws_credentials_cache **out);
-void kfi_aws_credentials_cache_unref(
-    struct kfi_aws_credentials_cache *cache); /* NULL is allowed; fetches may be under way */
+/* NULL is allowed. Fetches may be under way. */
+void kfi_aws_credentials_cache_unref(struct kfi_aws_credentials_cache *cache);
 
 /*
- * Credentials that are good now: at once if there are some, else KF_PENDING until a fetch, shared by all who
- * ask, has landed. `call` is used for nothing else while this is pending (pass a child). `*out` becomes a
- * reference.
+ * Credentials that have not expired. If there are none, KF_PENDING until a fetch has landed, which all callers share.
+ * `call` is used for nothing else while this is pending (pass a child). `*out` becomes a reference.
  */
 enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, struct kf_call *call,
                                      struct kf_error *error, struct kfi_aws_credentials **out);
 
-/*
- * Says that a service refused `credentials` as expired: unless others are there already, the next ask
- * fetches.
- */
+/* Says that a service refused `credentials` as expired. If they are still in the cache, the next caller fetches. */
 void kfi_aws_credentials_refused(struct kfi_aws_credentials_cache *cache,
                                  const struct kfi_aws_credentials *credentials);
 

@@ -1,12 +1,11 @@
 /*
  * The cache of credentials: see credentials.h. One in a client; called by its requests.
  *
- * There are at most one set of credentials and one flight. Nobody waits while the credentials are good for a
- * while: who asks when they come near their expiry opens a flight in the background and goes on with the old
- * ones. Closer to the expiry all wait for one flight. One that fails leaves the old ones in use as long as
- * they live.
+ * It holds one set of credentials at most, and one flight at most. While the expiry is far nobody waits. When it
+ * comes near, the next caller opens a flight in the background and gets the old credentials. Shortly before the
+ * expiry all callers wait for the flight. If a flight fails, the old credentials stay in use until they expire.
  *
- * One lock guards all of that; under it nothing is allocated, freed, woken or called back.
+ * One lock guards all of that. Under it nothing is allocated, freed, woken or called back.
  */
 #include <pthread.h>
 
@@ -25,30 +24,30 @@ struct kfi_aws_credentials_cache {
 
     pthread_mutex_t lock;                /* guards what follows, and the flights' seats; a leaf */
     struct kfi_aws_credentials *current; /* a reference, or NULL */
-    struct fetch *open;                  /* the flight that has not landed, not counted, or NULL */
-    uint64_t rest_until;                 /* by kfi_now_ms: no refresh before it while `current` lives */
+    struct fetch *open;                  /* the flight that has not landed, or NULL; not counted */
+    uint64_t rest_until;                 /* in ms of kfi_now_ms: no refresh before, unless they expired */
 };
 
 struct fetch {
     struct kfi_flight flight; /* first */
     struct kfi_aws_credentials_cache *cache;
-    struct kfi_aws_credentials *credentials; /* what it brought: a reference, written before the landing */
+    struct kfi_aws_credentials *credentials; /* a reference, set before the landing */
 };
 
-static void lock(struct kfi_aws_credentials_cache *cache)
+static void credentials_lock(struct kfi_aws_credentials_cache *cache)
 {
     pthread_mutex_lock(&cache->lock);
 }
 
-static void unlock(struct kfi_aws_credentials_cache *cache)
+static void credentials_unlock(struct kfi_aws_credentials_cache *cache)
 {
     pthread_mutex_unlock(&cache->lock);
 }
 
 /* ---- The cache itself ---- */
 
-/* Makes everything that the lock guards anew; what was there is abandoned. */
-static void reset(void *context)
+/* Makes anew all that the lock guards. What was there is abandoned. */
+static void credentials_reset(void *context)
 {
     struct kfi_aws_credentials_cache *cache = context;
     pthread_mutex_init(&cache->lock, NULL);
@@ -72,7 +71,7 @@ enum kf_code kfi_aws_credentials_cache_new(struct kf_aws_credentials_provider *p
     kfi_fork_guard_init(&cache->guard);
     cache->provider = kf_aws_credentials_provider_ref(provider);
     cache->fetch_timeout_ms = fetch_timeout_ms;
-    reset(cache);
+    credentials_reset(cache);
     *out = cache;
     return KF_OK;
 }
@@ -81,7 +80,7 @@ void kfi_aws_credentials_cache_unref(struct kfi_aws_credentials_cache *cache)
 {
     if (cache == NULL || !kfi_refs_drop(&cache->refs))
         return;
-    kfi_fork_guard_check(&cache->guard, reset, cache);
+    kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
     kfi_aws_credentials_unref(cache->current);
     kf_aws_credentials_provider_unref(cache->provider);
     pthread_mutex_destroy(&cache->lock);
@@ -116,7 +115,7 @@ static void fetch_land(struct kfi_flight *flight)
     kfi_list_init(&seated);
     uint64_t rest_until = kfi_ms_after(kfi_now_ms(), KFI_AWS_REFRESH_PAUSE_MS);
 
-    lock(cache);
+    credentials_lock(cache);
     if (cache->open == fetch)
         cache->open = NULL;
     cache->rest_until = rest_until;
@@ -125,7 +124,7 @@ static void fetch_land(struct kfi_flight *flight)
         cache->current = kfi_aws_credentials_ref(fetch->credentials);
     }
     kfi_flight_land_locked(flight, &seated);
-    unlock(cache);
+    credentials_unlock(cache);
 
     kfi_flight_deliver(&seated);
     kfi_aws_credentials_unref(former);
@@ -188,9 +187,9 @@ static unsigned look_locked(struct kfi_aws_credentials_cache *cache, struct ask 
 static unsigned ask_look(struct kfi_asking *asking)
 {
     struct ask *ask = ask_of(asking);
-    lock(ask->cache);
+    credentials_lock(ask->cache);
     unsigned look = look_locked(ask->cache, ask);
-    unlock(ask->cache);
+    credentials_unlock(ask->cache);
     return look;
 }
 
@@ -212,13 +211,13 @@ static bool ask_brings(const struct kfi_flight *flight, const struct kfi_asking 
     return flight->class == &fetch_class && fetch_of(flight)->cache == ask_of(asking)->cache;
 }
 
-/* A caller gives up his seat, or what is left of it after the landing. */
+/* A caller gives up a seat, before or after the landing. */
 static void ask_leave(struct kfi_seat *seat)
 {
     struct kfi_aws_credentials_cache *cache = fetch_of(seat->flight)->cache;
-    lock(cache);
+    credentials_lock(cache);
     (void)kfi_seat_leave_locked(seat);
-    unlock(cache);
+    credentials_unlock(cache);
 }
 
 static const struct kfi_asking_class ask_class = {
@@ -230,20 +229,20 @@ static const struct kfi_asking_class ask_class = {
                         "must not use the client that it serves.",
 };
 
-/* Whether the flight that the call has a seat in has landed, and what that means for it. */
+/* The answer for a call that has a seat in a flight. */
 static enum kf_code seated_poll(struct kf_call *call, struct kf_error *error,
                                 struct kfi_aws_credentials **out)
 {
     const struct kfi_seat *seat = kf_call_state(call);
     const struct kfi_flight *flight = seat->flight;
     struct kfi_aws_credentials_cache *cache = fetch_of(flight)->cache;
-    lock(cache);
+    credentials_lock(cache);
     bool landed = flight->landed;
     if (landed && flight->code == KF_OK)
         *out = kfi_aws_credentials_ref(fetch_of(flight)->credentials);
     else if (landed && left_locked(cache, kfi_aws_wall_clock()) > 0)
-        *out = kfi_aws_credentials_ref(cache->current); /* the old ones still live */
-    unlock(cache);
+        *out = kfi_aws_credentials_ref(cache->current); /* the old ones have not expired */
+    credentials_unlock(cache);
     if (!landed)
         return KF_PENDING;
     enum kf_code code = KF_OK;
@@ -260,7 +259,7 @@ enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, st
     if (kf_call_state(call) != NULL)
         return seated_poll(call, error, out);
     struct ask ask = {.base = {.class = &ask_class, .call = call}, .cache = cache};
-    kfi_fork_guard_check(&cache->guard, reset, cache);
+    kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
     enum kf_code code = kfi_ask(&ask.base, error);
     *out = ask.credentials;
     return code == KF_PENDING ? seated_poll(call, error, out) : code;
@@ -270,12 +269,12 @@ void kfi_aws_credentials_refused(struct kfi_aws_credentials_cache *cache,
                                  const struct kfi_aws_credentials *credentials)
 {
     struct kfi_aws_credentials *refused = NULL;
-    kfi_fork_guard_check(&cache->guard, reset, cache);
-    lock(cache);
+    kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
+    credentials_lock(cache);
     if (cache->current == credentials) {
         refused = cache->current;
         cache->current = NULL;
     }
-    unlock(cache);
+    credentials_unlock(cache);
     kfi_aws_credentials_unref(refused);
 }

@@ -1,6 +1,5 @@
 /*
- * The chain of sources: see credentials_sources.h. A provider like any other: fetched by the cache of
- * credentials.
+ * The chain of sources: see credentials_sources.h. It is a provider like any other; the cache of credentials polls it.
  */
 #include <stdio.h>
 
@@ -27,8 +26,8 @@ struct progress {
     char tried[sizeof(((struct kf_error *)NULL)->text)];
 };
 
-static void note(struct progress *progress, const struct kfi_aws_chain *chain, const struct source *source,
-                 const char *why)
+static void progress_note(struct progress *progress, const struct kfi_aws_chain *chain,
+                          const struct source *source, const char *why)
 {
     bool is_profile = source->fetch == kfi_aws_profile_fetch;
     size_t room = sizeof progress->tried - progress->length;
@@ -38,14 +37,14 @@ static void note(struct progress *progress, const struct kfi_aws_chain *chain, c
         progress->length += (size_t)written < room ? (size_t)written : room - 1;
 }
 
-static enum kf_code nowhere(const struct progress *progress, struct kf_error *error)
+static enum kf_code no_credentials(const struct progress *progress, struct kf_error *error)
 {
     return kf_error_set(error, KF_E_USAGE, "There are no AWS credentials. Tried:%.*s.",
                         (int)progress->length - 1, progress->tried);
 }
 
-static enum kf_code fetch(void *self, struct kf_call *call, struct kf_error *error,
-                          struct kf_aws_credentials_result *out)
+static enum kf_code chain_fetch(void *self, struct kf_call *call, struct kf_error *error,
+                                struct kf_aws_credentials_result *out)
 {
     const struct kfi_aws_chain *chain = self;
     struct progress *progress = kf_call_state(call);
@@ -59,14 +58,14 @@ static enum kf_code fetch(void *self, struct kf_call *call, struct kf_error *err
         enum kf_code code = source->fetch(chain, child, error, out);
         if (code != KF_OK || kfi_aws_credentials_result_is_set(out))
             return code;
-        note(progress, chain, source, error->text);
+        progress_note(progress, chain, source, error->text);
         kfi_error_clear(error);
         kfi_call_reset(child);
     }
-    return nowhere(progress, error);
+    return no_credentials(progress, error);
 }
 
-static void destroy(void *self)
+static void chain_destroy(void *self)
 {
     struct kfi_aws_chain *chain = self;
     kfi_http_pool_unref(chain->pool);
@@ -78,7 +77,7 @@ enum kf_code kfi_aws_credentials_chain_new(const struct kfi_aws_settings *settin
                                            struct kfi_http_pool *pool, struct kf_error *error,
                                            struct kf_aws_credentials_provider **out)
 {
-    static const struct kf_aws_credentials_vtable vtable = {sizeof vtable, fetch, destroy};
+    static const struct kf_aws_credentials_vtable vtable = {sizeof vtable, chain_fetch, chain_destroy};
     const char *profile = settings->profile.value;
     *out = NULL;
     struct kfi_aws_chain *chain = kfi_alloc_zeroed(sizeof *chain);
@@ -90,6 +89,6 @@ enum kf_code kfi_aws_credentials_chain_new(const struct kfi_aws_settings *settin
     enum kf_code code = chain->profile == NULL ? kfi_no_memory(error)
                                                : kf_aws_credentials_provider_new(&vtable, chain, error, out);
     if (code != KF_OK)
-        destroy(chain);
+        chain_destroy(chain);
     return code;
 }

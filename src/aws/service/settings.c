@@ -1,31 +1,31 @@
 /*
  * Settings: see settings.h. Called by client.c when a client is made.
  *
- * For each setting there is one row that says where it may come from; whoever fails says which of these
- * places it was. The files may hold secrets, and are forgotten once the settings are read.
+ * Each setting has a struct origin that says where it may come from. If a setting is not valid, the sentence names the
+ * place that it came from. The files may hold secrets, and are wiped once the settings are read.
  */
 #include "aws/service/settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "aws/service/endpoint.h"
 #include "aws/service/profile.h"
+#include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
 
-/* Where a setting may come from, in this order: option, variables, keys of the profile. */
+/* Where a setting may come from, in this order. NULL: not from there. */
 struct origin {
-    const char *option; /* NULL: there is none */
+    const char *option;
     const char *variables[2];
-    const char *service; /* of the nested key that comes before the plain one; NULL: there is none */
-    const char *key;     /* NULL: none */
+    const char *service; /* the profile's nested key for this service */
+    const char *key;     /* the profile's key */
 };
 
-struct reader {
+struct settings_reader {
     const struct kf_aws_client_options *options;
     struct kfi_aws_profiles profiles;
     struct kfi_aws_settings *settings;
@@ -44,23 +44,22 @@ __attribute__((format(printf, 1, 2))) static char *phrase(const char *format, ..
     return kfi_copy_text(text);
 }
 
-static void forget(struct kfi_aws_setting *setting)
+static void setting_free(struct kfi_aws_setting *setting)
 {
     kfi_free(setting->value);
     kfi_free(setting->source);
     *setting = (struct kfi_aws_setting){NULL, NULL};
 }
 
-/* Takes `source`, which is NULL if there was no memory for it. */
-static enum kf_code put(struct reader *reader, struct kfi_aws_setting *setting, const char *value,
-                        char *source)
+/* Sets a setting. `source` is taken over; it is NULL if there was no memory for it. */
+static enum kf_code setting_put(struct settings_reader *reader, struct kfi_aws_setting *setting,
+                                const char *value, char *source)
 {
-    forget(setting);
+    setting_free(setting);
     setting->source = source;
-    if (value != NULL)
-        setting->value = kfi_copy_text(value);
+    setting->value = kfi_copy_text(value);
     if (source == NULL || (value != NULL && setting->value == NULL)) {
-        forget(setting);
+        setting_free(setting);
         return kfi_no_memory(reader->error);
     }
     return KF_OK;
@@ -71,8 +70,8 @@ static bool is_given(const char *value)
     return value != NULL && value[0] != '\0';
 }
 
-/* What was looked through, if nothing was found. */
-static char *places(const struct reader *reader, const struct origin *origin)
+/* Where a value was looked for, in vain. */
+static char *places(const struct settings_reader *reader, const struct origin *origin)
 {
     char text[768];
     size_t length = 0;
@@ -93,41 +92,42 @@ static char *places(const struct reader *reader, const struct origin *origin)
     return phrase("%s", text);
 }
 
-/* Looks for a setting; without a value, its source is what was looked through. */
-static enum kf_code look(struct reader *reader, const struct origin *origin, const char *option,
-                         struct kfi_aws_setting *setting)
+/* Looks for a setting in all places of its origin. `option` is the value of the option, or NULL. */
+static enum kf_code setting_look(struct settings_reader *reader, const struct origin *origin,
+                                 const char *option, struct kfi_aws_setting *setting)
 {
     const char *profile = reader->settings->profile.value, *path = NULL;
     if (option != NULL)
-        return put(reader, setting, option, phrase("option %s", origin->option));
+        return setting_put(reader, setting, option, phrase("option %s", origin->option));
     for (size_t i = 0; i < 2; i++) {
-        const char *value = origin->variables[i] != NULL ? getenv(origin->variables[i]) : NULL;
-        if (is_given(value))
-            return put(reader, setting, value, phrase("%s in the environment", origin->variables[i]));
+        const char *value = origin->variables[i] != NULL ? kfi_aws_environment(origin->variables[i]) : NULL;
+        if (value != NULL)
+            return setting_put(reader, setting, value, phrase("%s in the environment", origin->variables[i]));
     }
     const char *value = NULL;
     if (origin->service != NULL)
         value = kfi_aws_profile_get_service(&reader->profiles, profile, origin->service, origin->key, &path);
     if (is_given(value))
-        return put(reader, setting, value, phrase("the services of profile %.64s in %.300s", profile, path));
+        return setting_put(reader, setting, value,
+                           phrase("the services of profile %.64s in %.300s", profile, path));
     if (origin->key != NULL)
         value = kfi_aws_profile_get(&reader->profiles, profile, origin->key, &path);
     if (is_given(value))
-        return put(reader, setting, value, phrase("profile %.64s in %.300s", profile, path));
-    return put(reader, setting, NULL, places(reader, origin));
+        return setting_put(reader, setting, value, phrase("profile %.64s in %.300s", profile, path));
+    return setting_put(reader, setting, NULL, places(reader, origin));
 }
 
 /* ---- Each setting ---- */
 
-static enum kf_code read_profile(struct reader *reader)
+static enum kf_code read_profile(struct settings_reader *reader)
 {
     static const struct origin origin = {"profile", {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}, NULL, NULL};
     struct kfi_aws_setting *setting = &reader->settings->profile;
-    enum kf_code code = look(reader, &origin, reader->options->profile, setting);
+    enum kf_code code = setting_look(reader, &origin, reader->options->profile, setting);
     if (code != KF_OK)
         return code;
     if (setting->value == NULL)
-        return put(reader, setting, "default", phrase("the default"));
+        return setting_put(reader, setting, "default", phrase("the default"));
     reader->settings->profile_is_explicit = reader->options->profile != NULL;
     if (kfi_aws_profile_exists(&reader->profiles, setting->value))
         return KF_OK;
@@ -141,36 +141,36 @@ static enum kf_code read_profile(struct reader *reader)
         credentials->found ? "" : " (no such file)");
 }
 
-static enum kf_code read_region(struct reader *reader)
+static enum kf_code read_region(struct settings_reader *reader)
 {
     static const struct origin origin = {"region", {"AWS_REGION", "AWS_DEFAULT_REGION"}, NULL, "region"};
     struct kfi_aws_setting *setting = &reader->settings->region;
-    enum kf_code code = look(reader, &origin, reader->options->region, setting);
+    enum kf_code code = setting_look(reader, &origin, reader->options->region, setting);
     if (code != KF_OK || setting->value == NULL || kfi_aws_region_is_valid(kf_view_text(setting->value)))
         return code;
     return kf_error_set(reader->error, KF_E_USAGE,
-                        "The region given by %s is none: it has to be like us-east-1 (letters, digits and "
-                        "inner hyphens, 63 of them at most).",
+                        "The region given by %s is not valid. Write it like us-east-1: letters, digits and "
+                        "inner hyphens, at most 63.",
                         setting->source);
 }
 
-static enum kf_code read_switch(struct reader *reader, const struct origin *origin, enum kf_aws_switch option,
-                                bool *out)
+static enum kf_code read_switch(struct settings_reader *reader, const struct origin *origin,
+                                enum kf_aws_switch option, bool *out)
 {
     *out = option == KF_AWS_ON;
     if (option != KF_AWS_UNSET)
         return KF_OK;
     struct kfi_aws_setting setting = {NULL, NULL};
-    enum kf_code code = look(reader, origin, NULL, &setting);
+    enum kf_code code = setting_look(reader, origin, NULL, &setting);
     *out = setting.value != NULL && strcasecmp(setting.value, "true") == 0;
     if (code == KF_OK && setting.value != NULL && !*out && strcasecmp(setting.value, "false") != 0)
         code = kf_error_set(reader->error, KF_E_USAGE, "The switch %s, given by %s, has to be true or false.",
                             origin->key, setting.source);
-    forget(&setting);
+    setting_free(&setting);
     return code;
 }
 
-static enum kf_code read_switches(struct reader *reader)
+static enum kf_code read_switches(struct settings_reader *reader)
 {
     static const struct origin fips = {NULL, {"AWS_USE_FIPS_ENDPOINT"}, NULL, "use_fips_endpoint"};
     static const struct origin dual = {NULL, {"AWS_USE_DUALSTACK_ENDPOINT"}, NULL, "use_dualstack_endpoint"};
@@ -180,7 +180,7 @@ static enum kf_code read_switches(struct reader *reader)
     return code;
 }
 
-static enum kf_code read_endpoint(struct reader *reader)
+static enum kf_code read_endpoint(struct settings_reader *reader)
 {
     static const struct origin ignore = {
         NULL, {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}, NULL, "ignore_configured_endpoint_urls"};
@@ -192,21 +192,22 @@ static enum kf_code read_endpoint(struct reader *reader)
     if (code != KF_OK)
         return code;
     if (ignored && reader->options->endpoint_url == NULL)
-        return put(reader, setting, NULL, phrase("configured endpoints are ignored"));
-    code = look(reader, &origin, reader->options->endpoint_url, setting);
+        return setting_put(reader, setting, NULL, phrase("configured endpoints are ignored"));
+    code = setting_look(reader, &origin, reader->options->endpoint_url, setting);
     if (code != KF_OK || setting->value == NULL || kfi_aws_endpoint_is_valid(setting->value))
         return code;
-    return kf_error_set(reader->error, KF_E_USAGE,
-                        "The endpoint given by %s is no URL that can be one: it has to be "
-                        "http:// or https:// with a host, and neither user, query nor fragment.",
-                        setting->source);
+    return kf_error_set(
+        reader->error, KF_E_USAGE,
+        "The endpoint given by %s is not valid. Give a URL that begins with http:// or https:// "
+        "and has a host, but neither user, query nor fragment.",
+        setting->source);
 }
 
-static enum kf_code read_ca_bundle(struct reader *reader)
+static enum kf_code read_ca_bundle(struct settings_reader *reader)
 {
     static const struct origin origin = {"ca_bundle", {"AWS_CA_BUNDLE"}, NULL, "ca_bundle"};
     struct kfi_aws_setting *setting = &reader->settings->ca_bundle;
-    enum kf_code code = look(reader, &origin, reader->options->ca_bundle, setting);
+    enum kf_code code = setting_look(reader, &origin, reader->options->ca_bundle, setting);
     if (code != KF_OK || setting->value == NULL || access(setting->value, R_OK) == 0)
         return code;
     return kf_error_set(reader->error, KF_E_USAGE,
@@ -214,52 +215,52 @@ static enum kf_code read_ca_bundle(struct reader *reader)
                         setting->source);
 }
 
-static enum kf_code read_retry_mode(struct reader *reader)
+static enum kf_code read_retry_mode(struct settings_reader *reader)
 {
     static const struct origin origin = {NULL, {"AWS_RETRY_MODE"}, NULL, "retry_mode"};
     struct kfi_aws_setting setting = {NULL, NULL};
-    enum kf_code code = look(reader, &origin, NULL, &setting);
-    /* There is one way of retrying here. The other two are known, and differ in when they ask again. */
+    enum kf_code code = setting_look(reader, &origin, NULL, &setting);
+    /* We have one way of retrying. The AWS SDKs know two more, which differ in their pauses. */
     if (code == KF_OK && setting.value != NULL && strcasecmp(setting.value, "standard") != 0 &&
         strcasecmp(setting.value, "legacy") != 0 && strcasecmp(setting.value, "adaptive") != 0)
-        code = kf_error_set(reader->error, KF_E_USAGE,
-                            "The retry mode given by %s is none: it has to be standard (legacy and adaptive "
-                            "are taken as standard).",
-                            setting.source);
-    forget(&setting);
+        code = kf_error_set(
+            reader->error, KF_E_USAGE,
+            "The retry mode given by %s is not valid. It has to be standard; legacy and adaptive "
+            "are taken as standard.",
+            setting.source);
+    setting_free(&setting);
     return code;
 }
 
-static enum kf_code read_attempts(struct reader *reader)
+static enum kf_code read_attempts(struct settings_reader *reader)
 {
     static const struct origin origin = {"max_attempts", {"AWS_MAX_ATTEMPTS"}, NULL, "max_attempts"};
     struct kfi_aws_setting *setting = &reader->settings->max_attempts;
     char given[16];
     snprintf(given, sizeof given, "%u", (unsigned)reader->options->max_attempts);
-    enum kf_code code = look(reader, &origin, reader->options->max_attempts > 0 ? given : NULL, setting);
+    enum kf_code code =
+        setting_look(reader, &origin, reader->options->max_attempts > 0 ? given : NULL, setting);
     if (code == KF_OK && setting->value == NULL)
-        code = put(reader, setting, "3", phrase("the default"));
+        code = setting_put(reader, setting, "3", phrase("the default"));
     if (code != KF_OK)
         return code;
-    size_t length = strlen(setting->value);
-    reader->settings->attempts =
-        length <= 3 && strspn(setting->value, "0123456789") == length ? (uint32_t)atoi(setting->value) : 0;
-    if (reader->settings->attempts >= 1 && reader->settings->attempts <= KFI_AWS_ATTEMPTS_MAX)
+    reader->settings->attempts = kfi_text_number(setting->value, KFI_AWS_ATTEMPTS_MAX);
+    if (reader->settings->attempts > 0)
         return KF_OK;
     return kf_error_set(reader->error, KF_E_USAGE,
-                        "The attempts given by %s have to be a number from 1 to %d.", setting->source,
-                        KFI_AWS_ATTEMPTS_MAX);
+                        "The number of attempts given by %s has to be a whole number from 1 to %d.",
+                        setting->source, KFI_AWS_ATTEMPTS_MAX);
 }
 
 enum kf_code kfi_aws_settings_read(const struct kf_aws_client_options *options, struct kf_error *error,
                                    struct kfi_aws_settings *out)
 {
-    static enum kf_code (*const steps[])(struct reader *) = {
+    static enum kf_code (*const steps[])(struct settings_reader *) = {
         read_profile,   read_region,     read_switches, read_endpoint,
         read_ca_bundle, read_retry_mode, read_attempts,
     };
     memset(out, 0, sizeof *out);
-    struct reader reader = {.options = options, .settings = out, .error = error};
+    struct settings_reader reader = {.options = options, .settings = out, .error = error};
     enum kf_code code = kfi_aws_profiles_read(error, &reader.profiles);
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && code == KF_OK; i++)
         code = steps[i](&reader);
@@ -271,9 +272,9 @@ enum kf_code kfi_aws_settings_read(const struct kf_aws_client_options *options, 
 
 void kfi_aws_settings_free(struct kfi_aws_settings *settings)
 {
-    forget(&settings->profile);
-    forget(&settings->region);
-    forget(&settings->kms_endpoint_url);
-    forget(&settings->ca_bundle);
-    forget(&settings->max_attempts);
+    setting_free(&settings->profile);
+    setting_free(&settings->region);
+    setting_free(&settings->kms_endpoint_url);
+    setting_free(&settings->ca_bundle);
+    setting_free(&settings->max_attempts);
 }
