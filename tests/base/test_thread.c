@@ -4,6 +4,7 @@
  */
 #include "base/thread_stage.h"
 
+#include <sched.h>
 #include <signal.h>
 
 /* ---- Tasks ---- */
@@ -298,6 +299,50 @@ static void nothing_can_be_begun_while_it_cleans_up(void **state)
     kf_cleanup();
 }
 
+static struct {
+    unsigned before; /* cleanups that had been called when the test began */
+    pthread_t other;
+    atomic_bool finished, other_returned, other_waited;
+} two_cleanups;
+
+static void *clean_up_too(void *unused)
+{
+    kf_cleanup();
+    atomic_store(&two_cleanups.other_waited, atomic_load(&two_cleanups.finished));
+    atomic_store(&two_cleanups.other_returned, true);
+    return unused;
+}
+
+/* Within the task that the first cleanup ends: a second one begins, and has every chance to return too early. */
+static void let_another_clean_up(void)
+{
+    struct kfi_task probe; /* says how many have begun */
+    if (pthread_create(&two_cleanups.other, NULL, clean_up_too, NULL) != 0)
+        return;
+    do {
+        sched_yield();
+        kfi_task_init(&probe, job_run);
+    } while (probe.cleanups < two_cleanups.before + 2);
+    for (int i = 0; i < 1000 && !atomic_load(&two_cleanups.other_returned); i++)
+        sched_yield();
+    atomic_store(&two_cleanups.finished, true);
+}
+
+static void a_second_cleanup_waits_for_the_first(void **state)
+{
+    (void)state;
+    struct job job;
+    job_init(&job);
+    two_cleanups.before = job.task.cleanups;
+    job.inside = let_another_clean_up;
+    job_hand_over(&job);
+    kf_cleanup();
+    assert_true(two_cleanups.finished);
+    assert_int_equal(pthread_join(two_cleanups.other, NULL), 0);
+    assert_true(two_cleanups.other_waited);
+    bell_destroy(&job.ran);
+}
+
 static void what_began_before_a_cleanup_is_ended_by_it(void **state)
 {
     (void)state;
@@ -346,6 +391,7 @@ int main(void)
         cmocka_unit_test(many_timers_with_some_turned_off),
         cmocka_unit_test(cleanup_finishes_every_task),
         cmocka_unit_test(nothing_can_be_begun_while_it_cleans_up),
+        cmocka_unit_test(a_second_cleanup_waits_for_the_first),
         cmocka_unit_test(what_began_before_a_cleanup_is_ended_by_it),
         cmocka_unit_test(cleanup_wakes_who_relies_on_a_timer),
     };
