@@ -83,7 +83,7 @@ enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_option
     struct kf_decryptor *decryptor = kfi_alloc_zeroed(sizeof *decryptor);
     if (decryptor == NULL)
         return kfi_no_memory(error);
-    kfi_operation_init(&decryptor->operation, options.timeout_ms);
+    kfi_operation_init(&decryptor->operation, options.timeout_ms, "No data key");
     decryptor->cmm = kf_cmm_ref(cmm);
     decryptor->reproduced = kf_encryption_context_ref(options.reproduced_encryption_context);
     decryptor->commitment_policy = options.commitment_policy;

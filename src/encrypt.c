@@ -116,7 +116,7 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
         kfi_free(encryptor);
         return kfi_no_memory(error);
     }
-    kfi_operation_init(&encryptor->operation, options.timeout_ms);
+    kfi_operation_init(&encryptor->operation, options.timeout_ms, "No data key");
     encryptor->cmm = kf_cmm_ref(cmm);
     encryptor->frame_length = options.frame_length;
     encryptor->request = (struct kf_encryption_request){

@@ -9,8 +9,9 @@
 #include "base/fork.h"
 #include "base/wait.h"
 
-void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms)
+void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms, const char *awaited)
 {
+    operation->awaited = awaited;
     operation->generation = kfi_fork_generation();
     operation->timeout_ms = timeout_ms;
     operation->deadline = KF_NO_DEADLINE;
@@ -26,8 +27,8 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation)
     if (operation->generation != kfi_fork_generation())
         return kf_error_set(
             &operation->error, KF_E_FORKED,
-            "This operation began before a fork and can't go on in the child: the same message id and "
-            "key would carry two messages. Begin a new one.");
+            "This operation began before a fork and can't go on in the child: parent and child would work "
+            "with the same secrets. Begin a new one.");
     return KF_OK;
 }
 
@@ -106,9 +107,9 @@ void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker 
 enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code)
 {
     if (code == KF_PENDING && operation->deadline != KF_NO_DEADLINE && kfi_now_ms() >= operation->deadline)
-        code = kf_error_set(&operation->error, KF_E_TIMEOUT,
-                            "No key was there within %llu ms (option timeout_ms).",
-                            (unsigned long long)operation->timeout_ms);
+        code =
+            kf_error_set(&operation->error, KF_E_TIMEOUT, "%s was there within %llu ms (option timeout_ms).",
+                         operation->awaited, (unsigned long long)operation->timeout_ms);
     if (code != KF_PENDING) {
         kfi_call_end(&operation->call);
         operation->deadline = KF_NO_DEADLINE;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 
 struct kfi_operation {
+    const char *awaited; /* what it waits for, as its sentence begins: "No data key" */
     unsigned generation; /* of the process it began in */
     uint64_t timeout_ms; /* for the wait; 0: none */
     uint64_t
@@ -20,7 +21,8 @@ struct kfi_operation {
     struct kf_error error; /* of the last poll that failed, also of one that was refused and ended nothing */
 };
 
-KFI_SHARED void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms);
+/* `awaited` has to live as long as the operation. */
+KFI_SHARED void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms, const char *awaited);
 
 /*
  * One poll of a stream, blocking if `waker` is NULL: `step` is called, as often as it has to wait, and goes

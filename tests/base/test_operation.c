@@ -11,7 +11,7 @@ static void an_error_is_final_and_leaves_no_output(void **state)
 {
     (void)state;
     struct kfi_operation operation;
-    kfi_operation_init(&operation, 0);
+    kfi_operation_init(&operation, 0, "No data key");
     uint8_t out[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     struct kf_io io = {.out = out, .out_room = sizeof out, .in_used = 3, .out_used = 5};
     assert_int_equal(kfi_operation_enter(&operation), KF_OK);
@@ -43,7 +43,7 @@ static void an_error_without_a_sentence_gets_one(void **state)
     (void)state;
     struct kfi_operation operation;
     struct kf_io io = {.in = NULL};
-    kfi_operation_init(&operation, 0);
+    kfi_operation_init(&operation, 0, "No data key");
     assert_int_equal(kfi_operation_leave(&operation, KF_E_SYSTEM, &io), KF_E_SYSTEM);
     assert_int_equal(operation.error.code, KF_E_SYSTEM);
     assert_non_null(strstr(operation.error.text, "KF_E_SYSTEM"));
@@ -58,7 +58,7 @@ static void a_deadline_counts_from_the_first_poll(void **state)
     (void)state;
     support_clock_stop(1000);
     struct kfi_operation operation;
-    kfi_operation_init(&operation, 50);
+    kfi_operation_init(&operation, 50, "No data key");
     assert_true(kfi_operation_deadline(&operation) == KF_NO_DEADLINE);
     support_clock_advance(500);
     kfi_operation_await(&operation, NULL);
@@ -86,7 +86,7 @@ static void an_answer_counts_however_late(void **state)
     (void)state;
     support_clock_stop(1000);
     struct kfi_operation operation;
-    kfi_operation_init(&operation, 50);
+    kfi_operation_init(&operation, 50, "No data key");
     kfi_operation_await(&operation, NULL);
     assert_int_equal(kfi_operation_awaited(&operation, KF_PENDING), KF_PENDING);
     support_clock_advance(1000);
@@ -96,14 +96,14 @@ static void an_answer_counts_however_late(void **state)
     kfi_operation_end(&operation);
 
     /* And who has no limit waits for ever. */
-    kfi_operation_init(&operation, 0);
+    kfi_operation_init(&operation, 0, "No data key");
     kfi_operation_await(&operation, NULL);
     support_clock_advance(UINT64_C(1) << 50);
     assert_true(kfi_operation_deadline(&operation) == KF_NO_DEADLINE);
     assert_int_equal(kfi_operation_awaited(&operation, KF_PENDING), KF_PENDING);
     kfi_operation_end(&operation);
 
-    kfi_operation_init(&operation, UINT64_MAX);
+    kfi_operation_init(&operation, UINT64_MAX, "No data key");
     kfi_operation_await(&operation, NULL);
     assert_int_equal(kfi_operation_awaited(&operation, KF_PENDING), KF_PENDING);
     kfi_operation_end(&operation);
@@ -120,7 +120,7 @@ static void only_the_last_waker_is_woken_and_only_while_it_waits(void **state)
     bell_init(&first);
     bell_init(&second);
     const struct kf_waker one = bell_waker(&first), two = bell_waker(&second);
-    kfi_operation_init(&operation, 0);
+    kfi_operation_init(&operation, 0, "No data key");
     struct kf_call_waker *handle = kf_call_waker_of(&operation.call);
 
     kfi_operation_await(&operation, &one);
@@ -162,7 +162,7 @@ static void whatever_ends_it_ends_the_wait(void **state)
         const struct kf_waker waker = bell_waker(&bell);
         unsigned dropped = 0;
         struct kf_io io = {.in = NULL};
-        kfi_operation_init(&operation, 0);
+        kfi_operation_init(&operation, 0, "No data key");
         struct kf_call_waker *handle = kf_call_waker_of(&operation.call);
         kfi_operation_await(&operation, &waker);
         kf_call_state_set(&operation.call, &dropped, count_drop);
@@ -203,7 +203,7 @@ static bool is_refused(void *context)
     if (before->dropped != 0) /* what was begun in the parent is left alone */
         return false;
     struct kfi_operation own;
-    kfi_operation_init(&own, 0);
+    kfi_operation_init(&own, 0, "No data key");
     return right && kfi_operation_enter(&own) == KF_OK;
 }
 
@@ -211,9 +211,9 @@ static void an_operation_is_over_in_a_child(void **state)
 {
     (void)state;
     struct before_fork before = {.dropped = 0};
-    kfi_operation_init(&before.fresh, 0);
-    kfi_operation_init(&before.pending, 1000);
-    kfi_operation_init(&before.failed, 0);
+    kfi_operation_init(&before.fresh, 0, "No data key");
+    kfi_operation_init(&before.pending, 1000, "No data key");
+    kfi_operation_init(&before.failed, 0, "No data key");
     kfi_operation_await(&before.pending, NULL);
     kf_call_state_set(&before.pending.call, &before.dropped, count_drop);
     assert_int_equal(kfi_operation_awaited(&before.pending, KF_PENDING), KF_PENDING);

@@ -23,7 +23,7 @@ enum kf_code kf_aws_credentials_lookup_new(struct kf_aws_client *client, uint64_
     struct kf_aws_credentials_lookup *lookup = kfi_alloc_zeroed(sizeof *lookup);
     if (lookup == NULL)
         return kfi_no_memory(error);
-    kfi_operation_init(&lookup->operation, timeout_ms);
+    kfi_operation_init(&lookup->operation, timeout_ms, "No AWS credentials");
     lookup->client = kf_aws_client_ref(client);
     *out = lookup;
     return KF_OK;
