@@ -6,7 +6,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+
+#include "base/container.h"
 
 struct kfi_link {
     struct kfi_link *next, *previous; /* both NULL while in no list */
@@ -16,9 +17,6 @@ struct kfi_link {
 struct kfi_list {
     struct kfi_link ring;
 };
-
-/* The struct of `type` whose member `member` is at `link`. Whether it may be changed is for the caller to know. */
-#define KFI_CONTAINER(link, type, member) ((type *)((uintptr_t)(link)-offsetof(type, member)))
 
 static inline void kfi_list_init(struct kfi_list *list)
 {

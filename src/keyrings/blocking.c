@@ -132,7 +132,7 @@ static void job_run(struct job *job)
 /* ---- Workers ---- */
 
 /* In a forked child: no workers, no jobs. What was inherited of them is abandoned. */
-static void reset(void *context)
+static void pool_reset(void *context)
 {
     struct pool *pool = context;
     pthread_mutex_init(&pool->lock, NULL);
@@ -145,13 +145,13 @@ static void reset(void *context)
     pool->abandoned = false;
 }
 
-static void lock(struct pool *pool)
+static void pool_lock(struct pool *pool)
 {
-    kfi_fork_guard_check(&pool->guard, reset, pool);
+    kfi_fork_guard_check(&pool->guard, pool_reset, pool);
     pthread_mutex_lock(&pool->lock);
 }
 
-static void unlock(struct pool *pool)
+static void pool_unlock(struct pool *pool)
 {
     pthread_mutex_unlock(&pool->lock);
 }
@@ -164,7 +164,7 @@ static void pool_free(struct pool *pool)
     kfi_free(pool);
 }
 
-static struct job *take_locked(struct pool *pool)
+static struct job *pool_take_locked(struct pool *pool)
 {
     struct kfi_link *link = kfi_list_pop(&pool->line);
     if (link == NULL)
@@ -174,21 +174,21 @@ static struct job *take_locked(struct pool *pool)
 }
 
 /* Gives what came out of a job to its call, if there still is one. The lock is left meanwhile. */
-static void finish_locked(struct pool *pool, struct job *job)
+static void job_finish_locked(struct pool *pool, struct job *job)
 {
     job->done = true;
-    unlock(pool);
+    pool_unlock(pool);
     kf_call_waker_wake(job->waker);
     job_unref(job);
-    lock(pool);
+    pool_lock(pool);
 }
 
 static void *worker_main(void *context)
 {
     struct pool *pool = context;
-    lock(pool);
+    pool_lock(pool);
     for (;;) {
-        struct job *job = take_locked(pool);
+        struct job *job = pool_take_locked(pool);
         if (job == NULL && pool->closing)
             break;
         if (job == NULL) {
@@ -196,25 +196,25 @@ static void *worker_main(void *context)
             continue;
         }
         pool->busy++;
-        unlock(pool);
+        pool_unlock(pool);
         job_run(job);
-        lock(pool);
+        pool_lock(pool);
         pool->busy--;
-        finish_locked(pool, job);
+        job_finish_locked(pool, job);
     }
-    unlock(pool);
+    pool_unlock(pool);
     kfi_random_thread_end();
-    lock(pool);
+    pool_lock(pool);
     const bool last = --pool->workers == 0 && pool->abandoned;
     pthread_cond_broadcast(&pool->changed);
-    unlock(pool);
+    pool_unlock(pool);
     if (last)
         pool_free(pool);
     return NULL;
 }
 
 /* Takes a job that the line still has out of it; its reference goes to the caller. */
-static bool withdraw_locked(struct job *job)
+static bool job_withdraw_locked(struct job *job)
 {
     if (!kfi_linked(&job->link))
         return false;
@@ -227,24 +227,24 @@ static bool withdraw_locked(struct job *job)
  * A worker that was counted could not be started. Those that there are, or that others are starting, will come to
  * the line; without any, whoever is in it gets an error.
  */
-static void worker_failed(struct pool *pool, int failure)
+static void pool_worker_failed(struct pool *pool, int failure)
 {
-    lock(pool);
+    pool_lock(pool);
     pool->workers--;
-    for (struct job *job; pool->workers == 0 && (job = take_locked(pool)) != NULL;) {
+    for (struct job *job; pool->workers == 0 && (job = pool_take_locked(pool)) != NULL;) {
         job->code = kf_error_set(&job->error, KF_E_SYSTEM,
                                  "No worker of a blocking keyring can be started: %s.", strerror(failure));
-        finish_locked(pool, job);
+        job_finish_locked(pool, job);
     }
     pthread_cond_signal(&pool->changed);
-    unlock(pool);
+    pool_unlock(pool);
 }
 
 /* Puts a job into the line, where a worker finds it. */
-static void submit(struct job *job)
+static void job_submit(struct job *job)
 {
     struct pool *pool = job->pool;
-    lock(pool);
+    pool_lock(pool);
     kfi_refs_add(&job->refs, 1);
     kfi_list_push_back(&pool->line, &job->link);
     pool->waiting++;
@@ -253,20 +253,20 @@ static void submit(struct job *job)
         pool->workers++;
     else
         pthread_cond_signal(&pool->changed);
-    unlock(pool);
+    pool_unlock(pool);
 
     const int failure = start ? kfi_thread_start(worker_main, pool, NULL) : 0;
     if (failure != 0)
-        worker_failed(pool, failure);
+        pool_worker_failed(pool, failure);
 }
 
 /* The drop of a call's state: gives the job up, or lets go of what is left of it. */
 static void job_drop(void *state)
 {
     struct job *job = state;
-    lock(job->pool);
-    const bool withdrawn = withdraw_locked(job), abandoned = !withdrawn && !job->done;
-    unlock(job->pool);
+    pool_lock(job->pool);
+    const bool withdrawn = job_withdraw_locked(job), abandoned = !withdrawn && !job->done;
+    pool_unlock(job->pool);
     if (withdrawn)
         job_unref(job);
     if (abandoned) {
@@ -279,18 +279,18 @@ static void job_drop(void *state)
 /* ---- The keyring ---- */
 
 /* Submits a new job, whose reference becomes the call's state. */
-static void begin(struct kf_call *call, struct job *job)
+static void job_begin(struct kf_call *call, struct job *job)
 {
-    submit(job);
+    job_submit(job);
     kf_call_state_set(call, job, job_drop);
 }
 
 /* What became of a job: KF_PENDING until it is done. */
-static enum kf_code outcome(struct kf_call *call, struct job *job, struct kf_error *error)
+static enum kf_code job_outcome(struct kf_call *call, struct job *job, struct kf_error *error)
 {
-    lock(job->pool);
+    pool_lock(job->pool);
     const bool done = job->done;
-    unlock(job->pool);
+    pool_unlock(job->pool);
     if (!done)
         return KF_PENDING;
     const struct kf_view request_id = kfi_request_id_of(&job->request_id, job->code);
@@ -301,9 +301,9 @@ static enum kf_code outcome(struct kf_call *call, struct job *job, struct kf_err
     return job->code;
 }
 
-static enum kf_code on_encrypt(void *self, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static enum kf_code blocking_on_encrypt(void *self, struct kf_call *call,
+                                        const struct kf_encryption_materials *materials,
+                                        struct kf_error *error, struct kf_wrapped *out)
 {
     struct job *job = kf_call_state(call);
     if (job == NULL) {
@@ -312,9 +312,9 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
             return kfi_no_memory(error);
         job->encryption = kf_encryption_materials_ref(materials);
         kfi_wrapped_init(&job->wrapped, materials);
-        begin(call, job);
+        job_begin(call, job);
     }
-    enum kf_code code = outcome(call, job, error);
+    enum kf_code code = job_outcome(call, job, error);
     const struct kf_data_key *made = &job->wrapped.data_key;
     if (code == KF_OK && made->length > 0)
         code = kf_wrapped_data_key_set(out, kf_view_of(made->bytes, made->length), error);
@@ -323,9 +323,10 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
     return code;
 }
 
-static enum kf_code on_decrypt(void *self, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static enum kf_code blocking_on_decrypt(void *self, struct kf_call *call,
+                                        const struct kf_decryption_materials *materials,
+                                        const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                                        struct kf_data_key *out)
 {
     struct job *job = kf_call_state(call);
     if (job == NULL) {
@@ -340,9 +341,9 @@ static enum kf_code on_decrypt(void *self, struct kf_call *call,
             job_unref(job);
             return code;
         }
-        begin(call, job);
+        job_begin(call, job);
     }
-    enum kf_code code = outcome(call, job, error);
+    enum kf_code code = job_outcome(call, job, error);
     if (code == KF_OK)
         *out = job->data_key;
     return code;
@@ -353,17 +354,17 @@ static enum kf_code on_decrypt(void *self, struct kf_call *call,
  * left to themselves. The idle ones are on their way out: that is waited for, except on the internal thread, so
  * that who is done with everything can end the process without a thread of ours in it.
  */
-static void destroy(void *self)
+static void blocking_destroy(void *self)
 {
     struct pool *pool = self;
-    lock(pool);
+    pool_lock(pool);
     pool->closing = true;
     pthread_cond_broadcast(&pool->changed);
     while (pool->workers > pool->busy && !kfi_thread_is_internal())
         pthread_cond_wait(&pool->changed, &pool->lock);
     const bool last = pool->workers == 0;
     pool->abandoned = !last;
-    unlock(pool);
+    pool_unlock(pool);
     if (last)
         pool_free(pool);
 }
@@ -381,8 +382,10 @@ static enum kf_code blocking_options_check(const struct kf_blocking_keyring_opti
 enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *given, struct kf_error *error,
                                      struct kf_keyring **out)
 {
-    static const struct kf_keyring_vtable vtable = {
-        .size = sizeof vtable, .on_encrypt = on_encrypt, .on_decrypt = on_decrypt, .destroy = destroy};
+    static const struct kf_keyring_vtable vtable = {.size = sizeof vtable,
+                                                    .on_encrypt = blocking_on_encrypt,
+                                                    .on_decrypt = blocking_on_decrypt,
+                                                    .destroy = blocking_destroy};
     struct kf_blocking_keyring_options options = KF_BLOCKING_KEYRING_OPTIONS_INIT;
     *out = NULL;
     enum kf_code code =
@@ -398,7 +401,7 @@ enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *g
         return kfi_no_memory(error);
     pool->max_workers = options.max_workers;
     kfi_fork_guard_init(&pool->guard);
-    reset(pool);
+    pool_reset(pool);
     code = kf_keyring_new(&vtable, pool, error, out);
     if (code == KF_OK)
         pool->keyring = kf_keyring_ref(options.keyring);

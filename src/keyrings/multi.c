@@ -31,7 +31,7 @@ struct encryption {
     struct part parts[];
 };
 
-static void encryption_drop(void *state)
+static void multi_encryption_drop(void *state)
 {
     struct encryption *encryption = state;
     for (size_t i = 0; i < encryption->count; i++)
@@ -40,8 +40,8 @@ static void encryption_drop(void *state)
     kfi_free(encryption);
 }
 
-static struct encryption *encryption_new(const struct multi *self,
-                                         const struct kf_encryption_materials *materials)
+static struct encryption *multi_encryption_new(const struct multi *self,
+                                               const struct kf_encryption_materials *materials)
 {
     struct encryption *encryption = kfi_alloc_zeroed(sizeof *encryption + self->count * sizeof(struct part));
     if (encryption == NULL)
@@ -53,9 +53,9 @@ static struct encryption *encryption_new(const struct multi *self,
 }
 
 /* One poll of keyring `index`. */
-static enum kf_code wrap(const struct multi *self, struct kf_call *call, size_t index,
-                         const struct kf_encryption_materials *materials, struct encryption *encryption,
-                         struct kf_error *error)
+static enum kf_code multi_wrap(const struct multi *self, struct kf_call *call, size_t index,
+                               const struct kf_encryption_materials *materials, struct encryption *encryption,
+                               struct kf_error *error)
 {
     struct part *part = &encryption->parts[index];
     if (part->done)
@@ -72,12 +72,12 @@ static enum kf_code wrap(const struct multi *self, struct kf_call *call, size_t 
 }
 
 /* The generator's turn: afterwards there is a data key, and materials that have it. */
-static enum kf_code generate(const struct multi *self, struct kf_call *call,
-                             const struct kf_encryption_materials *materials, struct encryption *encryption,
-                             struct kf_error *error)
+static enum kf_code multi_generate(const struct multi *self, struct kf_call *call,
+                                   const struct kf_encryption_materials *materials,
+                                   struct encryption *encryption, struct kf_error *error)
 {
     if (self->has_generator) {
-        enum kf_code code = wrap(self, call, 0, materials, encryption, error);
+        enum kf_code code = multi_wrap(self, call, 0, materials, encryption, error);
         if (code != KF_OK)
             return code;
     }
@@ -98,9 +98,10 @@ static enum kf_code generate(const struct multi *self, struct kf_call *call,
     return KF_OK;
 }
 
-static enum kf_code put_together(const struct multi *self, const struct kf_encryption_materials *materials,
-                                 struct encryption *encryption, struct kf_error *error,
-                                 struct kf_wrapped *out)
+static enum kf_code multi_put_together(const struct multi *self,
+                                       const struct kf_encryption_materials *materials,
+                                       struct encryption *encryption, struct kf_error *error,
+                                       struct kf_wrapped *out)
 {
     enum kf_code code = KF_OK;
     if (materials->head.data_key.length == 0) {
@@ -112,32 +113,32 @@ static enum kf_code put_together(const struct multi *self, const struct kf_encry
     return code;
 }
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static enum kf_code multi_on_encrypt(void *context, struct kf_call *call,
+                                     const struct kf_encryption_materials *materials, struct kf_error *error,
+                                     struct kf_wrapped *out)
 {
     const struct multi *self = context;
     struct encryption *encryption = kf_call_state(call);
     if (encryption == NULL) {
-        encryption = encryption_new(self, materials);
+        encryption = multi_encryption_new(self, materials);
         if (encryption == NULL)
             return kfi_no_memory(error);
-        kf_call_state_set(call, encryption, encryption_drop);
+        kf_call_state_set(call, encryption, multi_encryption_drop);
     }
     if (encryption->with_key == NULL) {
-        enum kf_code code = generate(self, call, materials, encryption, error);
+        enum kf_code code = multi_generate(self, call, materials, encryption, error);
         if (code != KF_OK)
             return code;
     }
     bool pending = false;
     for (size_t i = self->has_generator ? 1 : 0; i < self->count; i++) {
-        enum kf_code code = wrap(self, call, i, encryption->with_key, encryption, error);
+        enum kf_code code = multi_wrap(self, call, i, encryption->with_key, encryption, error);
         if (code == KF_PENDING)
             pending = true;
         else if (code != KF_OK)
             return code;
     }
-    return pending ? KF_PENDING : put_together(self, materials, encryption, error, out);
+    return pending ? KF_PENDING : multi_put_together(self, materials, encryption, error, out);
 }
 
 /* ---- Decryption ---- */
@@ -149,8 +150,8 @@ struct decryption {
 };
 
 /* Puts what keyring `index` said behind what those before it said, as far as there is room. */
-static void collect(struct decryption *decryption, size_t index, enum kf_code code,
-                    const struct kf_error *error)
+static void multi_collect(struct decryption *decryption, size_t index, enum kf_code code,
+                          const struct kf_error *error)
 {
     size_t used = strlen(decryption->error.text);
     snprintf(decryption->error.text + used, sizeof decryption->error.text - used, "%sKeyring %zu: %s",
@@ -162,9 +163,10 @@ static void collect(struct decryption *decryption, size_t index, enum kf_code co
         decryption->code = code;
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static enum kf_code multi_on_decrypt(void *context, struct kf_call *call,
+                                     const struct kf_decryption_materials *materials,
+                                     const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                                     struct kf_data_key *out)
 {
     const struct multi *self = context;
     struct decryption *decryption = kf_call_state(call);
@@ -181,14 +183,14 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
                                   materials, edks, edk_count, error, out);
         if (code == KF_OK || code == KF_PENDING)
             return code;
-        collect(decryption, decryption->next, code, error);
+        multi_collect(decryption, decryption->next, code, error);
     }
     return kf_error_set(error, decryption->code, "%s", decryption->error.text);
 }
 
 /* ---- The keyring ---- */
 
-static void destroy(void *context)
+static void multi_destroy(void *context)
 {
     struct multi *self = context;
     for (size_t i = 0; i < self->count; i++)
@@ -201,9 +203,9 @@ enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyrin
 {
     static const struct kf_keyring_vtable vtable = {
         .size = sizeof vtable,
-        .on_encrypt = on_encrypt,
-        .on_decrypt = on_decrypt,
-        .destroy = destroy,
+        .on_encrypt = multi_on_encrypt,
+        .on_decrypt = multi_on_decrypt,
+        .destroy = multi_destroy,
     };
     *out = NULL;
     if (generator == NULL && child_count == 0)
@@ -228,6 +230,6 @@ enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyrin
         self->keyrings[self->count++] = kf_keyring_ref(children[i]);
     enum kf_code code = kf_keyring_new(&vtable, self, error, out);
     if (code != KF_OK)
-        destroy(self);
+        multi_destroy(self);
     return code;
 }

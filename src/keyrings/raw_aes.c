@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/sized.h"
 #include "keyrings/raw_names.h"
-#include "materials/data_key.h"
 #include "materials/materials.h"
 #include "suite/aead.h"
 #include "suite/random.h"
@@ -21,9 +20,9 @@ struct raw_aes {
     size_t size; /* of all of it */
 };
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static enum kf_code raw_aes_on_encrypt(void *context, struct kf_call *call,
+                                       const struct kf_encryption_materials *materials,
+                                       struct kf_error *error, struct kf_wrapped *out)
 {
     (void)call;
     const struct raw_aes *self = context;
@@ -66,7 +65,7 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
 }
 
 /* Whether an EDK was made under this namespace and name, and in the form that we make; if so, its IV. */
-static bool edk_is_ours(const struct raw_aes *self, const struct kf_edk *edk, struct kf_view *iv)
+static bool raw_aes_edk_is_ours(const struct raw_aes *self, const struct kf_edk *edk, struct kf_view *iv)
 {
     if (!kfi_view_equal(edk->provider_id, self->key_namespace) ||
         edk->provider_info.length != self->key_name.length + INFO_TAIL_LENGTH)
@@ -79,9 +78,10 @@ static bool edk_is_ours(const struct raw_aes *self, const struct kf_edk *edk, st
     return same_name && same_tag && same_iv;
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static enum kf_code raw_aes_on_decrypt(void *context, struct kf_call *call,
+                                       const struct kf_decryption_materials *materials,
+                                       const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                                       struct kf_data_key *out)
 {
     (void)call;
     const struct raw_aes *self = context;
@@ -96,7 +96,7 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
     code = KF_E_FORGED;
     for (size_t i = 0; i < edk_count && code == KF_E_FORGED; i++) {
         struct kf_view iv;
-        if (!edk_is_ours(self, &edks[i], &iv))
+        if (!raw_aes_edk_is_ours(self, &edks[i], &iv))
             continue;
         tried++;
         if (edks[i].ciphertext.length != length + KFI_TAG_LENGTH)
@@ -114,13 +114,14 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
                                      "the encryption context differs", error);
 }
 
-static void destroy(void *context)
+static void raw_aes_destroy(void *context)
 {
     struct raw_aes *self = context;
     kfi_free_secret(self, self->size);
 }
 
-static enum kf_code options_check(const struct kf_raw_aes_keyring_options *options, struct kf_error *error)
+static enum kf_code raw_aes_options_check(const struct kf_raw_aes_keyring_options *options,
+                                          struct kf_error *error)
 {
     size_t key_length = options->wrapping_key.length;
     enum kf_code code = kfi_view_check(options->wrapping_key, "Option wrapping_key", error);
@@ -138,16 +139,16 @@ enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *giv
 {
     static const struct kf_keyring_vtable vtable = {
         .size = sizeof vtable,
-        .on_encrypt = on_encrypt,
-        .on_decrypt = on_decrypt,
-        .destroy = destroy,
+        .on_encrypt = raw_aes_on_encrypt,
+        .on_decrypt = raw_aes_on_decrypt,
+        .destroy = raw_aes_destroy,
     };
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     *out = NULL;
     enum kf_code code =
         kfi_sized_read(&options, sizeof options, given, "The options of a raw AES keyring", error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = raw_aes_options_check(&options, error);
     if (code != KF_OK)
         return code;
     size_t size = sizeof(struct raw_aes) + options.key_namespace.length + options.key_name.length;
@@ -162,6 +163,6 @@ enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *giv
     memcpy(self->wrapping_key.bytes, options.wrapping_key.data, options.wrapping_key.length);
     code = kf_keyring_new(&vtable, self, error, out);
     if (code != KF_OK)
-        destroy(self);
+        raw_aes_destroy(self);
     return code;
 }

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/sized.h"
-#include "materials/ecdh_edk.h"
+#include "keyrings/ecdh_edk.h"
 #include "materials/materials.h"
 #include "suite/ecdh.h"
 
@@ -22,9 +22,9 @@ struct raw_ecdh {
 
 /* ---- Encryption ---- */
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static enum kf_code raw_ecdh_on_encrypt(void *context, struct kf_call *call,
+                                        const struct kf_encryption_materials *materials,
+                                        struct kf_error *error, struct kf_wrapped *out)
 {
     (void)call;
     const struct raw_ecdh *self = context;
@@ -54,7 +54,7 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
 /* ---- Decryption ---- */
 
 /* Whether an EDK is between the keyring's keys; a static one's may have gone either way. */
-static bool is_ours(const struct raw_ecdh *self, const struct kfi_ecdh_parties *parties)
+static bool raw_ecdh_is_ours(const struct raw_ecdh *self, const struct kfi_ecdh_parties *parties)
 {
     const struct kf_view own = kfi_ecdh_key_point(self->own);
     if (self->schema == KF_ECDH_DISCOVERY)
@@ -64,9 +64,9 @@ static bool is_ours(const struct raw_ecdh *self, const struct kfi_ecdh_parties *
            (kfi_view_equal(parties->sender, peer) && kfi_view_equal(parties->recipient, own));
 }
 
-static enum kf_code unwrap(const struct raw_ecdh *self, const struct kfi_ecdh_parties *parties,
-                           const struct kf_decryption_materials *materials, const struct kf_edk *edk,
-                           struct kf_error *error, struct kf_data_key *out)
+static enum kf_code raw_ecdh_unwrap(const struct raw_ecdh *self, const struct kfi_ecdh_parties *parties,
+                                    const struct kf_decryption_materials *materials, const struct kf_edk *edk,
+                                    struct kf_error *error, struct kf_data_key *out)
 {
     if (self->schema == KF_ECDH_STATIC)
         return kfi_ecdh_edk_unwrap(parties, self->secret, materials, edk, error, out);
@@ -84,9 +84,10 @@ static enum kf_code unwrap(const struct raw_ecdh *self, const struct kfi_ecdh_pa
     return code;
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static enum kf_code raw_ecdh_on_decrypt(void *context, struct kf_call *call,
+                                        const struct kf_decryption_materials *materials,
+                                        const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                                        struct kf_data_key *out)
 {
     (void)call;
     const struct raw_ecdh *self = context;
@@ -98,10 +99,10 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
     enum kf_code code = KF_E_FORGED;
     for (size_t i = 0; i < edk_count && code == KF_E_FORGED; i++) {
         struct kfi_ecdh_parties parties;
-        if (!kfi_ecdh_edk_read(&edks[i], self->curve, &parties) || !is_ours(self, &parties))
+        if (!kfi_ecdh_edk_read(&edks[i], self->curve, &parties) || !raw_ecdh_is_ours(self, &parties))
             continue;
         tried++;
-        code = unwrap(self, &parties, materials, &edks[i], error, out);
+        code = raw_ecdh_unwrap(self, &parties, materials, &edks[i], error, out);
     }
     if (code != KF_E_FORGED)
         return code;
@@ -118,7 +119,7 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
 
 /* ---- The keyring ---- */
 
-static void destroy(void *context)
+static void raw_ecdh_destroy(void *context)
 {
     struct raw_ecdh *self = context;
     kfi_ecdh_key_free(self->own);
@@ -126,7 +127,8 @@ static void destroy(void *context)
     kfi_free_secret(self, sizeof *self);
 }
 
-static enum kf_code options_check(const struct kf_raw_ecdh_keyring_options *options, struct kf_error *error)
+static enum kf_code raw_ecdh_options_check(const struct kf_raw_ecdh_keyring_options *options,
+                                           struct kf_error *error)
 {
     const enum kf_ecdh_schema schema = options->schema;
     enum kf_code code = kfi_view_check(options->public_key, "Option public_key", error);
@@ -157,7 +159,7 @@ static enum kf_code options_check(const struct kf_raw_ecdh_keyring_options *opti
 }
 
 /* Computes the secret of a static keyring, which then forgets the private key. */
-static enum kf_code settle(struct raw_ecdh *self, struct kf_error *error)
+static enum kf_code raw_ecdh_make_secret(struct raw_ecdh *self, struct kf_error *error)
 {
     struct kfi_ecdh_key *pair = self->own;
     enum kf_code code = kfi_ecdh_agree(pair, self->peer, error, self->secret);
@@ -168,8 +170,8 @@ static enum kf_code settle(struct raw_ecdh *self, struct kf_error *error)
     return code;
 }
 
-static enum kf_code keys_new(const struct kf_raw_ecdh_keyring_options *options, struct kf_error *error,
-                             struct raw_ecdh *self)
+static enum kf_code raw_ecdh_keys_new(const struct kf_raw_ecdh_keyring_options *options,
+                                      struct kf_error *error, struct raw_ecdh *self)
 {
     enum kf_code code = KF_OK;
     if (options->private_key.length > 0)
@@ -178,7 +180,7 @@ static enum kf_code keys_new(const struct kf_raw_ecdh_keyring_options *options, 
     if (code == KF_OK && options->public_key.length > 0)
         code = kfi_ecdh_key_new(self->curve, options->public_key, false, NULL, error, &self->peer);
     if (code == KF_OK && self->schema == KF_ECDH_STATIC)
-        code = settle(self, error);
+        code = raw_ecdh_make_secret(self, error);
     return code;
 }
 
@@ -187,16 +189,16 @@ enum kf_code kf_raw_ecdh_keyring_new(const struct kf_raw_ecdh_keyring_options *g
 {
     static const struct kf_keyring_vtable vtable = {
         .size = sizeof vtable,
-        .on_encrypt = on_encrypt,
-        .on_decrypt = on_decrypt,
-        .destroy = destroy,
+        .on_encrypt = raw_ecdh_on_encrypt,
+        .on_decrypt = raw_ecdh_on_decrypt,
+        .destroy = raw_ecdh_destroy,
     };
     struct kf_raw_ecdh_keyring_options options = KF_RAW_ECDH_KEYRING_OPTIONS_INIT;
     *out = NULL;
     enum kf_code code =
         kfi_sized_read(&options, sizeof options, given, "The options of a raw ECDH keyring", error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = raw_ecdh_options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct raw_ecdh *self = kfi_alloc_zeroed(sizeof *self);
@@ -204,10 +206,10 @@ enum kf_code kf_raw_ecdh_keyring_new(const struct kf_raw_ecdh_keyring_options *g
         return kfi_no_memory(error);
     self->schema = options.schema;
     self->curve = options.curve;
-    code = keys_new(&options, error, self);
+    code = raw_ecdh_keys_new(&options, error, self);
     if (code == KF_OK)
         code = kf_keyring_new(&vtable, self, error, out);
     if (code != KF_OK)
-        destroy(self);
+        raw_ecdh_destroy(self);
     return code;
 }

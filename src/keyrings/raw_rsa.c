@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/sized.h"
 #include "keyrings/raw_names.h"
-#include "materials/data_key.h"
 #include "materials/materials.h"
 #include "suite/rsa.h"
 
@@ -18,9 +17,9 @@ struct raw_rsa {
     struct kfi_rsa_key *private_key; /* NULL: only encrypts */
 };
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static enum kf_code raw_rsa_on_encrypt(void *context, struct kf_call *call,
+                                       const struct kf_encryption_materials *materials,
+                                       struct kf_error *error, struct kf_wrapped *out)
 {
     (void)call;
     const struct raw_rsa *self = context;
@@ -50,9 +49,10 @@ static enum kf_code on_encrypt(void *context, struct kf_call *call,
     return code;
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static enum kf_code raw_rsa_on_decrypt(void *context, struct kf_call *call,
+                                       const struct kf_decryption_materials *materials,
+                                       const struct kf_edk *edks, size_t edk_count, struct kf_error *error,
+                                       struct kf_data_key *out)
 {
     (void)call;
     const struct raw_rsa *self = context;
@@ -79,7 +79,7 @@ static enum kf_code on_decrypt(void *context, struct kf_call *call,
                                      "the padding is another one", error);
 }
 
-static void destroy(void *context)
+static void raw_rsa_destroy(void *context)
 {
     struct raw_rsa *self = context;
     kfi_rsa_key_free(self->public_key);
@@ -87,7 +87,8 @@ static void destroy(void *context)
     kfi_free(self);
 }
 
-static enum kf_code options_check(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error)
+static enum kf_code raw_rsa_options_check(const struct kf_raw_rsa_keyring_options *options,
+                                          struct kf_error *error)
 {
     enum kf_code code = kfi_view_check(options->public_key, "Option public_key", error);
     if (code == KF_OK)
@@ -102,8 +103,8 @@ static enum kf_code options_check(const struct kf_raw_rsa_keyring_options *optio
     return kfi_raw_names_check("RSA", options->key_namespace, options->key_name, UINT16_MAX, error);
 }
 
-static enum kf_code keys_new(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error,
-                             struct raw_rsa *self)
+static enum kf_code raw_rsa_keys_new(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error,
+                                     struct raw_rsa *self)
 {
     enum kf_code code = KF_OK;
     if (options->public_key.length > 0)
@@ -123,16 +124,16 @@ enum kf_code kf_raw_rsa_keyring_new(const struct kf_raw_rsa_keyring_options *giv
 {
     static const struct kf_keyring_vtable vtable = {
         .size = sizeof vtable,
-        .on_encrypt = on_encrypt,
-        .on_decrypt = on_decrypt,
-        .destroy = destroy,
+        .on_encrypt = raw_rsa_on_encrypt,
+        .on_decrypt = raw_rsa_on_decrypt,
+        .destroy = raw_rsa_destroy,
     };
     struct kf_raw_rsa_keyring_options options = KF_RAW_RSA_KEYRING_OPTIONS_INIT;
     *out = NULL;
     enum kf_code code =
         kfi_sized_read(&options, sizeof options, given, "The options of a raw RSA keyring", error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = raw_rsa_options_check(&options, error);
     if (code != KF_OK)
         return code;
     const size_t names_length = options.key_namespace.length + options.key_name.length;
@@ -143,10 +144,10 @@ enum kf_code kf_raw_rsa_keyring_new(const struct kf_raw_rsa_keyring_options *giv
     self->key_name = options.key_name;
     kfi_raw_names_keep(self + 1, &self->key_namespace, &self->key_name);
     self->padding = options.padding;
-    code = keys_new(&options, error, self);
+    code = raw_rsa_keys_new(&options, error, self);
     if (code == KF_OK)
         code = kf_keyring_new(&vtable, self, error, out);
     if (code != KF_OK)
-        destroy(self);
+        raw_rsa_destroy(self);
     return code;
 }

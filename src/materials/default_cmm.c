@@ -15,7 +15,7 @@ struct encryption {
     struct kf_wrapped wrapped;
 };
 
-static void encryption_drop(void *state)
+static void default_encryption_drop(void *state)
 {
     struct encryption *encryption = state;
     kf_encryption_materials_unref(encryption->materials);
@@ -36,8 +36,9 @@ static enum kf_code add_signing_key(struct kf_encryption_materials *materials,
     return kfi_encryption_context_with(requested, pair, error, &materials->head.context);
 }
 
-static enum kf_code encryption_fill(struct kf_encryption_materials *materials,
-                                    const struct kf_encryption_request *request, struct kf_error *error)
+static enum kf_code default_encryption_fill(struct kf_encryption_materials *materials,
+                                            const struct kf_encryption_request *request,
+                                            struct kf_error *error)
 {
     if (kf_encryption_context_get(request->encryption_context, kf_view_text(KFI_PUBLIC_KEY_NAME), NULL))
         return kf_error_set(error, KF_E_POLICY,
@@ -59,8 +60,8 @@ static enum kf_code encryption_fill(struct kf_encryption_materials *materials,
                                         &materials->stored);
 }
 
-static enum kf_code encryption_begin(const struct kf_encryption_request *request, struct kf_error *error,
-                                     struct encryption **out)
+static enum kf_code default_encryption_begin(const struct kf_encryption_request *request,
+                                             struct kf_error *error, struct encryption **out)
 {
     enum kf_suite id = request->suite;
     if (id == KF_SUITE_DEFAULT)
@@ -79,9 +80,9 @@ static enum kf_code encryption_begin(const struct kf_encryption_request *request
     if (encryption->materials == NULL)
         code = kfi_no_memory(error);
     else
-        code = encryption_fill(encryption->materials, request, error);
+        code = default_encryption_fill(encryption->materials, request, error);
     if (code != KF_OK) {
-        encryption_drop(encryption);
+        default_encryption_drop(encryption);
         return code;
     }
     kfi_wrapped_init(&encryption->wrapped, encryption->materials);
@@ -90,8 +91,8 @@ static enum kf_code encryption_begin(const struct kf_encryption_request *request
 }
 
 /* Takes over what the keyring added. */
-static enum kf_code encryption_complete(struct encryption *encryption, struct kf_error *error,
-                                        const struct kf_encryption_materials **out)
+static enum kf_code default_encryption_complete(struct encryption *encryption, struct kf_error *error,
+                                                const struct kf_encryption_materials **out)
 {
     struct kf_encryption_materials *materials = encryption->materials;
     if (encryption->wrapped.data_key.length == 0)
@@ -110,21 +111,21 @@ static enum kf_code encryption_complete(struct encryption *encryption, struct kf
     return KF_OK;
 }
 
-static enum kf_code get_encryption_materials(void *self, struct kf_call *call,
-                                             const struct kf_encryption_request *request,
-                                             struct kf_error *error,
-                                             const struct kf_encryption_materials **out)
+static enum kf_code default_cmm_get_encryption_materials(void *self, struct kf_call *call,
+                                                         const struct kf_encryption_request *request,
+                                                         struct kf_error *error,
+                                                         const struct kf_encryption_materials **out)
 {
     struct encryption *encryption = kf_call_state(call);
     if (encryption == NULL) {
-        enum kf_code code = encryption_begin(request, error, &encryption);
+        enum kf_code code = default_encryption_begin(request, error, &encryption);
         if (code != KF_OK)
             return code;
-        kf_call_state_set(call, encryption, encryption_drop);
+        kf_call_state_set(call, encryption, default_encryption_drop);
     }
     enum kf_code code = kf_keyring_on_encrypt(self, kf_call_child(call, 0), encryption->materials, error,
                                               &encryption->wrapped);
-    return code == KF_OK ? encryption_complete(encryption, error, out) : code;
+    return code == KF_OK ? default_encryption_complete(encryption, error, out) : code;
 }
 
 /* ---- Decryption ---- */
@@ -134,15 +135,16 @@ struct decryption {
     struct kf_data_key data_key;
 };
 
-static void decryption_drop(void *state)
+static void default_decryption_drop(void *state)
 {
     struct decryption *decryption = state;
     kf_decryption_materials_unref(decryption->materials);
     kfi_free_secret(decryption, sizeof *decryption);
 }
 
-static enum kf_code decryption_fill(struct kf_decryption_materials *materials,
-                                    const struct kf_decryption_request *request, struct kf_error *error)
+static enum kf_code default_decryption_fill(struct kf_decryption_materials *materials,
+                                            const struct kf_decryption_request *request,
+                                            struct kf_error *error)
 {
     enum kf_code code =
         kfi_encryption_context_join(request->encryption_context, request->reproduced_encryption_context,
@@ -164,8 +166,8 @@ static enum kf_code decryption_fill(struct kf_decryption_materials *materials,
                                       &materials->verification_key);
 }
 
-static enum kf_code decryption_begin(const struct kf_decryption_request *request, struct kf_error *error,
-                                     struct decryption **out)
+static enum kf_code default_decryption_begin(const struct kf_decryption_request *request,
+                                             struct kf_error *error, struct decryption **out)
 {
     const struct kfi_suite *suite = kfi_suite_get(request->suite);
     if (suite == NULL)
@@ -181,17 +183,17 @@ static enum kf_code decryption_begin(const struct kf_decryption_request *request
     if (decryption->materials == NULL)
         code = kfi_no_memory(error);
     else
-        code = decryption_fill(decryption->materials, request, error);
+        code = default_decryption_fill(decryption->materials, request, error);
     if (code != KF_OK) {
-        decryption_drop(decryption);
+        default_decryption_drop(decryption);
         return code;
     }
     *out = decryption;
     return KF_OK;
 }
 
-static enum kf_code decryption_complete(struct decryption *decryption, struct kf_error *error,
-                                        const struct kf_decryption_materials **out)
+static enum kf_code default_decryption_complete(struct decryption *decryption, struct kf_error *error,
+                                                const struct kf_decryption_materials **out)
 {
     struct kf_decryption_materials *materials = decryption->materials;
     if (decryption->data_key.length != materials->head.suite->info.data_key_length)
@@ -205,26 +207,27 @@ static enum kf_code decryption_complete(struct decryption *decryption, struct kf
     return KF_OK;
 }
 
-static enum kf_code decrypt_materials(void *self, struct kf_call *call,
-                                      const struct kf_decryption_request *request, struct kf_error *error,
-                                      const struct kf_decryption_materials **out)
+static enum kf_code default_cmm_decrypt_materials(void *self, struct kf_call *call,
+                                                  const struct kf_decryption_request *request,
+                                                  struct kf_error *error,
+                                                  const struct kf_decryption_materials **out)
 {
     struct decryption *decryption = kf_call_state(call);
     if (decryption == NULL) {
-        enum kf_code code = decryption_begin(request, error, &decryption);
+        enum kf_code code = default_decryption_begin(request, error, &decryption);
         if (code != KF_OK)
             return code;
-        kf_call_state_set(call, decryption, decryption_drop);
+        kf_call_state_set(call, decryption, default_decryption_drop);
     }
     enum kf_code code =
         kf_keyring_on_decrypt(self, kf_call_child(call, 0), decryption->materials, request->edks,
                               request->edk_count, error, &decryption->data_key);
-    return code == KF_OK ? decryption_complete(decryption, error, out) : code;
+    return code == KF_OK ? default_decryption_complete(decryption, error, out) : code;
 }
 
 /* ---- The CMM: its self is the keyring ---- */
 
-static void destroy(void *self)
+static void default_cmm_destroy(void *self)
 {
     kf_keyring_unref(self);
 }
@@ -233,9 +236,9 @@ enum kf_code kf_default_cmm_new(struct kf_keyring *keyring, struct kf_error *err
 {
     static const struct kf_cmm_vtable vtable = {
         .size = sizeof vtable,
-        .get_encryption_materials = get_encryption_materials,
-        .decrypt_materials = decrypt_materials,
-        .destroy = destroy,
+        .get_encryption_materials = default_cmm_get_encryption_materials,
+        .decrypt_materials = default_cmm_decrypt_materials,
+        .destroy = default_cmm_destroy,
     };
     *out = NULL;
     if (keyring == NULL)

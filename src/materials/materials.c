@@ -3,9 +3,10 @@
  */
 #include "materials/materials.h"
 
+#include "base/container.h"
 #include "base/error.h"
-#include "base/list.h"
 #include "suite/digest.h"
+#include "suite/random.h"
 
 /* ---- What holds for both kinds ---- */
 
@@ -230,6 +231,19 @@ enum kf_code kf_wrapped_data_key_set(struct kf_wrapped *wrapped, struct kf_view 
 enum kf_code kf_wrapped_edk_add(struct kf_wrapped *wrapped, const struct kf_edk *edk, struct kf_error *error)
 {
     return kfi_edk_list_add(&wrapped->edks, edk, error);
+}
+
+enum kf_code kfi_data_key_to_wrap(const struct kf_encryption_materials *materials, struct kf_wrapped *wrapped,
+                                  struct kf_error *error, struct kf_data_key *out)
+{
+    *out = materials->head.data_key;
+    if (out->length > 0)
+        return KF_OK;
+    out->length = materials->head.suite->info.data_key_length;
+    enum kf_code code = kfi_random(out->bytes, out->length, error);
+    if (code == KF_OK)
+        code = kf_wrapped_data_key_set(wrapped, kf_view_of(out->bytes, out->length), error);
+    return code;
 }
 
 enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error,

@@ -97,4 +97,11 @@ void kfi_wrapped_init(struct kf_wrapped *wrapped, const struct kf_encryption_mat
 /* Wipes and frees what is in it. */
 void kfi_wrapped_free(struct kf_wrapped *wrapped);
 
+/*
+ * What every keyring begins to wrap with: the data key of the materials, or a new one, which is then set on
+ * `wrapped` too. Whoever asked wipes `*out`, also after an error. Errors: KF_E_SYSTEM, KF_E_USAGE.
+ */
+enum kf_code kfi_data_key_to_wrap(const struct kf_encryption_materials *materials, struct kf_wrapped *wrapped,
+                                  struct kf_error *error, struct kf_data_key *out);
+
 #endif

@@ -1,9 +1,19 @@
 /*
- * Answers of keyrings and CMMs: see plug.h. Called by keyring.c and cmm.c after every poll.
+ * Where keyrings and CMMs plug in, the library's own as well as those of users. Whoever asks one asks it through
+ * these functions. Answers are checked here, so that encrypt.c, decrypt.c and the cache need not know who gave them.
+ * (S: framework/keyring-interface.md, framework/cmm-interface.md)
  */
-#include "materials/plug.h"
+#include <keyflight/cmm.h>
+#include <keyflight/keyring.h>
 
+#include "base/call.h"
 #include "base/error.h"
+#include "base/memory.h"
+#include "base/refs.h"
+#include "materials/materials.h"
+#include "message/edk.h"
+
+/* ---- Answers ---- */
 
 /* Whether a call may end with this code: done, or an error that exists. */
 static bool is_answer(enum kf_code code)
@@ -11,8 +21,13 @@ static bool is_answer(enum kf_code code)
     return code == KF_OK || code == KF_E_BUG || (code < KF_OK && strcmp(kf_code_name(code), "KF_E_BUG") != 0);
 }
 
-enum kf_code kfi_plug_answer(const char *what, struct kf_call *call, enum kf_code code,
-                             struct kf_error *error)
+/*
+ * Takes the code that `what` ("keyring", "CMM") answered to one poll. Anything but KF_PENDING ends its node of the
+ * call. A code that makes no sense becomes KF_E_BUG, an error without a sentence gets one, and a sentence without an
+ * error goes.
+ */
+static enum kf_code plug_answer(const char *what, struct kf_call *call, enum kf_code code,
+                                struct kf_error *error)
 {
     /* What failed on the way to a good answer is nobody's business any more. */
     if (code == KF_OK || code == KF_PENDING)
@@ -28,5 +43,187 @@ enum kf_code kfi_plug_answer(const char *what, struct kf_call *call, enum kf_cod
     if (code < KF_OK && (error->code != code || error->text[0] == '\0'))
         return kf_error_set(error, code, "A %s failed with %s and did not say why.", what,
                             kf_code_name(code));
+    return code;
+}
+
+/* ---- Keyrings ---- */
+
+struct kf_keyring {
+    struct kfi_refs refs;
+    const struct kf_keyring_vtable *vtable;
+    void *self;
+};
+
+enum kf_code kf_keyring_new(const struct kf_keyring_vtable *vtable, void *self, struct kf_error *error,
+                            struct kf_keyring **out)
+{
+    *out = NULL;
+    if (vtable == NULL || vtable->size < sizeof *vtable || vtable->on_encrypt == NULL ||
+        vtable->on_decrypt == NULL)
+        return kf_error_set(error, KF_E_USAGE,
+                            "The vtable of a keyring needs its size, on_encrypt and on_decrypt.");
+    struct kf_keyring *keyring = kfi_alloc_zeroed(sizeof *keyring);
+    if (keyring == NULL)
+        return kfi_no_memory(error);
+    kfi_refs_init(&keyring->refs);
+    keyring->vtable = vtable;
+    keyring->self = self;
+    *out = keyring;
+    return KF_OK;
+}
+
+struct kf_keyring *kf_keyring_ref(struct kf_keyring *keyring)
+{
+    if (keyring != NULL)
+        kfi_refs_add(&keyring->refs, 1);
+    return keyring;
+}
+
+void kf_keyring_unref(struct kf_keyring *keyring)
+{
+    if (keyring == NULL || !kfi_refs_drop(&keyring->refs))
+        return;
+    if (keyring->vtable->destroy != NULL)
+        keyring->vtable->destroy(keyring->self);
+    kfi_free(keyring);
+}
+
+enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *call,
+                                   const struct kf_encryption_materials *materials, struct kf_error *error,
+                                   struct kf_wrapped *out)
+{
+    if (call == NULL)
+        return kfi_no_memory(error);
+    enum kf_code code = keyring->vtable->on_encrypt(keyring->self, call, materials, error, out);
+    return plug_answer("keyring", call, code, error);
+}
+
+/* Whether the EDKs can be unwrapped into `out`. */
+static enum kf_code keyring_edks_check(const struct kf_edk *edks, size_t count, const struct kf_data_key *out,
+                                       struct kf_error *error)
+{
+    enum kf_code code = kfi_edks_check(edks, count, error);
+    for (size_t i = 0; i < count && code == KF_OK; i++)
+        code = kfi_apart_check(edks[i].ciphertext, out, sizeof *out, "An encrypted data key", error);
+    return code;
+}
+
+enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *call,
+                                   const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                                   size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+{
+    if (call == NULL)
+        return kfi_no_memory(error);
+    enum kf_code code = keyring_edks_check(edks, edk_count, out, error);
+    if (code != KF_OK)
+        return code;
+    code = keyring->vtable->on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
+    code = plug_answer("keyring", call, code, error);
+    if (code < KF_OK)
+        kfi_wipe(out, sizeof *out);
+    return code;
+}
+
+/* ---- CMMs ---- */
+
+struct kf_cmm {
+    struct kfi_refs refs;
+    const struct kf_cmm_vtable *vtable;
+    void *self;
+};
+
+enum kf_code kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct kf_error *error,
+                        struct kf_cmm **out)
+{
+    *out = NULL;
+    if (vtable == NULL || vtable->size < sizeof *vtable || vtable->get_encryption_materials == NULL ||
+        vtable->decrypt_materials == NULL)
+        return kf_error_set(
+            error, KF_E_USAGE,
+            "The vtable of a CMM needs its size, get_encryption_materials and decrypt_materials.");
+    struct kf_cmm *cmm = kfi_alloc_zeroed(sizeof *cmm);
+    if (cmm == NULL)
+        return kfi_no_memory(error);
+    kfi_refs_init(&cmm->refs);
+    cmm->vtable = vtable;
+    cmm->self = self;
+    *out = cmm;
+    return KF_OK;
+}
+
+struct kf_cmm *kf_cmm_ref(struct kf_cmm *cmm)
+{
+    if (cmm != NULL)
+        kfi_refs_add(&cmm->refs, 1);
+    return cmm;
+}
+
+void kf_cmm_unref(struct kf_cmm *cmm)
+{
+    if (cmm == NULL || !kfi_refs_drop(&cmm->refs))
+        return;
+    if (cmm->vtable->destroy != NULL)
+        cmm->vtable->destroy(cmm->self);
+    kfi_free(cmm);
+}
+
+enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call *call,
+                                             const struct kf_encryption_request *request,
+                                             struct kf_error *error,
+                                             const struct kf_encryption_materials **out)
+{
+    *out = NULL;
+    if (call == NULL)
+        return kfi_no_memory(error);
+    enum kf_code code = kfi_views_check(request->required_keys, request->required_key_count,
+                                        "required_keys of a request", error);
+    if (code != KF_OK)
+        return code;
+    code = cmm->vtable->get_encryption_materials(cmm->self, call, request, error, out);
+    code = plug_answer("CMM", call, code, error);
+    if (code != KF_OK) {
+        *out = NULL; /* whatever it left there, it is not ours */
+        return code;
+    }
+    if (*out == NULL)
+        return kf_error_set(error, KF_E_BUG, "A CMM answered without materials.");
+
+    const struct kf_encryption_materials *materials = *out;
+    code = kfi_policy_check_encrypt(request->commitment_policy, materials->head.suite, error);
+    if (code == KF_OK && request->max_edks > 0 && materials->edks.count > request->max_edks)
+        code = kf_error_set(error, KF_E_LIMIT, "There would be %zu encrypted data keys; max_edks allows %u.",
+                            materials->edks.count, (unsigned)request->max_edks);
+    if (code != KF_OK) {
+        kf_encryption_materials_unref(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
+                                      const struct kf_decryption_request *request, struct kf_error *error,
+                                      const struct kf_decryption_materials **out)
+{
+    *out = NULL;
+    if (call == NULL)
+        return kfi_no_memory(error);
+    enum kf_code code = kfi_edks_check(request->edks, request->edk_count, error);
+    if (code != KF_OK)
+        return code;
+    code = cmm->vtable->decrypt_materials(cmm->self, call, request, error, out);
+    code = plug_answer("CMM", call, code, error);
+    if (code != KF_OK) {
+        *out = NULL; /* whatever it left there, it is not ours */
+        return code;
+    }
+    if (*out == NULL)
+        return kf_error_set(error, KF_E_BUG, "A CMM answered without materials.");
+    if ((*out)->head.suite->info.id != request->suite) {
+        code = kf_error_set(error, KF_E_BUG,
+                            "A CMM answered with materials for suite %04x to a message of suite %04x.",
+                            (unsigned)(*out)->head.suite->info.id, (unsigned)request->suite);
+        kf_decryption_materials_unref(*out);
+        *out = NULL;
+    }
     return code;
 }

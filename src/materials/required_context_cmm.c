@@ -75,9 +75,9 @@ static bool is_in(struct kf_view key, const struct kf_view *keys, size_t count)
     return false;
 }
 
-static enum kf_code encryption_begin(const struct required_context_cmm *self,
-                                     const struct kf_encryption_request *request, struct kf_error *error,
-                                     struct encryption **out)
+static enum kf_code required_encryption_begin(const struct required_context_cmm *self,
+                                              const struct kf_encryption_request *request,
+                                              struct kf_error *error, struct encryption **out)
 {
     struct list missing;
     if (!has_all(self, request->encryption_context, &missing))
@@ -102,16 +102,16 @@ static enum kf_code encryption_begin(const struct required_context_cmm *self,
     return KF_OK;
 }
 
-static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
-                                             const struct kf_encryption_request *request,
-                                             struct kf_error *error,
-                                             const struct kf_encryption_materials **out)
+static enum kf_code required_cmm_get_encryption_materials(void *context, struct kf_call *call,
+                                                          const struct kf_encryption_request *request,
+                                                          struct kf_error *error,
+                                                          const struct kf_encryption_materials **out)
 {
     const struct required_context_cmm *self = context;
     struct encryption *encryption = kf_call_state(call);
     enum kf_code code;
     if (encryption == NULL) {
-        code = encryption_begin(self, request, error, &encryption);
+        code = required_encryption_begin(self, request, error, &encryption);
         if (code != KF_OK)
             return code;
         kf_call_state_set(call, encryption, kfi_free);
@@ -132,9 +132,10 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
 
 /* ---- Decryption ---- */
 
-static enum kf_code decrypt_materials(void *context, struct kf_call *call,
-                                      const struct kf_decryption_request *request, struct kf_error *error,
-                                      const struct kf_decryption_materials **out)
+static enum kf_code required_cmm_decrypt_materials(void *context, struct kf_call *call,
+                                                   const struct kf_decryption_request *request,
+                                                   struct kf_error *error,
+                                                   const struct kf_decryption_materials **out)
 {
     const struct required_context_cmm *self = context;
     struct list missing;
@@ -156,7 +157,7 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
 
 /* ---- The CMM ---- */
 
-static void destroy(void *context)
+static void required_cmm_destroy(void *context)
 {
     struct required_context_cmm *self = context;
     kf_cmm_unref(self->backing);
@@ -164,8 +165,8 @@ static void destroy(void *context)
     kfi_free(self);
 }
 
-static enum kf_code options_check(const struct kf_required_encryption_context_cmm_options *options,
-                                  struct kf_error *error)
+static enum kf_code required_cmm_options_check(
+    const struct kf_required_encryption_context_cmm_options *options, struct kf_error *error)
 {
     if ((options->cmm == NULL) == (options->keyring == NULL))
         return kf_error_set(error, KF_E_USAGE,
@@ -197,9 +198,9 @@ enum kf_code kf_required_encryption_context_cmm_new(
 {
     static const struct kf_cmm_vtable vtable = {
         .size = sizeof vtable,
-        .get_encryption_materials = get_encryption_materials,
-        .decrypt_materials = decrypt_materials,
-        .destroy = destroy,
+        .get_encryption_materials = required_cmm_get_encryption_materials,
+        .decrypt_materials = required_cmm_decrypt_materials,
+        .destroy = required_cmm_destroy,
     };
     struct kf_required_encryption_context_cmm_options options =
         KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;
@@ -207,7 +208,7 @@ enum kf_code kf_required_encryption_context_cmm_new(
     enum kf_code code = kfi_sized_read(&options, sizeof options, given,
                                        "The options of a required encryption context CMM", error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = required_cmm_options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct required_context_cmm *self = kfi_alloc_zeroed(sizeof *self);
@@ -224,6 +225,6 @@ enum kf_code kf_required_encryption_context_cmm_new(
     if (code == KF_OK)
         code = kf_cmm_new(&vtable, self, error, out);
     if (code != KF_OK)
-        destroy(self);
+        required_cmm_destroy(self);
     return code;
 }

@@ -6,10 +6,9 @@
  * every implementation has them and unlike the specification's formula.
  * (S: framework/key-agreement-schemas.md#key-derivation)
  */
-#include "materials/ecdh_edk.h"
+#include "keyrings/ecdh_edk.h"
 
 #include "base/error.h"
-#include "materials/data_key.h"
 #include "suite/aead.h"
 #include "suite/random.h"
 
@@ -53,9 +52,9 @@ static void wrapping_end(struct wrapping *wrapping)
     kfi_wipe(wrapping->keys, sizeof wrapping->keys);
 }
 
-static enum kf_code fixed_info(const struct kfi_ecdh_parties *parties,
-                               const struct kf_encryption_context *context, struct kf_error *error,
-                               struct wrapping *out)
+static enum kf_code wrapping_fixed_info(const struct kfi_ecdh_parties *parties,
+                                        const struct kf_encryption_context *context, struct kf_error *error,
+                                        struct wrapping *out)
 {
     const char *curve = curve_name(parties->curve);
     const struct kf_view serialized = kfi_encryption_context_serialized(context);
@@ -84,7 +83,7 @@ static enum kf_code wrapping_begin(const struct kfi_ecdh_parties *parties, const
                                    struct wrapping *out)
 {
     *out = (struct wrapping){.info = NULL};
-    enum kf_code code = fixed_info(parties, context, error, out);
+    enum kf_code code = wrapping_fixed_info(parties, context, error, out);
     if (code == KF_OK)
         code = kfi_kdf_counter(KFI_SHA384, kf_view_of(secret, kfi_ecdh_secret_length(parties->curve)),
                                kf_view_of(out->info, out->info_length), kf_view_of(salt, SALT_LENGTH), error,
@@ -96,8 +95,8 @@ static enum kf_code wrapping_begin(const struct kfi_ecdh_parties *parties, const
 }
 
 /* (S: framework/raw-ecdh-keyring.md#key-provider-information) */
-static enum kf_code add(const char *provider, const struct kfi_ecdh_parties *parties,
-                        struct kf_view ciphertext, struct kf_error *error, struct kf_wrapped *out)
+static enum kf_code ecdh_edk_add(const char *provider, const struct kfi_ecdh_parties *parties,
+                                 struct kf_view ciphertext, struct kf_error *error, struct kf_wrapped *out)
 {
     uint8_t info[1 + 2 * (4 + KFI_ECDH_POINT_MAX)];
     struct kfi_writer writer = {info, sizeof info, false};
@@ -134,8 +133,9 @@ enum kf_code kfi_ecdh_edk_wrap(const char *provider, const struct kfi_ecdh_parti
                              wrapped + data_key.length);
     }
     if (code == KF_OK)
-        code = add(provider, parties, kf_view_of(ciphertext, FRONT_LENGTH + data_key.length + KFI_TAG_LENGTH),
-                   error, out);
+        code =
+            ecdh_edk_add(provider, parties,
+                         kf_view_of(ciphertext, FRONT_LENGTH + data_key.length + KFI_TAG_LENGTH), error, out);
     wrapping_end(&wrapping);
     kfi_wipe(&data_key, sizeof data_key);
     return code;

@@ -2,8 +2,8 @@
  * The EDKs of ECDH keyrings: what is the same whoever computed the shared secret, this machine or a service.
  * (S: framework/raw-ecdh-keyring.md)
  */
-#ifndef KFI_MATERIALS_ECDH_EDK_H
-#define KFI_MATERIALS_ECDH_EDK_H
+#ifndef KFI_KEYRINGS_ECDH_EDK_H
+#define KFI_KEYRINGS_ECDH_EDK_H
 
 #include <keyflight/raw_keyrings.h>
 
