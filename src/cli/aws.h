@@ -1,7 +1,9 @@
 /*
- * AWS, as the commands see it: the options that say how AWS is reached, and the one client made of them.
- * Called by keys/keys.c, doctor.c and storm/report.c; the options are in the tables of encrypt, decrypt, storm and
- * doctor.
+ * AWS, as the commands see it: the options that say how AWS is reached, the one client made of them, and the keyrings
+ * of keys in AWS KMS. Called by keys/keys.c, doctor.c and storm/report.c; the options are in the tables of encrypt,
+ * decrypt, storm and doctor.
+ *
+ * A build without libkeyflight-aws has no_aws.c in the place of aws.c, doctor.c and doctor_report.c.
  */
 #ifndef CLI_AWS_H
 #define CLI_AWS_H
@@ -25,25 +27,38 @@ enum {
         CLI_ENDPOINT_URL, "endpoint-url", "URL", false, "endpoint of KMS; the default is the region's" \
     }
 
-/* What they said; NULL: nothing. */
+/* What they said (NULL: nothing), and the client, which is made when it is first needed. Begins with zeros. */
 struct cli_aws {
     const char *region;
     const char *profile;
     const char *endpoint_url;
+    struct kf_aws_client *client;
 };
 
-/* Takes an option, if it is one of these; whether it was. */
-bool cli_aws_take(struct cli_aws *aws, int id, const char *value);
+void cli_aws_end(struct cli_aws *aws);
 
-/* Makes a client: reads the environment and the configuration files, sends nothing. */
-enum kf_code cli_aws_client(const struct cli_aws *aws, struct cli_failure *failure,
-                            struct kf_aws_client **out);
+/* If there is no client yet, makes it: reads the environment and the configuration files, sends nothing. */
+enum kf_code cli_aws_connect(struct cli_aws *aws, struct cli_failure *failure);
+
+/*
+ * A keyring of keys in KMS. `generator` may be NULL: then another keyring makes the data key. The caller owns one
+ * reference of `*out`.
+ */
+enum kf_code cli_aws_kms_keyring(struct cli_aws *aws, const char *generator, const char *const *key_ids,
+                                 size_t key_id_count, struct cli_failure *failure, struct kf_keyring **out);
+
+/*
+ * A keyring that opens with any key in KMS, or those of `filter`: "" or "PARTITION:ACCOUNT,...". `value` is what -k
+ * said, for the sentence of an error.
+ */
+enum kf_code cli_aws_discovery_keyring(struct cli_aws *aws, const char *value, const char *filter,
+                                       struct cli_failure *failure, struct kf_keyring **out);
 
 /* The region in the ARN of a key or an alias; length 0 if `key` is no ARN. */
 struct kf_view cli_aws_arn_region(const char *key);
 
 /* Where KMS is asked about `key`, for people to read. */
-enum kf_code cli_aws_endpoint(const struct kf_aws_client *client, const char *key, struct kf_error *error,
+enum kf_code cli_aws_endpoint(const struct cli_aws *aws, const char *key, struct kf_error *error,
                               struct kf_buf *out);
 
 #endif

@@ -101,13 +101,13 @@ static enum kf_code find_settings(struct doctor_job *job, struct cli_diagnosis *
         diagnosis->key.source =
             job->common.keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option key";
     }
-    enum kf_code code = cli_aws_client(&job->common.keys.aws, &failure, &job->common.keys.client);
+    enum kf_code code = cli_aws_connect(&job->common.keys.aws, &failure);
     if (code != KF_OK) {
         add_problem(diagnosis, "settings", &failure.error);
         return code;
     }
     struct kf_aws_settings settings = {.size = sizeof settings};
-    kf_aws_client_settings(job->common.keys.client, &settings);
+    kf_aws_client_settings(job->common.keys.aws.client, &settings);
     diagnosis->has_settings = true;
     diagnosis->profile = settings.profile;
     diagnosis->region = settings.region;
@@ -126,7 +126,7 @@ static enum kf_code find_credentials(struct doctor_job *job, struct cli_diagnosi
 {
     struct kf_error error = KF_ERROR_INIT;
     enum kf_code code =
-        kf_aws_credentials_lookup_new(job->common.keys.client, CREDENTIALS_TIMEOUT_MS, &error, lookup);
+        kf_aws_credentials_lookup_new(job->common.keys.aws.client, CREDENTIALS_TIMEOUT_MS, &error, lookup);
     if (code == KF_OK) {
         code = kf_aws_credentials_lookup_poll(*lookup, NULL);
         error = *kf_aws_credentials_lookup_error(*lookup);
@@ -198,7 +198,7 @@ static void call_kms(struct doctor_job *job, struct kf_keyring *keyring, struct 
     diagnosis->generated = call_encrypt(job, keyring, &error, &message) == KF_OK;
     if (!diagnosis->generated)
         add_problem(diagnosis, "GenerateDataKey", &error);
-    else if (call_decrypt(job->common.keys.client, &message, &error) == KF_OK)
+    else if (call_decrypt(job->common.keys.aws.client, &message, &error) == KF_OK)
         diagnosis->decrypted = true;
     else
         add_problem(diagnosis, "Decrypt", &error);

@@ -21,7 +21,7 @@ enum kf_code cli_keys_begin(struct cli_keys *keys, int argc, struct cli_failure 
 
 void cli_keys_end(struct cli_keys *keys)
 {
-    kf_aws_client_unref(keys->client);
+    cli_aws_end(&keys->aws);
     free(keys->values);
     free(keys->from_environment);
     *keys = (struct cli_keys){0};
@@ -29,13 +29,25 @@ void cli_keys_end(struct cli_keys *keys)
 
 bool cli_keys_take(struct cli_keys *keys, int id, const char *value)
 {
-    if (id == 'k')
+    switch (id) {
+    case 'k':
         keys->values[keys->count++] = value;
-    else if (id == CLI_PASSPHRASE_FILE)
+        return true;
+    case CLI_PASSPHRASE_FILE:
         keys->passphrase_file = value;
-    else
-        return cli_aws_take(&keys->aws, id, value);
-    return true;
+        return true;
+    case CLI_REGION:
+        keys->aws.region = value;
+        return true;
+    case CLI_PROFILE:
+        keys->aws.profile = value;
+        return true;
+    case CLI_ENDPOINT_URL:
+        keys->aws.endpoint_url = value;
+        return true;
+    default:
+        return false;
+    }
 }
 
 enum kf_code cli_keys_take_environment(struct cli_keys *keys, struct cli_failure *failure)
@@ -62,14 +74,9 @@ const char *cli_keys_kms(const char *value)
     return after(value, KMS);
 }
 
-static bool needs_aws(const char *value)
-{
-    return after(value, KMS) != NULL || after(value, KMS_DISCOVERY) != NULL;
-}
-
 void cli_keys_hint(const struct cli_keys *keys, enum kf_code code)
 {
-    if (keys->client != NULL && code == KF_E_REMOTE)
+    if (keys->aws.client != NULL && code == KF_E_REMOTE)
         cli_hint("'keyflight doctor' shows which AWS region, endpoint and credentials are used.");
 }
 
@@ -111,64 +118,20 @@ static enum kf_code check_values(const struct cli_keys *keys, enum cli_use use, 
  * All the keys in KMS make one keyring, so that they wrap side by side; the first of them generates if it is
  * the first of all.
  */
-static enum kf_code open_kms(const struct cli_keys *keys, struct cli_failure *failure,
-                             struct kf_keyring **out)
+static enum kf_code open_kms(struct cli_keys *keys, struct cli_failure *failure, struct kf_keyring **out)
 {
     const char **names = calloc(keys->count, sizeof *names);
     if (names == NULL)
         return cli_fail_memory(failure);
-    struct kf_aws_kms_keyring_options options = KF_AWS_KMS_KEYRING_OPTIONS_INIT;
-    options.client = keys->client;
-    options.generator = cli_keys_kms(keys->values[0]);
-    options.key_ids = names;
-    for (size_t i = options.generator != NULL; i < keys->count; i++) {
+    size_t count = 0;
+    const char *generator = cli_keys_kms(keys->values[0]);
+    for (size_t i = generator != NULL; i < keys->count; i++) {
         const char *name = cli_keys_kms(keys->values[i]);
         if (name != NULL)
-            names[options.key_id_count++] = name;
+            names[count++] = name;
     }
-    failure->subject = NULL;
-    enum kf_code code = kf_aws_kms_keyring_new(&options, &failure->error, out);
+    enum kf_code code = cli_aws_kms_keyring(&keys->aws, generator, names, count, failure, out);
     free(names);
-    return code;
-}
-
-/* The accounts of "111122223333,444455556666", which is cut into pieces; answers how many. */
-static size_t split_accounts(char *text, const char **accounts)
-{
-    size_t count = 0;
-    for (char *next = text; next != NULL;) {
-        accounts[count++] = strsep(&next, ",");
-    }
-    return count;
-}
-
-/* `filter` is "" or "PARTITION:ACCOUNT,...". */
-static enum kf_code open_discovery(const struct cli_keys *keys, const char *value, const char *filter,
-                                   struct cli_failure *failure, struct kf_keyring **out)
-{
-    struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
-    options.client = keys->client;
-    char *partition = strdup(filter);
-    const char **accounts = calloc(strlen(filter) + 1, sizeof *accounts);
-    char *list = partition != NULL ? strchr(partition, ':') : NULL;
-    enum kf_code code = KF_OK;
-    failure->subject = value;
-    if (partition == NULL || accounts == NULL) {
-        code = cli_fail_memory(failure);
-    } else if (list != NULL) {
-        *list = '\0';
-        options.partition = partition;
-        options.accounts = accounts;
-        options.account_count = split_accounts(list + 1, accounts);
-    } else if (filter[0] != '\0') {
-        code = cli_fail(failure, value, KF_E_USAGE,
-                        "Discovery is limited by PARTITION:ACCOUNT,..., as in " KMS_DISCOVERY
-                        "aws:111122223333.");
-    }
-    if (code == KF_OK)
-        code = kf_aws_kms_discovery_keyring_new(&options, &failure->error, out);
-    free(accounts);
-    free(partition);
     return code;
 }
 
@@ -184,14 +147,10 @@ static enum kf_code open_each(struct cli_keys *keys, enum cli_use use, struct cl
         bool is_kms = cli_keys_kms(value) != NULL;
         if (is_kms && kms_done)
             continue;
-        if (needs_aws(value) && keys->client == NULL)
-            code = cli_aws_client(&keys->aws, failure, &keys->client);
-        if (code != KF_OK)
-            break;
         if (is_kms)
             code = open_kms(keys, failure, &keyrings[*count]);
         else if (filter != NULL)
-            code = open_discovery(keys, value, filter, failure, &keyrings[*count]);
+            code = cli_aws_discovery_keyring(&keys->aws, value, filter, failure, &keyrings[*count]);
         else
             code = cli_keyfile_read(value, use, &passphrase, failure, &keyrings[*count]);
         kms_done |= is_kms;

@@ -27,8 +27,7 @@ struct cli_keys {
     size_t count;
     const char *passphrase_file; /* NULL: the terminal is asked, if a key file is encrypted */
     struct cli_aws aws;
-    struct kf_aws_client *client; /* NULL as long as no key needs one */
-    char *from_environment;       /* the value made of KMS_KEY_ARN, if that was taken */
+    char *from_environment; /* the value made of KMS_KEY_ARN, if that was taken */
 };
 
 /* Begins with none and room for the arguments of a command; cli_keys_end is owed even after an error. */

@@ -55,7 +55,7 @@ static bool kms_key(const struct storm_options *options, size_t i, struct kf_vie
 {
     const char *name = cli_keys_kms(options->keys->values[i]);
     *key = kf_view_text(name != NULL ? name : "");
-    return name != NULL && cli_aws_endpoint(options->keys->client, name, NULL, endpoint) == KF_OK;
+    return name != NULL && cli_aws_endpoint(&options->keys->aws, name, NULL, endpoint) == KF_OK;
 }
 
 static void json_keys(FILE *out, const struct storm_options *options)
