@@ -12,7 +12,7 @@
  * It never allocates on the word of a length that nobody has verified, and never takes a byte behind the
  * message.
  */
-#include <keyflight/decrypt.h>
+#include "decrypt.h"
 
 #include "base/error.h"
 #include "base/fork.h"
@@ -520,26 +520,59 @@ const struct kf_encryption_context *kf_decryptor_encryption_context(const struct
 
 /* ---- One shot ---- */
 
-static enum kf_code decrypt(struct kf_decryptor *decryptor, struct kf_view message, struct kf_error *error,
-                            struct kf_buf *out)
+/* Up to the keys, before which there is no use for output. */
+static enum kf_code step_to_keys(void *stream, struct kf_io *io, const struct kf_waker *waker)
 {
-    /* A plaintext is never longer than its message. */
-    if (kfi_buf_reserve(out, message.length, SIZE_MAX) != KF_OK)
-        return kfi_no_memory(error);
-    struct kf_io io = {.in = message.data,
-                       .in_length = message.length,
-                       .in_end = true,
-                       .out = out->data,
-                       .out_room = message.length};
-    enum kf_code code = kf_decryptor_poll(decryptor, &io, NULL);
-    if (code == KF_OK && io.in_used == message.length) {
+    struct kf_decryptor *decryptor = stream;
+    enum kf_code code = KF_OK;
+    if (decryptor->stage == HEADER)
+        code = header(decryptor, io);
+    if (code == KF_OK && decryptor->stage == KEYS)
+        code = keys(decryptor, waker);
+    return code;
+}
+
+/* What is left of the message, as input. */
+static struct kf_io rest_of(const struct kf_decryptor *decryptor, struct kf_view message)
+{
+    const size_t taken = decryptor->header != NULL ? decryptor->header->length : 0;
+    return (struct kf_io){.in = taken > 0 ? message.data + taken : message.data,
+                          .in_length = message.length - taken,
+                          .in_end = true};
+}
+
+enum kf_code kfi_decrypt_begin(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
+                               struct kf_view message, struct kf_error *error, struct kf_decryptor **out)
+{
+    *out = NULL;
+    enum kf_code code = kfi_view_check(message, "The message", error);
+    return code == KF_OK ? kf_decryptor_new(cmm, options, error, out) : code;
+}
+
+enum kf_code kfi_decrypt_poll(struct kf_decryptor *decryptor, struct kf_view message,
+                              const struct kf_waker *waker, struct kf_error *error, struct kf_buf *out)
+{
+    struct kf_io io = rest_of(decryptor, message);
+    enum kf_code code = kfi_operation_poll(&decryptor->operation, step_to_keys, decryptor, &io, waker);
+    if (code == KF_PENDING)
+        return code;
+    if (code == KF_OK) {
+        io = rest_of(decryptor, message);
+        /* A plaintext is never longer than its message. */
+        if (kfi_buf_reserve(out, io.in_length, SIZE_MAX) != KF_OK)
+            return kfi_no_memory(error);
+        io.out = out->data;
+        io.out_room = io.in_length;
+        code = kf_decryptor_poll(decryptor, &io, waker);
+    }
+    if (code == KF_OK && io.in_used == io.in_length) {
         out->length = io.out_used;
         return KF_OK;
     }
     kfi_wipe(out->data, io.out_used);
     if (code == KF_OK)
         return kf_error_set(error, KF_E_TRAILING, "%zu bytes follow the end of the message.",
-                            message.length - io.in_used);
+                            io.in_length - io.in_used);
     if (code > KF_OK)
         return kf_error_set(error, KF_E_BUG,
                             "A message with all its input and room was not decrypted at once.");
@@ -557,14 +590,12 @@ enum kf_code kf_decrypt(struct kf_cmm *cmm, const struct kf_decrypt_options *opt
         code = kfi_apart_check(message, header_out, sizeof *header_out, "The message", error);
     if (code != KF_OK)
         return code;
-    code = kfi_view_check(message, "The message", error);
-    if (code == KF_OK)
-        code = kf_decryptor_new(cmm, options, error, &decryptor);
+    code = kfi_decrypt_begin(cmm, options, message, error, &decryptor);
     kfi_buf_wipe(out); /* not before: the options may show bytes in it */
     if (header_out != NULL)
         *header_out = NULL;
     if (code == KF_OK)
-        code = decrypt(decryptor, message, error, out);
+        code = kfi_decrypt_poll(decryptor, message, NULL, error, out);
     if (code == KF_OK && header_out != NULL)
         *header_out = kf_header_ref(decryptor->header);
     kf_decryptor_free(decryptor);

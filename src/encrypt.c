@@ -10,7 +10,7 @@
  *
  * It never writes a byte of a second message under one message id.
  */
-#include <keyflight/encrypt.h>
+#include "encrypt.h"
 
 #include "base/error.h"
 #include "base/fork.h"
@@ -430,20 +430,22 @@ static bool message_length(const struct kf_encryptor *encryptor, size_t plaintex
            !__builtin_add_overflow(*out, plaintext, out);
 }
 
-static enum kf_code encrypt(struct kf_encryptor *encryptor, struct kf_view plaintext, struct kf_error *error,
-                            struct kf_buf *out)
+enum kf_code kfi_encrypt_poll(struct kf_encryptor *encryptor, struct kf_view plaintext,
+                              const struct kf_waker *waker, struct kf_error *error, struct kf_buf *out)
 {
     struct kf_io io = {.in = plaintext.data, .in_length = plaintext.length, .in_end = true};
     struct kf_io nothing = {.in = NULL};
-    enum kf_code code = kf_encryptor_poll(encryptor, &nothing, NULL);
+    enum kf_code code = kf_encryptor_poll(encryptor, &nothing, waker);
     size_t length = 0;
+    if (code == KF_PENDING)
+        return code;
     if (code == KF_WANT_OUTPUT) {
         if (!message_length(encryptor, plaintext.length, &length) ||
             kfi_buf_reserve(out, length, SIZE_MAX) != KF_OK)
             return kfi_no_memory(error);
         io.out = out->data;
         io.out_room = length;
-        code = kf_encryptor_poll(encryptor, &io, NULL);
+        code = kf_encryptor_poll(encryptor, &io, waker);
     }
     if (code == KF_OK && io.out_used == length) {
         out->length = length;
@@ -458,11 +460,11 @@ static enum kf_code encrypt(struct kf_encryptor *encryptor, struct kf_view plain
     return kf_error_set(error, KF_E_BUG, "A message came out of another length than was computed.");
 }
 
-/* An encryptor for just this plaintext. */
-static enum kf_code begin(struct kf_cmm *cmm, const struct kf_encrypt_options *given,
-                          struct kf_view plaintext, struct kf_error *error, struct kf_encryptor **out)
+enum kf_code kfi_encrypt_begin(struct kf_cmm *cmm, const struct kf_encrypt_options *given,
+                               struct kf_view plaintext, struct kf_error *error, struct kf_encryptor **out)
 {
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
+    *out = NULL;
     enum kf_code code = kfi_view_check(plaintext, "The plaintext", error);
     if (code == KF_OK && given != NULL)
         code = kfi_sized_read(&options, sizeof options, given, "The options of an encryption", error);
@@ -478,14 +480,14 @@ static enum kf_code begin(struct kf_cmm *cmm, const struct kf_encrypt_options *g
 enum kf_code kf_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *options,
                         struct kf_view plaintext, struct kf_error *error, struct kf_buf *out)
 {
-    struct kf_encryptor *encryptor = NULL;
+    struct kf_encryptor *encryptor;
     enum kf_code code = kfi_buf_check(out, plaintext, "The plaintext", error);
     if (code != KF_OK)
         return code;
-    code = begin(cmm, options, plaintext, error, &encryptor);
+    code = kfi_encrypt_begin(cmm, options, plaintext, error, &encryptor);
     kfi_buf_wipe(out); /* not before: the options may show bytes in it */
     if (code == KF_OK)
-        code = encrypt(encryptor, plaintext, error, out);
+        code = kfi_encrypt_poll(encryptor, plaintext, NULL, error, out);
     kf_encryptor_free(encryptor);
     return code;
 }

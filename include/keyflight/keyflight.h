@@ -12,6 +12,7 @@
 #include <keyflight/encrypt.h>
 #include <keyflight/encryption_context.h>
 #include <keyflight/header.h>
+#include <keyflight/jobs.h>
 #include <keyflight/keyring.h>
 #include <keyflight/materials.h>
 #include <keyflight/raw_keyrings.h>

@@ -138,6 +138,9 @@ struct kf_buf {
 /* Wipes and frees what `buf` holds and sets it to KF_BUF_INIT. */
 KF_API void kf_buf_free(struct kf_buf *buf);
 
+/* Moves what `buf` holds to the caller, and sets it to KF_BUF_INIT. */
+KF_API struct kf_buf kf_buf_take(struct kf_buf *buf);
+
 /*
  * How a pending operation says that polling it again is worth while. `wake` only posts (a semaphore, an
  * eventfd, a flag under a lock): it must not block and must not call Keyflight. It may be called from any

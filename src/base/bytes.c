@@ -142,6 +142,13 @@ void kf_buf_free(struct kf_buf *buf)
     *buf = (struct kf_buf)KF_BUF_INIT;
 }
 
+struct kf_buf kf_buf_take(struct kf_buf *buf)
+{
+    const struct kf_buf taken = *buf;
+    *buf = (struct kf_buf)KF_BUF_INIT;
+    return taken;
+}
+
 struct kf_view kfi_read_bytes(struct kfi_reader *reader, size_t length)
 {
     if (reader->short_read || length > reader->rest.length) {
