@@ -243,7 +243,7 @@ int main(void)
     if (code == KF_OK)
         code = kf_default_cmm_new(keyring, &error, &cmm);
     kf_keyring_unref(keyring);
-    /* These calls block until the clerk has answered. For a caller that must not block see event_loop.c. */
+    /* These calls block until the clerk has answered. For a caller that must not block see event_loop_epoll.c. */
     if (code == KF_OK)
         code = kf_encrypt(cmm, NULL, kf_view_text("Kept in box 0, by a clerk."), &error, &message);
     if (code == KF_OK)

@@ -11,9 +11,10 @@ mkdir -p -- "$logs"
 # What building the library and the program needs on Debian 12.
 # shellcheck disable=SC2034
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev nettle-dev libcurl4-openssl-dev libyajl-dev)
-# What the tests need beside it: g++ compiles the headers as C++, openssl makes the certificates of test servers.
+# What the tests need beside it: g++ compiles the headers as C++, openssl makes the certificates of test servers, an
+# example runs in libuv's loop.
 # shellcheck disable=SC2034
-test_packages=(g++ libcmocka-dev python3 openssl)
+test_packages=(g++ libcmocka-dev libuv1-dev python3 openssl)
 
 # step TITLE COMMAND...: one line with its seconds when well, the end of its output when not. The whole output is in
 # $log. COMMAND is one command, or a function joined by && (set -e does not reach into it).

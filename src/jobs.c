@@ -32,7 +32,7 @@ struct kf_jobs {
     struct kfi_timer *timers; /* of those that wait under a deadline */
     size_t waiting;           /* how many jobs a run may still have something to do for */
     bool running;             /* in kf_jobs_run */
-    bool freed;               /* by a callback of the run, which frees the memory at its end */
+    bool freed;               /* by a callback: no job is left, and the run frees the memory at its end */
 
     pthread_mutex_t ready_lock; /* guards what follows, and `link` of each job; a leaf */
     struct kfi_list ready;
@@ -370,8 +370,6 @@ static enum kf_code run(struct kf_jobs *jobs)
             message_run(job);
         else
             job->ready(job->context);
-        if (jobs->freed)
-            return KF_OK;
         if (inherited(jobs))
             return KF_E_FORKED;
         if (kfi_now_ms() >= end)
