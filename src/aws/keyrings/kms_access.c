@@ -1,5 +1,5 @@
 /*
- * The way to KMS: see kms_access.h. Called by both keyrings and by kms_unwrap.c.
+ * How a keyring reaches KMS: see kms_access.h. Called by both keyrings and by kms_unwrap.c.
  */
 #include "aws/keyrings/kms_access.h"
 

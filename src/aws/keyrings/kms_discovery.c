@@ -1,5 +1,5 @@
 /*
- * The KMS discovery keyring: decrypts with the key that an EDK names, as far as its filter lets it.
+ * The KMS discovery keyring: it decrypts with the key that an EDK names, if its filter lets that key pass.
  * (S: framework/aws-kms/aws-kms-discovery-keyring.md)
  */
 #include <keyflight/aws_kms_keyring.h>
@@ -9,27 +9,33 @@
 #include "aws/service/endpoint.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/list.h"
 #include "base/sized.h"
 
 #define PARTITION_MAX 32
 #define ACCOUNT_LENGTH 12
 
-/* What the filter names; each list in one block. A list of none filters nothing. */
+/* The filter has three lists, each in one block. An empty list lets everything pass. */
 struct discovery {
-    struct kfi_kms_access access;
+    struct kfi_kms_unwrapper unwrapper;
     char **partition; /* 0 or 1 */
     char **accounts;
     char **regions;
     size_t partition_count, account_count, region_count;
 };
 
-static enum kf_code on_encrypt(void *context, struct kf_call *call,
-                               const struct kf_encryption_materials *materials, struct kf_error *error,
-                               struct kf_wrapped *out)
+static struct discovery *discovery_of(const void *unwrapper)
+{
+    return KFI_CONTAINER(unwrapper, struct discovery, unwrapper);
+}
+
+static enum kf_code discovery_on_encrypt(void *context, struct kf_call *call,
+                                         const struct kf_encryption_materials *materials,
+                                         struct kf_error *error, struct kf_wrapped *out)
 {
     (void)context, (void)call, (void)materials, (void)out;
     return kf_error_set(error, KF_E_USAGE,
-                        "A KMS discovery keyring can only decrypt: to encrypt, name a key in a KMS keyring.");
+                        "A KMS discovery keyring can only decrypt. To encrypt, name a key in a KMS keyring.");
 }
 
 static bool passes(char *const *list, size_t count, struct kf_view text)
@@ -40,18 +46,20 @@ static bool passes(char *const *list, size_t count, struct kf_view text)
     return found;
 }
 
-static bool is_meant(const void *context, struct kf_view text, const struct kfi_kms_arn *arn)
+static bool discovery_is_meant(const struct kfi_kms_unwrapper *unwrapper, struct kf_view text,
+                               const struct kfi_kms_arn *arn)
 {
     (void)text;
-    const struct discovery *self = context;
+    const struct discovery *self = discovery_of(unwrapper);
     return passes(self->partition, self->partition_count, arn->partition) &&
            passes(self->accounts, self->account_count, arn->account) &&
            passes(self->regions, self->region_count, arn->region);
 }
 
-static enum kf_code none_meant(const void *context, size_t edk_count, struct kf_error *error)
+static enum kf_code discovery_none_meant(const struct kfi_kms_unwrapper *unwrapper, size_t edk_count,
+                                         struct kf_error *error)
 {
-    const struct discovery *self = context;
+    const struct discovery *self = discovery_of(unwrapper);
     bool filters = self->partition_count + self->account_count + self->region_count > 0;
     return kf_error_set(error, KF_E_KEYS,
                         filters ? "None of the %zu encrypted data keys was made under a KMS key of the "
@@ -60,24 +68,10 @@ static enum kf_code none_meant(const void *context, size_t edk_count, struct kf_
                         edk_count);
 }
 
-static enum kf_code on_decrypt(void *context, struct kf_call *call,
-                               const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                               size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+static void discovery_destroy(void *unwrapper)
 {
-    const struct discovery *self = context;
-    const struct kfi_kms_unwrapper unwrapper = {
-        .access = &self->access,
-        .self = self,
-        .is_meant = is_meant,
-        .none_meant = none_meant,
-    };
-    return kfi_kms_unwrap(&unwrapper, call, materials, edks, edk_count, error, out);
-}
-
-static void destroy(void *context)
-{
-    struct discovery *self = context;
-    kfi_kms_access_release(&self->access);
+    struct discovery *self = discovery_of(unwrapper);
+    kfi_kms_access_release(&self->unwrapper.access);
     kfi_free(self->partition);
     kfi_free(self->accounts);
     kfi_free(self->regions);
@@ -100,14 +94,14 @@ static enum kf_code accounts_check(const struct kf_aws_kms_discovery_keyring_opt
             "A filter of accounts needs options partition (\"aws\"), accounts and account_count.");
     for (size_t i = 0; i < options->account_count; i++) {
         if (!is_account(options->accounts[i]))
-            return kf_error_set(error, KF_E_USAGE, "Account %zu of the filter is none: it has 12 digits.",
-                                i + 1);
+            return kf_error_set(error, KF_E_USAGE,
+                                "Account %zu of the filter is not valid: it has to have 12 digits.", i + 1);
     }
     return KF_OK;
 }
 
-static enum kf_code options_check(const struct kf_aws_kms_discovery_keyring_options *options,
-                                  struct kf_error *error)
+static enum kf_code discovery_options_check(const struct kf_aws_kms_discovery_keyring_options *options,
+                                            struct kf_error *error)
 {
     if (options->client == NULL)
         return kf_error_set(error, KF_E_USAGE, "A KMS discovery keyring needs a client (option client).");
@@ -116,12 +110,13 @@ static enum kf_code options_check(const struct kf_aws_kms_discovery_keyring_opti
     for (size_t i = 0; i < options->region_count; i++) {
         if (options->regions[i] == NULL || !kfi_aws_region_is_valid(kf_view_text(options->regions[i])))
             return kf_error_set(error, KF_E_USAGE,
-                                "Region %zu of the filter is none: it looks like eu-central-1.", i + 1);
+                                "Region %zu of the filter is not valid. Write it like eu-central-1.", i + 1);
     }
     if (options->partition != NULL &&
         (!kfi_kms_text_is_plain(kf_view_text(options->partition), PARTITION_MAX) ||
          strchr(options->partition, ':') != NULL))
-        return kf_error_set(error, KF_E_USAGE, "Option partition names none: it is \"aws\", \"aws-cn\", ….");
+        return kf_error_set(error, KF_E_USAGE,
+                            "Option partition is not valid. Write it like \"aws\" or \"aws-cn\".");
     enum kf_code code = accounts_check(options, error);
     return code == KF_OK
                ? kfi_kms_grant_tokens_check(options->grant_tokens, options->grant_token_count, error)
@@ -147,28 +142,30 @@ enum kf_code kf_aws_kms_discovery_keyring_new(const struct kf_aws_kms_discovery_
 {
     static const struct kf_keyring_vtable vtable = {
         .size = sizeof vtable,
-        .on_encrypt = on_encrypt,
-        .on_decrypt = on_decrypt,
-        .destroy = destroy,
+        .on_encrypt = discovery_on_encrypt,
+        .on_decrypt = kfi_kms_on_decrypt,
+        .destroy = discovery_destroy,
     };
     struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
     *out = NULL;
     enum kf_code code =
         kfi_sized_read(&options, sizeof options, given, "The options of a KMS discovery keyring", error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = discovery_options_check(&options, error);
     if (code != KF_OK)
         return code;
     struct discovery *self = kfi_alloc_zeroed(sizeof *self);
     if (self == NULL)
         return kfi_no_memory(error);
+    self->unwrapper.is_meant = discovery_is_meant;
+    self->unwrapper.none_meant = discovery_none_meant;
     code = filter_copy(self, &options, error);
     if (code == KF_OK)
-        code = kfi_kms_access_init(&self->access, options.client, options.grant_tokens,
+        code = kfi_kms_access_init(&self->unwrapper.access, options.client, options.grant_tokens,
                                    options.grant_token_count, error);
     if (code == KF_OK)
-        code = kf_keyring_new(&vtable, self, error, out);
+        code = kf_keyring_new(&vtable, &self->unwrapper, error, out);
     if (code != KF_OK)
-        destroy(self);
+        discovery_destroy(&self->unwrapper);
     return code;
 }

@@ -1,11 +1,12 @@
 /*
- * Options of KMS keyrings: see kms_options.h. Called when a keyring is made; asks nobody.
+ * Options of the KMS keyrings: see kms_options.h. Called when a keyring is made; sends nothing.
  */
 #include "aws/keyrings/kms_options.h"
 
 #include "aws/service/arn.h"
 #include "aws/service/endpoint.h"
 #include "aws/service/kms.h"
+#include "aws/service/text.h"
 #include "base/bytes.h"
 
 #define GRANT_TOKEN_COUNT_MAX 10
@@ -16,13 +17,7 @@
 
 bool kfi_kms_text_is_plain(struct kf_view text, size_t max)
 {
-    if (text.length == 0 || text.length > max)
-        return false;
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] <= ' ' || text.data[i] > '~')
-            return false;
-    }
-    return true;
+    return text.length > 0 && text.length <= max && kfi_text_is_visible(text);
 }
 
 static bool is_hex(uint8_t c)
@@ -55,16 +50,8 @@ static bool is_multi_region_id(struct kf_view id)
 
 static bool is_alias(struct kf_view name)
 {
-    const size_t prefix = strlen("alias/");
-    if (!kfi_view_begins(name, "alias/") || name.length == prefix || name.length > ALIAS_MAX)
-        return false;
-    for (size_t i = prefix; i < name.length; i++) {
-        uint8_t c = name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!letter && !(c >= '0' && c <= '9') && c != '/' && c != '_' && c != '-')
-            return false;
-    }
-    return true;
+    return kfi_view_begins(name, "alias/") && name.length > strlen("alias/") && name.length <= ALIAS_MAX &&
+           kfi_text_consists_of(name, "/_-");
 }
 
 enum kf_code kfi_kms_name_check(const char *name, struct kf_error *error, struct kf_view *region)
@@ -72,7 +59,7 @@ enum kf_code kfi_kms_name_check(const char *name, struct kf_error *error, struct
     struct kfi_kms_arn arn;
     *region = kf_view_of(NULL, 0);
     if (name == NULL || name[0] == '\0')
-        return kf_error_set(error, KF_E_USAGE, "The name of a KMS key is empty: give the key's ARN.");
+        return kf_error_set(error, KF_E_USAGE, "The name of a KMS key is empty. Give the key's ARN.");
     const struct kf_view text = kf_view_text(name);
     if (!kfi_kms_text_is_plain(text, KFI_KMS_KEY_ID_MAX))
         return kf_error_set(error, KF_E_USAGE,
@@ -82,7 +69,7 @@ enum kf_code kfi_kms_name_check(const char *name, struct kf_error *error, struct
         if (is_uuid(text) || is_multi_region_id(text) || is_alias(text))
             return KF_OK;
         return kf_error_set(error, KF_E_USAGE,
-                            "\"%.200s\" does not name a KMS key: give the ARN of a key or alias, a key id "
+                            "\"%.200s\" does not name a KMS key. Give the ARN of a key or alias, a key id "
                             "(12345678-1234-…), or alias/NAME.",
                             name);
     }
@@ -92,7 +79,7 @@ enum kf_code kfi_kms_name_check(const char *name, struct kf_error *error, struct
                             "arn:aws:kms:REGION:ACCOUNT:key/ID.",
                             name);
     if (!kfi_aws_region_is_valid(arn.region))
-        return kf_error_set(error, KF_E_USAGE, "The ARN \"%.200s\" names no valid region.", name);
+        return kf_error_set(error, KF_E_USAGE, "The region in the ARN \"%.200s\" is not valid.", name);
     *region = arn.region;
     return KF_OK;
 }
@@ -106,7 +93,7 @@ enum kf_code kfi_kms_grant_tokens_check(const char *const *tokens, size_t count,
         if (tokens == NULL || tokens[i] == NULL ||
             !kfi_kms_text_is_plain(kf_view_text(tokens[i]), GRANT_TOKEN_MAX))
             return kf_error_set(error, KF_E_USAGE,
-                                "Grant token %zu is none: it has 1 to %d characters, all of them visible "
+                                "Grant token %zu is not valid: it has to have 1 to %d characters of visible "
                                 "ASCII.",
                                 i + 1, GRANT_TOKEN_MAX);
     }

@@ -16,7 +16,7 @@
 
 #define REQUEST_ID_MAX 64
 
-/* What OnDecrypt was called with. */
+/* The arguments of OnDecrypt. */
 struct question {
     const struct kfi_kms_unwrapper *unwrapper;
     const struct kf_decryption_materials *materials;
@@ -24,12 +24,12 @@ struct question {
     size_t edk_count;
 };
 
-/* How far it is. */
+/* How far it has come. */
 struct unwrapping {
     size_t next;                     /* the EDK whose turn it is */
-    size_t tried;                    /* EDKs that KMS was asked about, or should have been */
+    size_t tried;                    /* EDKs that were meant for the keyring and failed */
     struct kfi_kms_request *request; /* about edks[next], or NULL */
-    struct kf_error failed;          /* the sum of what failed, and what was said about it */
+    struct kf_error failed;          /* code and sentence of all that failed, taken together */
     char request_id[REQUEST_ID_MAX]; /* of the last request that failed */
 };
 
@@ -45,7 +45,7 @@ static bool is_of_kms(const struct kf_edk *edk)
     return kfi_view_equal(edk->provider_id, kf_view_text(KFI_KMS_PROVIDER_ID));
 }
 
-/* The ARN that an EDK of KMS names, which has to be that of a key. */
+/* The ARN that an EDK of KMS names. False if it is not the ARN of a key. */
 static bool arn_of(const struct kf_edk *edk, struct kfi_kms_arn *arn)
 {
     return kfi_kms_text_is_plain(edk->provider_info, UINT16_MAX) &&
@@ -53,10 +53,10 @@ static bool arn_of(const struct kf_edk *edk, struct kfi_kms_arn *arn)
 }
 
 /*
- * An EDK that claims to be of KMS and names no key ends it before KMS is asked anything: the specification
- * wants the message refused, not the EDK passed over.
+ * Refuses the message, before anything is sent, if an EDK claims to be of KMS and does not name a key. The
+ * specification does not allow to pass such an EDK over.
  */
-static enum kf_code check_all(const struct question *question, struct kf_error *error)
+static enum kf_code edks_check(const struct question *question, struct kf_error *error)
 {
     struct kfi_kms_arn arn;
     for (size_t i = 0; i < question->edk_count; i++) {
@@ -71,29 +71,30 @@ static enum kf_code check_all(const struct question *question, struct kf_error *
     return KF_OK;
 }
 
-/* Moves on to the next EDK that is meant; false if there is none. */
-static bool find_next(const struct question *question, struct unwrapping *unwrapping, struct kfi_kms_arn *arn)
+/* Moves on to the next EDK that is meant for the keyring. False if there is none. */
+static bool unwrapping_next(const struct question *question, struct unwrapping *unwrapping,
+                            struct kfi_kms_arn *arn)
 {
     const struct kfi_kms_unwrapper *unwrapper = question->unwrapper;
     for (; unwrapping->next < question->edk_count; unwrapping->next++) {
         const struct kf_edk *edk = &question->edks[unwrapping->next];
-        if (is_of_kms(edk) && arn_of(edk, arn) &&
-            unwrapper->is_meant(unwrapper->self, edk->provider_info, arn))
+        if (is_of_kms(edk) && arn_of(edk, arn) && unwrapper->is_meant(unwrapper, edk->provider_info, arn))
             return true;
     }
     return false;
 }
 
-static enum kf_code begin(const struct question *question, const struct kf_edk *edk,
-                          const struct kfi_kms_arn *arn, struct kf_error *error, struct kfi_kms_request **out)
+static enum kf_code decrypt_begin(const struct question *question, const struct kf_edk *edk,
+                                  const struct kfi_kms_arn *arn, struct kf_error *error,
+                                  struct kfi_kms_request **out)
 {
-    const struct kfi_kms_access *access = question->unwrapper->access;
+    const struct kfi_kms_access *access = &question->unwrapper->access;
     struct kfi_aws_service *service = NULL;
     char key_id[KFI_KMS_KEY_ID_MAX + 1];
     if (edk->provider_info.length >= sizeof key_id || !kfi_aws_region_is_valid(arn->region))
-        return kf_error_set(error, KF_E_KEYS, "No KMS key has such an ARN.");
+        return kf_error_set(error, KF_E_KEYS, "This is not the ARN of a key that KMS could have made.");
     if (edk->ciphertext.length == 0 || edk->ciphertext.length > KFI_KMS_BLOB_MAX)
-        return kf_error_set(error, KF_E_KEYS, "KMS makes no ciphertext of %zu bytes.",
+        return kf_error_set(error, KF_E_KEYS, "KMS never makes a ciphertext of %zu bytes.",
                             edk->ciphertext.length);
     memcpy(key_id, edk->provider_info.data, edk->provider_info.length);
     key_id[edk->provider_info.length] = '\0';
@@ -109,26 +110,27 @@ static enum kf_code begin(const struct question *question, const struct kf_edk *
     return kfi_kms_decrypt(service, &arguments, edk->ciphertext, error, out);
 }
 
-/* Whether the answer is what was asked for: by that very key, and as long as a data key of the suite. */
-static enum kf_code check(const struct kfi_kms_answer *answer, const struct kf_edk *edk, size_t length,
-                          struct kf_error *error)
+/* Checks that KMS used the very key that was asked for, and that the data key has the suite's length. */
+static enum kf_code answer_check(const struct kfi_kms_answer *answer, const struct kf_edk *edk, size_t length,
+                                 struct kf_error *error)
 {
     if (!kfi_view_equal(kf_view_text(answer->key_id), edk->provider_info))
-        return kf_error_set(error, KF_E_REMOTE,
-                            "KMS says that it decrypted with another key than it was asked for, %.100s.",
-                            answer->key_id);
+        return kf_error_set(
+            error, KF_E_REMOTE,
+            "KMS says that it decrypted with another key than the one that was asked for: %.100s.",
+            answer->key_id);
     if (answer->plaintext.length != length)
         return kf_error_set(error, KF_E_REMOTE,
-                            "KMS decrypted it to %zu bytes, where the suite's data key has %zu.",
+                            "KMS decrypted it to %zu bytes, but a data key of the suite has %zu.",
                             answer->plaintext.length, length);
     return KF_OK;
 }
 
 /*
- * What a refusal of one EDK is, seen from the message: these say that the key does not open it, or can't be
- * used by this caller; another key may.
+ * The code for the refusal of one EDK. KF_E_KEYS if the service's code says that the key does not open it, or that the
+ * caller may not use the key: then another key may.
  */
-static enum kf_code weigh(enum kf_code code, const char *service_code)
+static enum kf_code refusal_code(enum kf_code code, const char *service_code)
 {
     static const char *const about_the_key[] = {"InvalidCiphertextException", "IncorrectKeyException",
                                                 "NotFoundException",          "AccessDeniedException",
@@ -141,7 +143,7 @@ static enum kf_code weigh(enum kf_code code, const char *service_code)
     return code;
 }
 
-/* Whether it is this EDK that failed, and the next may do better; else the machine or the library did. */
+/* Whether the failure is about this EDK, so that the next is tried; else the machine or the library failed. */
 static bool concerns_the_edk(enum kf_code code)
 {
     enum kf_class class = kf_code_class(code);
@@ -149,8 +151,11 @@ static bool concerns_the_edk(enum kf_code code)
            code == KF_E_USAGE || code == KF_E_LIMIT;
 }
 
-/* Adds up: asking again helps if it helps with one EDK; that keys are missing is the sum only of that. */
-static enum kf_code sum(enum kf_code before, enum kf_code code)
+/*
+ * The code for several failures together. A failure that may pass decides, because then asking again may help.
+ * KF_E_KEYS remains only if all of them are that.
+ */
+static enum kf_code codes_sum(enum kf_code before, enum kf_code code)
 {
     bool may_pass = kf_code_class(before) == KF_CLASS_RETRY;
     if (before == KF_E_KEYS || (!may_pass && kf_code_class(code) == KF_CLASS_RETRY))
@@ -158,21 +163,21 @@ static enum kf_code sum(enum kf_code before, enum kf_code code)
     return before;
 }
 
-/* How much of an ARN goes into a sentence. */
+/* How many bytes of an ARN a sentence shows. */
 static int arn_shown(struct kf_view arn)
 {
     return arn.length < 120 ? (int)arn.length : 120;
 }
 
-/* Ends the attempt at edks[next]: frees its request, and keeps what was said. */
-static void collect(struct unwrapping *unwrapping, const struct kf_edk *edk, enum kf_code code,
-                    const struct kf_error *error)
+/* Ends the attempt at edks[next], which failed: keeps code and sentence, and frees the request. */
+static void unwrapping_fail(struct unwrapping *unwrapping, const struct kf_edk *edk, enum kf_code code,
+                            const struct kf_error *error)
 {
     if (unwrapping->request != NULL) {
-        code = weigh(code, kfi_kms_request_error_code(unwrapping->request));
+        code = refusal_code(code, kfi_kms_request_error_code(unwrapping->request));
         snprintf(unwrapping->request_id, REQUEST_ID_MAX, "%s", kfi_kms_request_id(unwrapping->request));
     }
-    kf_error_set(&unwrapping->failed, sum(unwrapping->failed.code, code), "%s Number %zu (%.*s): %s",
+    kf_error_set(&unwrapping->failed, codes_sum(unwrapping->failed.code, code), "%s Number %zu (%.*s): %s",
                  unwrapping->failed.text, unwrapping->next + 1, arn_shown(edk->provider_info),
                  (const char *)edk->provider_info.data, error->text);
     unwrapping->tried++;
@@ -181,20 +186,20 @@ static void collect(struct unwrapping *unwrapping, const struct kf_edk *edk, enu
     unwrapping->request = NULL;
 }
 
-/* One poll of the attempt at edks[next], which is begun if it was not. */
-static enum kf_code attempt(const struct question *question, struct unwrapping *unwrapping,
-                            const struct kfi_kms_arn *arn, struct kf_call *call, struct kf_error *error,
-                            struct kf_data_key *out)
+/* One poll of the attempt at edks[next], which begins with it. */
+static enum kf_code unwrapping_poll(const struct question *question, struct unwrapping *unwrapping,
+                                    const struct kfi_kms_arn *arn, struct kf_call *call,
+                                    struct kf_error *error, struct kf_data_key *out)
 {
     const struct kf_edk *edk = &question->edks[unwrapping->next];
     const struct kfi_kms_answer *answer = NULL;
     enum kf_code code = KF_OK;
     if (unwrapping->request == NULL)
-        code = begin(question, edk, arn, error, &unwrapping->request);
+        code = decrypt_begin(question, edk, arn, error, &unwrapping->request);
     if (code == KF_OK)
         code = kfi_kms_request_poll(unwrapping->request, call, error, &answer);
     if (code == KF_OK)
-        code = check(answer, edk, question->materials->head.suite->info.data_key_length, error);
+        code = answer_check(answer, edk, question->materials->head.suite->info.data_key_length, error);
     if (code == KF_OK)
         *out = answer->plaintext;
     return code;
@@ -203,7 +208,7 @@ static enum kf_code attempt(const struct question *question, struct unwrapping *
 static enum kf_code unwrapping_new(const struct question *question, struct kf_call *call,
                                    struct kf_error *error, struct unwrapping **out)
 {
-    enum kf_code code = check_all(question, error);
+    enum kf_code code = edks_check(question, error);
     if (code != KF_OK)
         return code;
     struct unwrapping *unwrapping = kfi_alloc_zeroed(sizeof *unwrapping);
@@ -215,10 +220,11 @@ static enum kf_code unwrapping_new(const struct question *question, struct kf_ca
     return KF_OK;
 }
 
-enum kf_code kfi_kms_unwrap(const struct kfi_kms_unwrapper *unwrapper, struct kf_call *call,
-                            const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                            size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+enum kf_code kfi_kms_on_decrypt(void *context, struct kf_call *call,
+                                const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                                size_t edk_count, struct kf_error *error, struct kf_data_key *out)
 {
+    const struct kfi_kms_unwrapper *unwrapper = context;
     const struct question question = {unwrapper, materials, edks, edk_count};
     struct unwrapping *unwrapping = kf_call_state(call);
     struct kfi_kms_arn arn;
@@ -226,22 +232,22 @@ enum kf_code kfi_kms_unwrap(const struct kfi_kms_unwrapper *unwrapper, struct kf
     struct kf_call *child = kf_call_child(call, 0);
     if (code == KF_OK && child == NULL)
         code = kfi_no_memory(error);
-    while (code == KF_OK && find_next(&question, unwrapping, &arn)) {
-        code = attempt(&question, unwrapping, &arn, child, error, out);
+    while (code == KF_OK && unwrapping_next(&question, unwrapping, &arn)) {
+        code = unwrapping_poll(&question, unwrapping, &arn, child, error, out);
         if (code == KF_OK) {
             kf_call_request_id_set(call, kf_view_text(kfi_kms_request_id(unwrapping->request)));
             return KF_OK;
         }
         if (!concerns_the_edk(code))
             return code;
-        collect(unwrapping, &edks[unwrapping->next], code, error);
+        unwrapping_fail(unwrapping, &edks[unwrapping->next], code, error);
         kfi_call_reset(child);
         code = KF_OK;
     }
     if (code != KF_OK)
         return code;
     if (unwrapping->tried == 0)
-        return unwrapper->none_meant(unwrapper->self, edk_count, error);
+        return unwrapper->none_meant(unwrapper, edk_count, error);
     kf_call_request_id_set(call, kf_view_text(unwrapping->request_id));
     if (unwrapping->tried == 1)
         return kf_error_set(error, unwrapping->failed.code, "AWS KMS did not open the encrypted data key.%s",

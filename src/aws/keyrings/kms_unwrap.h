@@ -1,6 +1,6 @@
 /*
- * Unwrapping by KMS: the EDKs that are meant for a keyring are given to Decrypt, one after another, until one
- * opens. What the KMS keyring and the discovery keyring have in common.
+ * Unwrapping by KMS, for the KMS keyring and the discovery keyring: the EDKs that are meant for the keyring are given
+ * to Decrypt, one after another, until one opens.
  */
 #ifndef KFI_AWS_KEYRINGS_KMS_UNWRAP_H
 #define KFI_AWS_KEYRINGS_KMS_UNWRAP_H
@@ -12,20 +12,22 @@
 
 #define KFI_KMS_PROVIDER_ID "aws-kms"
 
+/* The part of a keyring that unwraps. A keyring embeds it. */
 struct kfi_kms_unwrapper {
-    const struct kfi_kms_access *access;
-    const void *self;
+    struct kfi_kms_access access;
 
-    /* Whether the keyring tries an EDK made under the key with this ARN. */
-    bool (*is_meant)(const void *self, struct kf_view text, const struct kfi_kms_arn *arn);
+    /* Whether the keyring tries an EDK made under the key with the ARN `text`, whose parts are `arn`. */
+    bool (*is_meant)(const struct kfi_kms_unwrapper *unwrapper, struct kf_view text,
+                     const struct kfi_kms_arn *arn);
 
-    /* None of the EDKs is meant: KF_E_KEYS and a sentence that says what would be. */
-    enum kf_code (*none_meant)(const void *self, size_t edk_count, struct kf_error *error);
+    /* None of the EDKs is meant: KF_E_KEYS, and a sentence that says which would be. */
+    enum kf_code (*none_meant)(const struct kfi_kms_unwrapper *unwrapper, size_t edk_count,
+                               struct kf_error *error);
 };
 
-/* OnDecrypt of a keyring: its arguments, and the codes that the public header promises. */
-enum kf_code kfi_kms_unwrap(const struct kfi_kms_unwrapper *unwrapper, struct kf_call *call,
-                            const struct kf_decryption_materials *materials, const struct kf_edk *edks,
-                            size_t edk_count, struct kf_error *error, struct kf_data_key *out);
+/* OnDecrypt of a keyring whose `unwrapper`, a struct kfi_kms_unwrapper, was given to kf_keyring_new. */
+enum kf_code kfi_kms_on_decrypt(void *unwrapper, struct kf_call *call,
+                                const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                                size_t edk_count, struct kf_error *error, struct kf_data_key *out);
 
 #endif
