@@ -56,7 +56,7 @@ static bool arn_of(const struct kf_edk *edk, struct kfi_kms_arn *arn)
  * Refuses the message, before anything is sent, if an EDK claims to be of KMS and does not name a key. The
  * specification does not allow to pass such an EDK over.
  */
-static enum kf_code edks_check(const struct question *question, struct kf_error *error)
+static enum kf_code kms_edks_check(const struct question *question, struct kf_error *error)
 {
     struct kfi_kms_arn arn;
     for (size_t i = 0; i < question->edk_count; i++) {
@@ -208,7 +208,7 @@ static enum kf_code unwrapping_poll(const struct question *question, struct unwr
 static enum kf_code unwrapping_new(const struct question *question, struct kf_call *call,
                                    struct kf_error *error, struct unwrapping **out)
 {
-    enum kf_code code = edks_check(question, error);
+    enum kf_code code = kms_edks_check(question, error);
     if (code != KF_OK)
         return code;
     struct unwrapping *unwrapping = kfi_alloc_zeroed(sizeof *unwrapping);

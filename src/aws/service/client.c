@@ -159,7 +159,7 @@ struct kf_aws_client *kf_aws_client_ref(struct kf_aws_client *client)
     return client;
 }
 
-static void service_free(struct kfi_aws_service *service)
+static void aws_service_free(struct kfi_aws_service *service)
 {
     kfi_aws_retry_quota_destroy(&service->quota);
     kfi_free(service->name);
@@ -176,7 +176,7 @@ void kf_aws_client_unref(struct kf_aws_client *client)
     while (client->services != NULL) {
         struct kfi_aws_service *service = client->services;
         client->services = service->next;
-        service_free(service);
+        aws_service_free(service);
     }
     kfi_aws_credentials_cache_unref(client->credentials);
     kfi_http_pool_unref(client->pool);
@@ -187,8 +187,8 @@ void kf_aws_client_unref(struct kf_aws_client *client)
 
 /* ---- Services ---- */
 
-static enum kf_code service_new(struct kf_aws_client *client, const char *name, const char *region,
-                                struct kf_error *error, struct kfi_aws_service **out)
+static enum kf_code aws_service_new(struct kf_aws_client *client, const char *name, const char *region,
+                                    struct kf_error *error, struct kfi_aws_service **out)
 {
     char url[KFI_AWS_URL_MAX];
     *out = NULL;
@@ -204,7 +204,7 @@ static enum kf_code service_new(struct kf_aws_client *client, const char *name, 
     service->region = kfi_copy_text(region);
     service->url = kfi_copy_text(url);
     if (service->name == NULL || service->region == NULL || service->url == NULL) {
-        service_free(service);
+        aws_service_free(service);
         return kfi_no_memory(error);
     }
     *out = service;
@@ -212,8 +212,8 @@ static enum kf_code service_new(struct kf_aws_client *client, const char *name, 
 }
 
 /* The service in the list. If it is not there, `made` (may be NULL) is added, unless the list is full. */
-static struct kfi_aws_service *service_find(struct kf_aws_client *client, const char *name,
-                                            const char *region, struct kfi_aws_service *made)
+static struct kfi_aws_service *aws_service_find(struct kf_aws_client *client, const char *name,
+                                                const char *region, struct kfi_aws_service *made)
 {
     pthread_mutex_lock(&client->lock);
     struct kfi_aws_service *service = client->services;
@@ -232,16 +232,16 @@ enum kf_code kfi_aws_client_service(struct kf_aws_client *client, const char *na
                                     struct kf_error *error, struct kfi_aws_service **out)
 {
     kfi_fork_guard_check(&client->guard, client_reset, client);
-    *out = service_find(client, name, region, NULL);
+    *out = aws_service_find(client, name, region, NULL);
     if (*out != NULL)
         return KF_OK;
     struct kfi_aws_service *made;
-    enum kf_code code = service_new(client, name, region, error, &made);
+    enum kf_code code = aws_service_new(client, name, region, error, &made);
     if (code != KF_OK)
         return code;
-    *out = service_find(client, name, region, made);
+    *out = aws_service_find(client, name, region, made);
     if (*out != made)
-        service_free(made); /* another thread was faster, or the list is full */
+        aws_service_free(made); /* another thread was faster, or the list is full */
     if (*out == NULL)
         return kf_error_set(
             error, KF_E_LIMIT,

@@ -89,26 +89,26 @@ void kfi_aws_credentials_cache_unref(struct kfi_aws_credentials_cache *cache)
 
 /* ---- Fetches ---- */
 
-static struct fetch *fetch_of(const struct kfi_flight *flight)
+static struct fetch *credentials_fetch_of(const struct kfi_flight *flight)
 {
     return KFI_CONTAINER(flight, struct fetch, flight);
 }
 
-static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error)
+static enum kf_code credentials_fetch_poll(struct kfi_flight *flight, struct kf_error *error)
 {
-    struct fetch *fetch = fetch_of(flight);
+    struct fetch *fetch = credentials_fetch_of(flight);
     return kfi_aws_credentials_fetch(fetch->cache->provider, &flight->call, error, &fetch->credentials);
 }
 
-static void fetch_overdue(const struct kfi_flight *flight, struct kf_error *error)
+static void credentials_fetch_overdue(const struct kfi_flight *flight, struct kf_error *error)
 {
     kf_error_set(error, KF_E_TIMEOUT, "AWS credentials did not come within %llu ms.",
                  (unsigned long long)flight->timeout_ms);
 }
 
-static void fetch_land(struct kfi_flight *flight)
+static void credentials_fetch_land(struct kfi_flight *flight)
 {
-    struct fetch *fetch = fetch_of(flight);
+    struct fetch *fetch = credentials_fetch_of(flight);
     struct kfi_aws_credentials_cache *cache = fetch->cache;
     struct kfi_aws_credentials *former = NULL;
     struct kfi_list seated;
@@ -130,19 +130,19 @@ static void fetch_land(struct kfi_flight *flight)
     kfi_aws_credentials_unref(former);
 }
 
-static void fetch_destroy(struct kfi_flight *flight)
+static void credentials_fetch_destroy(struct kfi_flight *flight)
 {
-    struct fetch *fetch = fetch_of(flight);
+    struct fetch *fetch = credentials_fetch_of(flight);
     kfi_aws_credentials_unref(fetch->credentials);
     kfi_aws_credentials_cache_unref(fetch->cache);
     kfi_free(fetch);
 }
 
-static const struct kfi_flight_class fetch_class = {
-    .poll = fetch_poll,
-    .overdue = fetch_overdue,
-    .land = fetch_land,
-    .destroy = fetch_destroy,
+static const struct kfi_flight_class credentials_fetch_class = {
+    .poll = credentials_fetch_poll,
+    .overdue = credentials_fetch_overdue,
+    .land = credentials_fetch_land,
+    .destroy = credentials_fetch_destroy,
 };
 
 /* ---- Asking ---- */
@@ -154,7 +154,7 @@ struct ask {
     struct kfi_aws_credentials *credentials; /* the answer: a reference, or NULL */
 };
 
-static struct ask *ask_of(const struct kfi_asking *asking)
+static struct ask *credentials_ask_of(const struct kfi_asking *asking)
 {
     return KFI_CONTAINER(asking, struct ask, base);
 }
@@ -176,7 +176,7 @@ static unsigned look_locked(struct kfi_aws_credentials_cache *cache, struct ask 
     if (!serves && ask->base.seat == NULL)
         return KFI_LOOK_WANTS_SEAT;
     if (wants_flight)
-        cache->open = fetch_of(ask->base.flight);
+        cache->open = credentials_fetch_of(ask->base.flight);
     if (serves)
         ask->credentials = kfi_aws_credentials_ref(cache->current);
     else
@@ -184,47 +184,48 @@ static unsigned look_locked(struct kfi_aws_credentials_cache *cache, struct ask 
     return (serves ? KFI_LOOK_ANSWERED : KFI_LOOK_SEATED) | (wants_flight ? KFI_LOOK_OPENED : 0);
 }
 
-static unsigned ask_look(struct kfi_asking *asking)
+static unsigned credentials_ask_look(struct kfi_asking *asking)
 {
-    struct ask *ask = ask_of(asking);
+    struct ask *ask = credentials_ask_of(asking);
     credentials_lock(ask->cache);
     unsigned look = look_locked(ask->cache, ask);
     credentials_unlock(ask->cache);
     return look;
 }
 
-static enum kf_code ask_flight_new(struct kfi_asking *asking, struct kf_error *error)
+static enum kf_code credentials_ask_flight_new(struct kfi_asking *asking, struct kf_error *error)
 {
-    struct kfi_aws_credentials_cache *cache = ask_of(asking)->cache;
+    struct kfi_aws_credentials_cache *cache = credentials_ask_of(asking)->cache;
     struct fetch *fetch = kfi_alloc_zeroed(sizeof *fetch);
     if (fetch == NULL)
         return kfi_no_memory(error);
-    kfi_flight_init(&fetch->flight, &fetch_class, cache->fetch_timeout_ms);
+    kfi_flight_init(&fetch->flight, &credentials_fetch_class, cache->fetch_timeout_ms);
     kfi_refs_add(&cache->refs, 1);
     fetch->cache = cache;
     asking->flight = &fetch->flight;
     return KF_OK;
 }
 
-static bool ask_brings(const struct kfi_flight *flight, const struct kfi_asking *asking)
+static bool credentials_ask_brings(const struct kfi_flight *flight, const struct kfi_asking *asking)
 {
-    return flight->class == &fetch_class && fetch_of(flight)->cache == ask_of(asking)->cache;
+    return flight->class == &credentials_fetch_class &&
+           credentials_fetch_of(flight)->cache == credentials_ask_of(asking)->cache;
 }
 
 /* A caller gives up a seat, before or after the landing. */
-static void ask_leave(struct kfi_seat *seat)
+static void credentials_ask_leave(struct kfi_seat *seat)
 {
-    struct kfi_aws_credentials_cache *cache = fetch_of(seat->flight)->cache;
+    struct kfi_aws_credentials_cache *cache = credentials_fetch_of(seat->flight)->cache;
     credentials_lock(cache);
     (void)kfi_seat_leave_locked(seat);
     credentials_unlock(cache);
 }
 
-static const struct kfi_asking_class ask_class = {
-    .seat = {.size = sizeof(struct kfi_seat), .leave = ask_leave},
-    .look = ask_look,
-    .flight_new = ask_flight_new,
-    .brings = ask_brings,
+static const struct kfi_asking_class credentials_ask_class = {
+    .seat = {.size = sizeof(struct kfi_seat), .leave = credentials_ask_leave},
+    .look = credentials_ask_look,
+    .flight_new = credentials_ask_flight_new,
+    .brings = credentials_ask_brings,
     .waits_for_itself = "A credentials provider asked for the credentials that it is being asked for: it "
                         "must not use the client that it serves.",
 };
@@ -235,11 +236,11 @@ static enum kf_code seated_poll(struct kf_call *call, struct kf_error *error,
 {
     const struct kfi_seat *seat = kf_call_state(call);
     const struct kfi_flight *flight = seat->flight;
-    struct kfi_aws_credentials_cache *cache = fetch_of(flight)->cache;
+    struct kfi_aws_credentials_cache *cache = credentials_fetch_of(flight)->cache;
     credentials_lock(cache);
     bool landed = flight->landed;
     if (landed && flight->code == KF_OK)
-        *out = kfi_aws_credentials_ref(fetch_of(flight)->credentials);
+        *out = kfi_aws_credentials_ref(credentials_fetch_of(flight)->credentials);
     else if (landed && left_locked(cache, kfi_aws_wall_clock()) > 0)
         *out = kfi_aws_credentials_ref(cache->current); /* the old ones have not expired */
     credentials_unlock(cache);
@@ -258,7 +259,7 @@ enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, st
     *out = NULL;
     if (kf_call_state(call) != NULL)
         return seated_poll(call, error, out);
-    struct ask ask = {.base = {.class = &ask_class, .call = call}, .cache = cache};
+    struct ask ask = {.base = {.class = &credentials_ask_class, .call = call}, .cache = cache};
     kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
     enum kf_code code = kfi_ask(&ask.base, error);
     *out = ask.credentials;

@@ -236,7 +236,7 @@ static void exchange_arrive(struct kfi_curl *curl, struct kfi_http_exchange *exc
  * The next exchange that arrived or, once all have, the next that was cancelled; NULL if there is none. Both
  * lists are looked at under one lock, so that no cancelled exchange is still among the arrivals.
  */
-static struct kfi_http_exchange *queue_take(bool *arrived)
+static struct kfi_http_exchange *queue_next(bool *arrived)
 {
     queue_lock();
     struct kfi_link *arrival = kfi_list_pop(&queue.arrivals);
@@ -252,7 +252,7 @@ static struct kfi_http_exchange *queue_take(bool *arrived)
 static void http_advance(struct kfi_curl *curl)
 {
     struct kfi_http_exchange *exchange;
-    for (bool arrived; (exchange = queue_take(&arrived)) != NULL;) {
+    for (bool arrived; (exchange = queue_next(&arrived)) != NULL;) {
         if (arrived)
             exchange_arrive(curl, exchange);
         else
@@ -286,7 +286,7 @@ static void http_stop(void *curl)
     queue.curl = NULL;
     queue_unlock();
     struct kfi_http_exchange *exchange;
-    for (bool arrived; (exchange = queue_take(&arrived)) != NULL;) {
+    for (bool arrived; (exchange = queue_next(&arrived)) != NULL;) {
         if (arrived)
             kfi_list_push_back(&held, &exchange->link);
     }

@@ -204,7 +204,7 @@ static int on_end(void *context)
 /* ---- Reading ---- */
 
 /* What is wrong with `text`; NULL: nothing. */
-static const char *parse(struct json_reader *reader, struct kf_view text)
+static const char *json_parse(struct json_reader *reader, struct kf_view text)
 {
     static const yajl_callbacks callbacks = {
         .yajl_null = on_null,
@@ -241,7 +241,7 @@ enum kf_code kfi_json_read(struct kf_view text, struct kfi_json_member *members,
     reader.block = kfi_alloc(reader.room);
     if (reader.block == NULL)
         return kfi_no_memory(error);
-    const char *wrong = parse(&reader, text);
+    const char *wrong = json_parse(&reader, text);
     *out = (struct kfi_json){reader.block, reader.room};
     if (wrong == NULL)
         return KF_OK;
@@ -314,7 +314,7 @@ static uint8_t *writer_extend(struct kfi_json_writer *writer, size_t length)
     return place;
 }
 
-static void write_bytes(struct kfi_json_writer *writer, const void *bytes, size_t length)
+static void writer_append(struct kfi_json_writer *writer, const void *bytes, size_t length)
 {
     uint8_t *place = writer_extend(writer, length);
     if (place != NULL && length > 0)
@@ -323,7 +323,7 @@ static void write_bytes(struct kfi_json_writer *writer, const void *bytes, size_
 
 void kfi_json_write_raw(struct kfi_json_writer *writer, const char *text)
 {
-    write_bytes(writer, text, strlen(text));
+    writer_append(writer, text, strlen(text));
 }
 
 void kfi_json_write_string(struct kfi_json_writer *writer, struct kf_view utf8)
@@ -335,17 +335,17 @@ void kfi_json_write_string(struct kfi_json_writer *writer, struct kf_view utf8)
         const uint8_t c = utf8.data[i];
         if (c >= ' ' && c != '"' && c != '\\')
             continue;
-        write_bytes(writer, utf8.data + plain, i - plain);
+        writer_append(writer, utf8.data + plain, i - plain);
         plain = i + 1;
         const char escaped[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
         const char quoted[] = {'\\', (char)c};
         if (c < ' ')
-            write_bytes(writer, escaped, sizeof escaped);
+            writer_append(writer, escaped, sizeof escaped);
         else
-            write_bytes(writer, quoted, sizeof quoted);
+            writer_append(writer, quoted, sizeof quoted);
     }
     if (utf8.length > plain)
-        write_bytes(writer, utf8.data + plain, utf8.length - plain);
+        writer_append(writer, utf8.data + plain, utf8.length - plain);
     kfi_json_write_raw(writer, "\"");
 }
 
@@ -365,7 +365,7 @@ void kfi_json_write_base64(struct kfi_json_writer *writer, struct kf_view bytes)
             group[3] = '=';
         if (left < 2)
             group[2] = '=';
-        write_bytes(writer, group, sizeof group);
+        writer_append(writer, group, sizeof group);
     }
     kfi_json_write_raw(writer, "\"");
 }
