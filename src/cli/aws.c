@@ -4,6 +4,7 @@
 #include "aws.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void cli_aws_end(struct cli_aws *aws)
 {

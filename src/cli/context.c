@@ -4,6 +4,7 @@
 #include "context.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum kf_code cli_context_begin(struct cli_context *context, int argc, struct cli_failure *failure)
 {

@@ -3,6 +3,7 @@
  * go: in a file it has no name yet, on its way to a stream it is held in memory.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "job.h"
 #include "output.h"

@@ -4,6 +4,7 @@
  * without --call.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "doctor.h"
 #include "job.h"

@@ -3,6 +3,8 @@
  */
 #include "text.h"
 
+#include <string.h>
+
 /* Bytes of the character that begins with this one; 0 if none does. */
 static size_t char_length(uint8_t lead)
 {

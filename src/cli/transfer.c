@@ -4,6 +4,7 @@
 #include "transfer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ROOM ((size_t)128 * 1024)
 

@@ -4,6 +4,8 @@
  */
 #include "suite/suite.h"
 
+#include <string.h>
+
 #define ID_LENGTH_1 16
 #define ID_LENGTH_2 32
 

@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SECRET "tHiSiStHeSeCrEt" /* begins every secret of these tests */
 

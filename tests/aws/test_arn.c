@@ -3,6 +3,8 @@
  */
 #include "support/support.h"
 
+#include <string.h>
+
 #include "aws/service/arn.h"
 
 static bool is(struct kf_view view, const char *text)

@@ -4,6 +4,7 @@
 #include "support/support.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "aws/service/endpoint.h"
 

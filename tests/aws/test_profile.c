@@ -3,6 +3,8 @@
  */
 #include "environment.h"
 
+#include <string.h>
+
 #include "aws/service/profile.h"
 
 static struct kfi_aws_profiles profiles;

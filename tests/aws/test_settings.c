@@ -3,6 +3,8 @@
  */
 #include "environment.h"
 
+#include <string.h>
+
 #include "aws/service/settings.h"
 
 static struct kfi_aws_settings settings;

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MOST 16 /* columns of a line, pairs of a context, keyrings of a multi-keyring */
 

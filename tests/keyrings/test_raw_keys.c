@@ -3,6 +3,7 @@
  */
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "message/failing_allocator.h"
 #include "support/client.h"

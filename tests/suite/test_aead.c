@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

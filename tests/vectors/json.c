@@ -4,6 +4,7 @@
 #include "vectors/json.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <yajl/yajl_parse.h>
 
 #include "vectors/vectors.h"

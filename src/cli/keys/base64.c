@@ -3,6 +3,8 @@
  */
 #include "keys/base64.h"
 
+#include <string.h>
+
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 size_t cli_base64_decode(struct kf_view text, uint8_t bytes[KF_DATA_KEY_MAX])

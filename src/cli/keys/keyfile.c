@@ -3,6 +3,7 @@
  * part of an error: a line that is not understood may be a key.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "input.h"

@@ -3,6 +3,9 @@
  * for: a public one encrypts, a private one decrypts.
  */
 #include "keys/base64.h"
+
+#include <string.h>
+
 #include "keys/keyfile.h"
 
 /* ---- AES ---- */

@@ -2,6 +2,9 @@
  * Key files, written: see keyfile.h. Called by keygen.
  */
 #include "keys/base64.h"
+
+#include <string.h>
+
 #include "keys/keyfile.h"
 #include "text.h"
 

@@ -7,6 +7,7 @@
 #include "storm/scene.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum kf_code storm_fingerprint(struct kf_view message, struct kf_error *error, size_t *header_length,
                                uint64_t *out)
