@@ -1,6 +1,7 @@
 /* Encrypts three messages under one cached data key and decrypts one of them. */
 #include <keyflight/keyflight.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 int main(void)
@@ -9,7 +10,7 @@ int main(void)
     uint8_t wrapping_key[32]; /* a program keeps its own in a safe place */
     struct kf_raw_aes_keyring_options ring = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     struct kf_caching_cmm_options caching = KF_CACHING_CMM_OPTIONS_INIT;
-    struct kf_cache_stats stats = {.size = sizeof stats};
+    struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
     struct kf_keyring *keyring = NULL;
     struct kf_cmm *cmm = NULL;
     struct kf_error error = KF_ERROR_INIT;

@@ -12,7 +12,7 @@ int main(void)
     struct kf_caching_cmm_options caching = KF_CACHING_CMM_OPTIONS_INIT;
     struct kf_encrypt_options encrypting = KF_ENCRYPT_OPTIONS_INIT;
     const struct kf_encryption_context *context = NULL;
-    struct kf_cache_stats stats = {.size = sizeof stats};
+    struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
     struct kf_aws_client *client = NULL;
     struct kf_keyring *keyring = NULL;
     struct kf_cmm *cmm = NULL;

@@ -224,7 +224,6 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
 
     const struct kf_header *parsed = decryptor->header;
     decryptor->request = (struct kf_decryption_request){
-        .size = sizeof decryptor->request,
         .suite = parsed->suite->info.id,
         .commitment_policy = decryptor->commitment_policy,
         .encryption_context = parsed->encryption_context,

@@ -120,7 +120,6 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
     encryptor->cmm = kf_cmm_ref(cmm);
     encryptor->frame_length = options.frame_length;
     encryptor->request = (struct kf_encryption_request){
-        .size = sizeof encryptor->request,
         .suite = options.suite,
         .commitment_policy = options.commitment_policy,
         .encryption_context = kf_encryption_context_ref(options.encryption_context),

@@ -54,6 +54,8 @@ struct kf_aws_client_options {
             0, 2000, 5000, 10000, NULL                                                                      \
     }
 
+KF_API void kf_aws_client_options_init(struct kf_aws_client_options *out, size_t size);
+
 struct kf_aws_client;
 
 /*
@@ -81,6 +83,16 @@ struct kf_aws_settings {
     struct kf_aws_setting ca_bundle;
     struct kf_aws_setting max_attempts;
 };
+
+#define KF_AWS_SETTINGS_INIT                                                                    \
+    {                                                                                           \
+        sizeof(struct kf_aws_settings), {NULL, NULL}, {NULL, NULL}, {NULL, NULL}, {NULL, NULL}, \
+        {                                                                                       \
+            NULL, NULL                                                                          \
+        }                                                                                       \
+    }
+
+KF_API void kf_aws_settings_init(struct kf_aws_settings *out, size_t size);
 
 /* Fills as much of `*out` as out->size says; the strings live as long as the client. */
 KF_API void kf_aws_client_settings(const struct kf_aws_client *client, struct kf_aws_settings *out);

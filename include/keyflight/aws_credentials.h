@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-#define KF_AWS_NEVER_EXPIRES UINT64_MAX
+/* The time of expiry of what never expires: 2^64-1. */
+static const uint64_t KF_AWS_NEVER_EXPIRES = 18446744073709551615ULL;
 
 struct kf_aws_credentials {
     size_t size;                      /* sizeof(struct kf_aws_credentials) */
@@ -28,6 +29,8 @@ struct kf_aws_credentials {
     {                                                                                            \
         sizeof(struct kf_aws_credentials), {NULL, 0}, {NULL, 0}, {NULL, 0}, KF_AWS_NEVER_EXPIRES \
     }
+
+KF_API void kf_aws_credentials_init(struct kf_aws_credentials *out, size_t size);
 
 /* A provider never changes after creation and may be used by many threads at once. */
 struct kf_aws_credentials_provider;

@@ -54,6 +54,8 @@ struct kf_aws_kms_keyring_options {
         sizeof(struct kf_aws_kms_keyring_options), NULL, NULL, NULL, 0, NULL, 0 \
     }
 
+KF_API void kf_aws_kms_keyring_options_init(struct kf_aws_kms_keyring_options *out, size_t size);
+
 /*
  * Strings are copied; nothing is sent. Errors: KF_E_USAGE (not the name of a KMS key, one given twice, no
  * region for one, a grant token that can't be), KF_E_NO_MEMORY. The caller owns one reference of `*out`.
@@ -83,6 +85,9 @@ struct kf_aws_kms_discovery_keyring_options {
     {                                                                                              \
         sizeof(struct kf_aws_kms_discovery_keyring_options), NULL, NULL, 0, NULL, NULL, 0, NULL, 0 \
     }
+
+KF_API void kf_aws_kms_discovery_keyring_options_init(struct kf_aws_kms_discovery_keyring_options *out,
+                                                      size_t size);
 
 /* Strings are copied. Errors: KF_E_USAGE, KF_E_NO_MEMORY. The caller owns one reference of `*out`. */
 KF_CODE kf_aws_kms_discovery_keyring_new(const struct kf_aws_kms_discovery_keyring_options *options,

@@ -58,6 +58,13 @@ struct kf_cache_stats {
     uint64_t failed_fast; /* callers who got the last error without a fetch (failure_backoff_ms) */
 };
 
+#define KF_CACHE_STATS_INIT                                                                    \
+    {                                                                                          \
+        sizeof(struct kf_cache_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+KF_API void kf_cache_stats_init(struct kf_cache_stats *out, size_t size);
+
 /* Fills as much of `*out` as out->size says. */
 KF_API void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out);
 
@@ -87,7 +94,6 @@ enum kf_cache_end {
 
 /* What a listener is told. Views live until it returns; what does not belong to the kind is zero. */
 struct kf_cache_event {
-    size_t size; /* sizeof(struct kf_cache_event) */
     enum kf_cache_event_kind kind;
     bool decrypts;                /* it is about keys for decryption */
     bool refresh;                 /* MISS, LANDED, FAILED: fetched ahead of need */
@@ -120,8 +126,10 @@ KF_API void kf_cache_listener_unref(struct kf_cache_listener *listener); /* NULL
 
 /* ---- Caching CMMs ---- */
 
-#define KF_MAX_MESSAGES_LIMIT (UINT64_C(1) << 32)    /* the default and the greatest max_messages */
-#define KF_MAX_BYTES_LIMIT ((UINT64_C(1) << 63) - 1) /* the default and the greatest max_bytes */
+/* The default and the greatest max_messages: 2^32. */
+static const uint64_t KF_MAX_MESSAGES_LIMIT = 4294967296ULL;
+/* The default and the greatest max_bytes: 2^63-1. */
+static const uint64_t KF_MAX_BYTES_LIMIT = 9223372036854775807ULL;
 
 struct kf_caching_cmm_options {
     size_t size;
@@ -165,6 +173,8 @@ struct kf_caching_cmm_options {
         sizeof(struct kf_caching_cmm_options), NULL, NULL, NULL, 0, KF_MAX_MESSAGES_LIMIT, \
             KF_MAX_BYTES_LIMIT, {NULL, 0}, 10000, 0, 0, 0, 0, false, NULL                  \
     }
+
+KF_API void kf_caching_cmm_options_init(struct kf_caching_cmm_options *out, size_t size);
 
 /*
  * Makes a caching CMM. Requests of unknown length, requests longer than max_bytes, and suites without a key

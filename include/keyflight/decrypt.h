@@ -34,6 +34,8 @@ struct kf_decrypt_options {
             UINT64_MAX, 0, UINT64_MAX, false                                                        \
     }
 
+KF_API void kf_decrypt_options_init(struct kf_decrypt_options *out, size_t size);
+
 /*
  * Decrypts `message`, which has to end where the bytes end, and answers the plaintext in `*out`; nothing is
  * answered before everything was verified. `options` may be NULL for the defaults. `header` (may be NULL)

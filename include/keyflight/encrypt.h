@@ -30,6 +30,8 @@ struct kf_encrypt_options {
             KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 4096, 0, KF_LENGTH_UNKNOWN, 0 \
     }
 
+KF_API void kf_encrypt_options_init(struct kf_encrypt_options *out, size_t size);
+
 /*
  * Encrypts `plaintext` and answers the message in `*out`. Blocks while keys are fetched. `options` may be
  * NULL for the defaults; its plaintext_bound, if given, must not be below the length. Errors: those of

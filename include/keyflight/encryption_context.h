@@ -33,7 +33,7 @@ KF_CODE kf_encryption_context_new(const struct kf_pair *pairs, size_t count, str
  * `kf_encryption_context_of(&error, &context, "purpose", "demo", (char *)NULL)`
  */
 KF_CODE kf_encryption_context_of(struct kf_error *error, const struct kf_encryption_context **out, ...)
-    __attribute__((sentinel));
+    KF_ATTRIBUTE(sentinel);
 
 /* One more reference; answers `context`. NULL is allowed. */
 KF_API const struct kf_encryption_context *kf_encryption_context_ref(

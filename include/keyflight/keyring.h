@@ -37,6 +37,8 @@ struct kf_raw_aes_keyring_options {
         }                                                                \
     }
 
+KF_API void kf_raw_aes_keyring_options_init(struct kf_raw_aes_keyring_options *out, size_t size);
+
 /* Errors: KF_E_USAGE, KF_E_NO_MEMORY. The caller owns one reference of `*out`. */
 KF_CODE kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *options, struct kf_error *error,
                                struct kf_keyring **out);
@@ -67,6 +69,8 @@ struct kf_blocking_keyring_options {
     {                                                       \
         sizeof(struct kf_blocking_keyring_options), NULL, 4 \
     }
+
+KF_API void kf_blocking_keyring_options_init(struct kf_blocking_keyring_options *out, size_t size);
 
 /*
  * Errors: KF_E_USAGE, KF_E_NO_MEMORY, KF_E_SYSTEM. Its calls answer what the wrapped keyring answers, or

@@ -21,12 +21,14 @@ struct kf_edk {
     struct kf_view ciphertext;
 };
 
-#define KF_FINGERPRINT_SIZE 17 /* 16 hexadecimal digits and a NUL */
+/* Sizes in bytes. */
+enum {
+    KF_DATA_KEY_MAX = 32,     /* the longest data key */
+    KF_FINGERPRINT_SIZE = 17, /* 16 hexadecimal digits and a NUL */
+};
 
 /* The first 16 hexadecimal digits of SHA-256 over the serialized EDK. Errors: KF_E_SYSTEM. */
 KF_CODE kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error, char out[KF_FINGERPRINT_SIZE]);
-
-#define KF_DATA_KEY_MAX 32 /* bytes of the longest data key */
 
 /* A data key in the clear. Whoever holds one wipes it. */
 struct kf_data_key {
@@ -34,14 +36,14 @@ struct kf_data_key {
     uint8_t bytes[KF_DATA_KEY_MAX];
 };
 
-#define KF_LENGTH_UNKNOWN UINT64_MAX
+/* A length in bytes that nobody knows: 2^64-1. */
+static const uint64_t KF_LENGTH_UNKNOWN = 18446744073709551615ULL;
 
 /*
  * What a CMM is asked for encryption. What it points to is borrowed and lives until the call ends.
  * (S: framework/cmm-interface.md#encryption-materials-request)
  */
 struct kf_encryption_request {
-    size_t size;         /* sizeof(struct kf_encryption_request) */
     enum kf_suite suite; /* KF_SUITE_DEFAULT: the policy's */
     enum kf_commitment_policy commitment_policy;
     const struct kf_encryption_context *encryption_context; /* NULL: empty */
@@ -53,7 +55,6 @@ struct kf_encryption_request {
 
 /* What a CMM is asked for decryption, likewise. (S: framework/cmm-interface.md#decrypt-materials-request) */
 struct kf_decryption_request {
-    size_t size; /* sizeof(struct kf_decryption_request) */
     enum kf_suite suite;
     enum kf_commitment_policy commitment_policy;
     const struct kf_encryption_context *encryption_context; /* stored in the message; NULL: empty */

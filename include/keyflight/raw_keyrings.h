@@ -38,6 +38,16 @@ struct kf_raw_key_info {
     char rsa_fingerprint[KF_FINGERPRINT_SIZE];
 };
 
+#define KF_RAW_KEY_INFO_INIT                         \
+    {                                                \
+        sizeof(struct kf_raw_key_info), false, 0, 0, \
+        {                                            \
+            0                                        \
+        }                                            \
+    }
+
+KF_API void kf_raw_key_info_init(struct kf_raw_key_info *out, size_t size);
+
 /*
  * Says what the one key in `key` is; whether it is any good, its keyring checks. `passphrase` may be NULL.
  * Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
@@ -90,6 +100,8 @@ struct kf_raw_rsa_keyring_options {
             NULL, NULL                                                                                  \
         }                                                                                               \
     }
+
+KF_API void kf_raw_rsa_keyring_options_init(struct kf_raw_rsa_keyring_options *out, size_t size);
 
 /* Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY. The caller owns one reference of `*out`. */
 KF_CODE kf_raw_rsa_keyring_new(const struct kf_raw_rsa_keyring_options *options, struct kf_error *error,
@@ -147,6 +159,8 @@ struct kf_raw_ecdh_keyring_options {
             NULL, NULL                                                                             \
         }                                                                                          \
     }
+
+KF_API void kf_raw_ecdh_keyring_options_init(struct kf_raw_ecdh_keyring_options *out, size_t size);
 
 /* Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY. The caller owns one reference of `*out`. */
 KF_CODE kf_raw_ecdh_keyring_new(const struct kf_raw_ecdh_keyring_options *options, struct kf_error *error,

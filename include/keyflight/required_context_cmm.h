@@ -24,6 +24,9 @@ struct kf_required_encryption_context_cmm_options {
         sizeof(struct kf_required_encryption_context_cmm_options), NULL, NULL, NULL, 0 \
     }
 
+KF_API void kf_required_encryption_context_cmm_options_init(
+    struct kf_required_encryption_context_cmm_options *out, size_t size);
+
 /*
  * Encryption fails with KF_E_POLICY unless the encryption context has every required key; decryption unless
  * the reproduced one has. May stand around a caching CMM or behind one: materials are only shared by requests

@@ -27,7 +27,8 @@ struct kf_io {
     size_t out_used; /* bytes written to `out` */
 };
 
-#define KF_NO_DEADLINE UINT64_MAX
+/* What kf_…_deadline answers if there is none: 2^64-1. */
+static const uint64_t KF_NO_DEADLINE = 18446744073709551615ULL;
 
 #ifdef __cplusplus
 }

@@ -3,24 +3,55 @@
  *
  * Codes and errors, views and buffers, wakers, and the few calls that concern the whole library. Everything
  * here may be called from any thread unless its comment says otherwise.
+ *
+ * How structs may grow. A program may run with a later release than the one it was built with, as long as the
+ * name of the shared library (its SONAME) is the same.
+ *
+ * - Options, vtables, credentials, settings and statistics begin with `size`, which is sizeof of the struct as
+ *   the caller knows it. They grow at their end. Begin them from their KF_…_INIT macro, or from the function
+ *   kf_…_init, which does the same for bindings. What the library reads is refused with KF_E_USAGE if its size
+ *   is none or is larger than the library's own, for an option must not be ignored. What the library fills is
+ *   filled as far as its size says; if its size is none, nothing is written.
+ * - What the library makes and others read through a pointer has no size: events and suites. They grow at
+ *   their end.
+ * - Every other struct keeps its size for good: views, buffers, errors, pairs, EDKs, data keys, wakers, kf_io,
+ *   and the requests that CMMs copy and change. What a later release wants to tell a CMM comes by its call.
+ *
+ * Bindings. Constants are enumerators, or variables that are `static const` and have one literal as their
+ * value, so that generators of bindings see them; macros are only what the preprocessor needs, and the
+ * initialisers. No struct has a bit-field or a member without a name, and no function is inline. With KF_PLAIN
+ * defined these headers are plain declarations: no attributes, and no headers of the C library, so that bool,
+ * size_t, uint8_t, uint16_t, uint32_t and uint64_t have to be known already.
  */
 #ifndef KEYFLIGHT_TYPES_H
 #define KEYFLIGHT_TYPES_H
 
+#ifdef KF_PLAIN
+#define KF_ATTRIBUTE(attribute)
+#else
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+#define KF_ATTRIBUTE(attribute) __attribute__((attribute))
+#endif
+
+/* A function that the shared library exports. */
+#define KF_API KF_ATTRIBUTE(visibility("default"))
+/* A function that can fail: its code has to be looked at. */
+#define KF_CODE KF_API KF_ATTRIBUTE(warn_unused_result) enum kf_code
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* The release that these headers belong to. */
 #define KF_VERSION "0.1.0"
+#define KF_VERSION_MAJOR 0
+#define KF_VERSION_MINOR 1
+#define KF_VERSION_PATCH 0
 
-#define KF_API __attribute__((visibility("default")))
-/* A function that can fail: its code has to be looked at. */
-#define KF_CODE KF_API __attribute__((warn_unused_result)) enum kf_code
+/* The release of the library that runs, as in KF_VERSION. Static storage. */
+KF_API const char *kf_version(void);
 
 /* What a function answers: 0 is done, positive is flow, negative is an error. */
 enum kf_code {
@@ -90,12 +121,14 @@ struct kf_error {
         }             \
     }
 
+KF_API void kf_error_init(struct kf_error *out);
+
 /*
  * Writes `code` and a printf-style sentence into `error` and returns `code`, so that a keyring or CMM can say
  * `return kf_error_set(error, KF_E_KEYS, "…")`. `error` may be NULL. A sentence that is too long is cut.
  */
 KF_API enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    KF_ATTRIBUTE(format(printf, 3, 4));
 
 /*
  * Bytes that somebody else owns. Text is UTF-8 without a terminator. A view with a length but no data is refused
@@ -106,17 +139,11 @@ struct kf_view {
     size_t length;       /* in bytes */
 };
 
-static inline struct kf_view kf_view_of(const void *data, size_t length)
-{
-    struct kf_view view = {(const uint8_t *)data, length};
-    return view;
-}
+/* A view of `length` bytes at `data`. */
+KF_API struct kf_view kf_view_of(const void *data, size_t length);
 
 /* A view of a NUL-terminated string, without its NUL. */
-static inline struct kf_view kf_view_text(const char *text)
-{
-    return kf_view_of(text, strlen(text));
-}
+KF_API struct kf_view kf_view_text(const char *text);
 
 /*
  * A result that the library allocates and the caller owns. Start from KF_BUF_INIT; a buffer can be used for
@@ -134,6 +161,8 @@ struct kf_buf {
     {               \
         NULL, 0, 0  \
     }
+
+KF_API void kf_buf_init(struct kf_buf *out);
 
 /* Wipes and frees what `buf` holds and sets it to KF_BUF_INIT. */
 KF_API void kf_buf_free(struct kf_buf *buf);

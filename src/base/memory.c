@@ -2,6 +2,7 @@
  * Memory: see memory.h. Called from everywhere; never called under a lock of the cache.
  */
 #include "base/memory.h"
+#include "base/sized.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -29,11 +30,15 @@ static atomic_bool allocator_used;
 
 enum kf_code kf_allocator_set(const struct kf_allocator *replacement)
 {
-    if (replacement == NULL || replacement->size < sizeof(struct kf_allocator) ||
-        replacement->allocate == NULL || replacement->release == NULL ||
+    struct kf_allocator given = {.size = sizeof given};
+    enum kf_code code =
+        kfi_sized_read(&given, sizeof given, replacement, "The functions of an allocator", NULL);
+    if (code != KF_OK)
+        return code;
+    if (given.allocate == NULL || given.release == NULL ||
         atomic_load_explicit(&allocator_used, memory_order_relaxed))
         return KF_E_USAGE;
-    allocator = *replacement;
+    allocator = given;
     return KF_OK;
 }
 

@@ -4,7 +4,9 @@
 #ifndef KFI_BASE_MEMORY_H
 #define KFI_BASE_MEMORY_H
 
-#include <keyflight/types.h>
+#include <string.h>
+
+#include "base/view.h"
 
 /*
  * Marks what libkeyflight-aws needs of libkeyflight: it is seen outside the shared library, under the private

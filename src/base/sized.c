@@ -11,11 +11,17 @@ static size_t size_said(const void *sized)
     return size;
 }
 
+/* The size of a struct that begins with a size_t is a multiple of one; anything else was never set. */
+static bool is_size(size_t size)
+{
+    return size > 0 && size % sizeof size == 0;
+}
+
 enum kf_code kfi_sized_read(void *to, size_t size, const void *from, const char *what, struct kf_error *error)
 {
     if (from == NULL)
         return kf_error_set(error, KF_E_USAGE, "%s are missing: NULL was given.", what);
-    if (size_said(from) < sizeof size || size_said(from) > size)
+    if (!is_size(size_said(from)) || size_said(from) > size)
         return kf_error_set(error, KF_E_USAGE, "%s have no valid size: begin with the _INIT of their struct.",
                             what);
     memcpy(to, from, size_said(from));
@@ -23,9 +29,20 @@ enum kf_code kfi_sized_read(void *to, size_t size, const void *from, const char 
     return KF_OK;
 }
 
-void kfi_sized_write(void *to, const void *from, size_t size)
+bool kfi_sized_write(void *to, const void *from, size_t size)
 {
     const size_t said = size_said(to), end = said < size ? said : size;
-    if (end > sizeof size)
-        memcpy((uint8_t *)to + sizeof size, (const uint8_t *)from + sizeof size, end - sizeof size);
+    if (!is_size(said))
+        return false;
+    memcpy(to, from, end);
+    memcpy(to, &said, sizeof said);
+    return true;
+}
+
+void kfi_sized_init(void *to, size_t size, const void *defaults, size_t defaults_size)
+{
+    memset(to, 0, size);
+    memcpy(to, defaults, size < defaults_size ? size : defaults_size);
+    if (is_size(size))
+        memcpy(to, &size, sizeof size);
 }

@@ -29,7 +29,7 @@ enum kf_code kf_raw_key_describe(struct kf_view key, const struct kf_passphrase 
                                  struct kf_error *error, struct kf_raw_key_info *out)
 {
     struct kfi_pkey pkey;
-    struct kf_raw_key_info info = {.is_private = false};
+    struct kf_raw_key_info info = KF_RAW_KEY_INFO_INIT;
     enum kf_code code = kfi_pkey_read(key, passphrase, error, &pkey);
     if (code != KF_OK)
         return code;
@@ -39,8 +39,10 @@ enum kf_code kf_raw_key_describe(struct kf_view key, const struct kf_passphrase 
     else
         info.curve = pkey.curve;
     kfi_pkey_end(&pkey);
-    if (code == KF_OK)
-        kfi_sized_write(out, &info, sizeof info);
+    if (code == KF_OK && !kfi_sized_write(out, &info, sizeof info))
+        code =
+            kf_error_set(error, KF_E_USAGE,
+                         "The information on a key has no valid size: begin with the _INIT of its struct.");
     return code;
 }
 

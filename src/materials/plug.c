@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/refs.h"
+#include "base/sized.h"
 #include "materials/materials.h"
 #include "message/edk.h"
 
@@ -50,7 +51,7 @@ static enum kf_code plug_answer(const char *what, struct kf_call *call, enum kf_
 
 struct kf_keyring {
     struct kfi_refs refs;
-    const struct kf_keyring_vtable *vtable;
+    struct kf_keyring_vtable vtable;
     void *self;
 };
 
@@ -58,15 +59,17 @@ enum kf_code kf_keyring_new(const struct kf_keyring_vtable *vtable, void *self, 
                             struct kf_keyring **out)
 {
     *out = NULL;
-    if (vtable == NULL || vtable->size < sizeof *vtable || vtable->on_encrypt == NULL ||
-        vtable->on_decrypt == NULL)
-        return kf_error_set(error, KF_E_USAGE,
-                            "The vtable of a keyring needs its size, on_encrypt and on_decrypt.");
+    struct kf_keyring_vtable own = {.size = sizeof own};
+    enum kf_code code = kfi_sized_read(&own, sizeof own, vtable, "The functions of a keyring", error);
+    if (code != KF_OK)
+        return code;
+    if (own.on_encrypt == NULL || own.on_decrypt == NULL)
+        return kf_error_set(error, KF_E_USAGE, "The functions of a keyring lack on_encrypt or on_decrypt.");
     struct kf_keyring *keyring = kfi_alloc_zeroed(sizeof *keyring);
     if (keyring == NULL)
         return kfi_no_memory(error);
     kfi_refs_init(&keyring->refs);
-    keyring->vtable = vtable;
+    keyring->vtable = own;
     keyring->self = self;
     *out = keyring;
     return KF_OK;
@@ -83,8 +86,8 @@ void kf_keyring_unref(struct kf_keyring *keyring)
 {
     if (keyring == NULL || !kfi_refs_drop(&keyring->refs))
         return;
-    if (keyring->vtable->destroy != NULL)
-        keyring->vtable->destroy(keyring->self);
+    if (keyring->vtable.destroy != NULL)
+        keyring->vtable.destroy(keyring->self);
     kfi_free(keyring);
 }
 
@@ -94,7 +97,7 @@ enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *c
 {
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = keyring->vtable->on_encrypt(keyring->self, call, materials, error, out);
+    enum kf_code code = keyring->vtable.on_encrypt(keyring->self, call, materials, error, out);
     return plug_answer("keyring", call, code, error);
 }
 
@@ -117,7 +120,7 @@ enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *c
     enum kf_code code = keyring_edks_check(edks, edk_count, out, error);
     if (code != KF_OK)
         return code;
-    code = keyring->vtable->on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
+    code = keyring->vtable.on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
     code = plug_answer("keyring", call, code, error);
     if (code < KF_OK)
         kfi_wipe(out, sizeof *out);
@@ -128,7 +131,7 @@ enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *c
 
 struct kf_cmm {
     struct kfi_refs refs;
-    const struct kf_cmm_vtable *vtable;
+    struct kf_cmm_vtable vtable;
     void *self;
 };
 
@@ -136,16 +139,18 @@ enum kf_code kf_cmm_new(const struct kf_cmm_vtable *vtable, void *self, struct k
                         struct kf_cmm **out)
 {
     *out = NULL;
-    if (vtable == NULL || vtable->size < sizeof *vtable || vtable->get_encryption_materials == NULL ||
-        vtable->decrypt_materials == NULL)
-        return kf_error_set(
-            error, KF_E_USAGE,
-            "The vtable of a CMM needs its size, get_encryption_materials and decrypt_materials.");
+    struct kf_cmm_vtable own = {.size = sizeof own};
+    enum kf_code code = kfi_sized_read(&own, sizeof own, vtable, "The functions of a CMM", error);
+    if (code != KF_OK)
+        return code;
+    if (own.get_encryption_materials == NULL || own.decrypt_materials == NULL)
+        return kf_error_set(error, KF_E_USAGE,
+                            "The functions of a CMM lack get_encryption_materials or decrypt_materials.");
     struct kf_cmm *cmm = kfi_alloc_zeroed(sizeof *cmm);
     if (cmm == NULL)
         return kfi_no_memory(error);
     kfi_refs_init(&cmm->refs);
-    cmm->vtable = vtable;
+    cmm->vtable = own;
     cmm->self = self;
     *out = cmm;
     return KF_OK;
@@ -162,8 +167,8 @@ void kf_cmm_unref(struct kf_cmm *cmm)
 {
     if (cmm == NULL || !kfi_refs_drop(&cmm->refs))
         return;
-    if (cmm->vtable->destroy != NULL)
-        cmm->vtable->destroy(cmm->self);
+    if (cmm->vtable.destroy != NULL)
+        cmm->vtable.destroy(cmm->self);
     kfi_free(cmm);
 }
 
@@ -179,7 +184,7 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
                                         "required_keys of a request", error);
     if (code != KF_OK)
         return code;
-    code = cmm->vtable->get_encryption_materials(cmm->self, call, request, error, out);
+    code = cmm->vtable.get_encryption_materials(cmm->self, call, request, error, out);
     code = plug_answer("CMM", call, code, error);
     if (code != KF_OK) {
         *out = NULL; /* whatever it left there, it is not ours */
@@ -210,7 +215,7 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
     enum kf_code code = kfi_edks_check(request->edks, request->edk_count, error);
     if (code != KF_OK)
         return code;
-    code = cmm->vtable->decrypt_materials(cmm->self, call, request, error, out);
+    code = cmm->vtable.decrypt_materials(cmm->self, call, request, error, out);
     code = plug_answer("CMM", call, code, error);
     if (code != KF_OK) {
         *out = NULL; /* whatever it left there, it is not ours */

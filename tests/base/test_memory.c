@@ -1,5 +1,5 @@
 /*
- * The allocator, the wiping of secrets, and options of older callers.
+ * The allocator and the wiping of secrets.
  */
 #include "support/support.h"
 

@@ -249,7 +249,7 @@ static void of_requests(void **state)
     kfi_call_init(&call, NULL);
 
     const struct kf_encryption_materials *encryption;
-    struct kf_encryption_request request = {.size = sizeof request, .required_key_count = 1};
+    struct kf_encryption_request request = {.required_key_count = 1};
     assert_names(kf_cmm_get_encryption_materials(cmm, &call, &request, &error, &encryption), &error,
                  "required_keys");
     request.required_keys = &none;
@@ -258,8 +258,7 @@ static void of_requests(void **state)
     assert_null(encryption);
 
     const struct kf_decryption_materials *decryption;
-    struct kf_decryption_request question = {
-        .size = sizeof question, .suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, .edk_count = 1};
+    struct kf_decryption_request question = {.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, .edk_count = 1};
     assert_names(kf_cmm_decrypt_materials(cmm, &call, &question, &error, &decryption), &error,
                  "The encrypted data keys");
     const struct kf_edk edk = {kf_view_text("tests"), none, kf_view_text("x")};

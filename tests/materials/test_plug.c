@@ -485,17 +485,24 @@ static void a_vtable_has_to_be_whole(void **state)
     assert_null(keyring);
     assert_int_equal(plugged.destroyed, 0); /* `self` stays the caller's */
 
-    /* One of a later release is larger; destroy may be missing. */
+    /* What a later release added would never be called. */
     cmms[0].size = sizeof cmm_vtable + 8;
-    cmms[0].destroy = NULL;
+    assert_int_equal(kf_cmm_new(&cmms[0], &plugged, &error, &cmm), KF_E_USAGE);
+    keyrings[0].size = sizeof keyring_vtable + 8;
+    assert_int_equal(kf_keyring_new(&keyrings[0], &plugged, &error, &keyring), KF_E_USAGE);
+
+    /* An earlier release's ends earlier, as if without destroy; it is copied. */
+    cmms[0].size = offsetof(struct kf_cmm_vtable, destroy);
     assert_ok(kf_cmm_new(&cmms[0], &plugged, &error, &cmm), &error);
+    memset(&cmms[0], 0, sizeof cmms[0]);
     kf_cmm_unref(kf_cmm_ref(cmm));
     kf_cmm_unref(cmm);
-    keyrings[0].size = sizeof keyring_vtable + 8;
-    keyrings[0].destroy = NULL;
+    keyrings[0].size = offsetof(struct kf_keyring_vtable, destroy);
     assert_ok(kf_keyring_new(&keyrings[0], &plugged, &error, &keyring), &error);
+    memset(&keyrings[0], 0, sizeof keyrings[0]);
     kf_keyring_unref(kf_keyring_ref(keyring));
     kf_keyring_unref(keyring);
+    assert_int_equal(plugged.destroyed, 0);
     kf_cmm_unref(NULL);
     kf_keyring_unref(NULL);
 }

@@ -8,7 +8,6 @@
 struct kf_encryption_request encryption_request(uint64_t length)
 {
     return (struct kf_encryption_request){
-        .size = sizeof(struct kf_encryption_request),
         .suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
         .plaintext_bound = length,
     };
@@ -17,7 +16,6 @@ struct kf_encryption_request encryption_request(uint64_t length)
 struct kf_decryption_request decryption_request(const struct kf_edk *edks, size_t count)
 {
     return (struct kf_decryption_request){
-        .size = sizeof(struct kf_decryption_request),
         .suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
         .edks = edks,
         .edk_count = count,

@@ -188,12 +188,10 @@ static bool new_identifier(const struct question *question, struct verdict *verd
                            struct kfi_cache_key *out)
 {
     const struct kf_encryption_request encryption = {
-        .size = sizeof encryption,
         .suite = (enum kf_suite)question->suite,
         .encryption_context = question->context,
     };
     const struct kf_decryption_request decryption = {
-        .size = sizeof decryption,
         .suite = (enum kf_suite)question->suite,
         .encryption_context = question->context,
         .edks = question->edks,

@@ -45,7 +45,7 @@ static enum kf_code local_keyring_new(struct kf_error *error, struct kf_keyring 
 /* Keys that had budget left when they ended by capacity or age. */
 static uint64_t cache_lost_keys(void *context)
 {
-    struct kf_cache_stats stats = {.size = sizeof stats};
+    struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
     kf_cache_stats_read(context, &stats);
     return stats.ended_capacity + stats.ended_age;
 }

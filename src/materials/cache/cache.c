@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "materials/cache/events.h"
 #include "materials/cache/ledger.h"
 #include "suite/random.h"
@@ -560,14 +561,13 @@ void kf_cache_clear(struct kf_cache *cache)
 static void stats_read(struct kf_cache *cache, enum kfi_direction first, enum kfi_direction last,
                        struct kf_cache_stats *out)
 {
-    const size_t size = out->size < sizeof *out ? out->size : sizeof *out;
-    struct kf_cache_stats stats = {.size = out->size};
+    struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
     cache_use(cache);
     cache_lock(cache);
     for (enum kfi_direction direction = first; direction <= last; direction++)
         kfi_ledger_stats_add(&cache->ledger, direction, &stats);
     cache_unlock(cache);
-    memcpy(out, &stats, size);
+    kfi_sized_write(out, &stats, sizeof stats);
 }
 
 void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out)

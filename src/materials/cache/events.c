@@ -51,7 +51,6 @@ void kfi_cache_tell(struct kf_cache_listener *listener, struct kf_cache_event ev
 {
     if (listener == NULL)
         return;
-    event.size = sizeof event;
     listener->on_event(listener->context, &event);
 }
 
