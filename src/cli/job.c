@@ -3,6 +3,8 @@
  */
 #include "job.h"
 
+#include <string.h>
+
 enum kf_code cli_job_begin(struct cli_job *job, int argc, struct cli_failure *failure)
 {
     enum kf_code code = cli_keys_begin(&job->keys, argc, failure);

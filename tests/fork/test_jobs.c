@@ -4,6 +4,7 @@
  */
 #include "jobs/jobs_stage.h"
 
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -7,6 +7,8 @@
 
 #include "support/support.h"
 
+#include <string.h>
+
 struct stage {
     struct bell bell;
     struct kf_jobs *jobs;

@@ -4,6 +4,7 @@
 #include "jobs/jobs_stage.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MANY 500
 

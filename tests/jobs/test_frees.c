@@ -3,6 +3,8 @@
  */
 #include "jobs/jobs_stage.h"
 
+#include <string.h>
+
 static void a_job_can_be_freed_at_every_stage(void **state)
 {
     (void)state;

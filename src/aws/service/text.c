@@ -4,6 +4,7 @@
 #include "aws/service/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *kfi_aws_environment(const char *name)
 {
