@@ -156,14 +156,14 @@ static void entry_succeed(struct shelf *shelf, struct place *place, enum kf_cach
         place_fill(shelf, place, parked);
 }
 
-void kfi_entry_clear(struct shelf *shelf, struct place *place, enum kf_cache_end end, struct aftermath *after)
+void kfi_entry_clear(struct shelf *shelf, struct place *place, struct aftermath *after)
 {
     if (place->entry == NULL)
         return;
-    entry_end(kfi_shelf_stats(shelf, place), place_empty(shelf, place), end, after);
+    entry_end(kfi_shelf_stats(shelf, place), place_empty(shelf, place), KF_CACHE_END_CLEARED, after);
     struct entry *parked = place_unpark(shelf, place);
     if (parked != NULL)
-        entry_end(kfi_shelf_stats(shelf, place), parked, end, after);
+        entry_end(kfi_shelf_stats(shelf, place), parked, KF_CACHE_END_CLEARED, after);
 }
 
 void kfi_entry_abandon(struct shelf *shelf, struct place *place, struct aftermath *after)
@@ -254,20 +254,33 @@ const struct kfi_materials *kfi_entry_charge(struct shelf *shelf, struct entry *
 
 /* ---- Keeping what landed ---- */
 
+static enum kf_cache_end evicted_end(const struct entry *entry, uint64_t now_ms)
+{
+    return entry_outlived(entry, now_ms) ? KF_CACHE_END_AGE : KF_CACHE_END_CAPACITY;
+}
+
+/* Makes room: ends the entry that was used the longest ago, and what is parked behind it. */
+static void entry_evict(struct shelf *shelf, uint64_t now_ms, struct aftermath *after)
+{
+    struct entry *last = KFI_CONTAINER(kfi_list_last(&shelf->by_use), struct entry, by_use);
+    struct place *place = last->place;
+    struct kf_cache_stats *stats = kfi_shelf_stats(shelf, place);
+    place->holds++;
+    entry_end(stats, place_empty(shelf, place), evicted_end(last, now_ms), after);
+    struct entry *parked = place_unpark(shelf, place);
+    if (parked != NULL)
+        entry_end(stats, parked, evicted_end(parked, now_ms), after);
+    kfi_place_release(place, after);
+}
+
 /* Puts an entry into its place, and makes room for it. */
 static void entry_insert(struct shelf *shelf, struct place *place, struct entry *entry,
                          struct aftermath *after)
 {
     const uint64_t now_ms = entry->landed_at;
     place_fill(shelf, place, entry);
-    while (shelf->count > shelf->capacity) {
-        struct entry *last = KFI_CONTAINER(kfi_list_last(&shelf->by_use), struct entry, by_use);
-        struct place *left = last->place;
-        left->holds++;
-        kfi_entry_clear(shelf, left, entry_outlived(last, now_ms) ? KF_CACHE_END_AGE : KF_CACHE_END_CAPACITY,
-                        after);
-        kfi_place_release(left, after);
-    }
+    while (shelf->count > shelf->capacity)
+        entry_evict(shelf, now_ms, after);
 }
 
 /* Of two candidates for a place the one with more left stays; a tie keeps the later expiry. */

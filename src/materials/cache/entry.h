@@ -118,9 +118,8 @@ enum kfi_keep {
 void kfi_entry_keep(struct shelf *shelf, struct place *place, struct entry *entry, enum kfi_keep keep,
                     struct aftermath *after);
 
-/* Ends the entry of a place that the caller holds, and what is parked behind it. */
-void kfi_entry_clear(struct shelf *shelf, struct place *place, enum kf_cache_end end,
-                     struct aftermath *after);
+/* Ends the entry of a place that the caller holds, and what is parked behind it: the cache is cleared. */
+void kfi_entry_clear(struct shelf *shelf, struct place *place, struct aftermath *after);
 
 /* The same where the whole cache goes: nothing ended them, so that no end is told. */
 void kfi_entry_abandon(struct shelf *shelf, struct place *place, struct aftermath *after);

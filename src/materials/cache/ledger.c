@@ -247,7 +247,7 @@ static void each_place(struct ledger *ledger,
 
 static void place_clear(struct ledger *ledger, struct place *place, struct aftermath *after)
 {
-    kfi_entry_clear(ledger_shelf(ledger), place, KF_CACHE_END_CLEARED, after);
+    kfi_entry_clear(ledger_shelf(ledger), place, after);
     kfi_flights_bar(place);
     kfi_failure_forget(&ledger->turns, place, after);
 }
