@@ -30,7 +30,7 @@ struct kfi_aws_chain {
 /*
  * A source answers as a provider does; `call` is for this source alone. But a source may also answer KF_OK and set no
  * result: it has no credentials, and the error's text says why, in a few words. An error means that the source was
- * meant to serve and failed. The chain ends there, lest it takes somebody else's credentials.
+ * meant to serve and failed. The chain ends there, because the next source may have somebody else's credentials.
  */
 enum kf_code kfi_aws_environment_fetch(const struct kfi_aws_chain *chain, struct kf_call *call,
                                        struct kf_error *error, struct kf_aws_credentials_result *out);

@@ -7,7 +7,7 @@
 
 #include <keyflight/call.h>
 
-/* What bounds the exchanges of one owner, and whom they trust. */
+/* How many exchanges of one owner run at once, and which certificates they trust. */
 struct kfi_http_pool;
 
 struct kfi_http_pool_options {

@@ -75,7 +75,7 @@ static size_t give_body(char *to, size_t size, size_t count, void *context)
     return length;
 }
 
-/* A reused connection was dead: the body is sent again on another. */
+/* libcurl calls this when a kept connection was dead, and sends the body again on another. */
 static int rewind_body(void *context, curl_off_t offset, int origin)
 {
     struct kfi_curl_transfer *transfer = context;
@@ -161,7 +161,7 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
         time_t seconds = curl_getdate(date, NULL);
         reply->date = seconds > 0 ? (int64_t)seconds : 0;
     }
-    /* It ends by its first bytes, in take_body: here what has come of the body could not be wiped. */
+    /* take_body refuses the reply at its first bytes. Refused here, what has come of them would not be wiped. */
     if (length[0] != '\0' && strtoull(length, NULL, 10) > transfer->reply_max)
         transfer->too_large = true;
     return line.length;
@@ -309,7 +309,7 @@ static enum kf_code set_headers(struct kfi_curl_transfer *transfer, const struct
     if (request->signature != NULL && request->signature->session_token != NULL)
         done = done && add_secret_header(transfer, "X-Amz-Security-Token", request->signature->session_token);
     if (request->signature != NULL) {
-        /* libcurl does not see the body beforehand, so it takes the hash from here. */
+        /* libcurl signs before it has seen the body, so it takes the hash of the body from here. */
         uint8_t hash[32];
         char line[32 + 2 * sizeof(hash)] = "X-Amz-Content-Sha256: ";
         enum kf_code code = kfi_digest(KFI_SHA256, &request->body, 1, error, hash);
@@ -477,7 +477,7 @@ void kfi_curl_free(struct kfi_curl *curl)
     kfi_free(curl);
 }
 
-/* The header lines, with the date where it depends on the clock. False: no memory. */
+/* Gives libcurl the header lines, and among them the date if it has to be corrected. False: no memory. */
 static bool set_header_lines(struct kfi_curl_transfer *transfer)
 {
     bool done = true;

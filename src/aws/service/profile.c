@@ -139,14 +139,14 @@ struct parser {
     struct kfi_aws_profile_entry *entry; /* the one that an indented line continues, or NULL */
 };
 
-static bool is_space(char c)
+static bool is_tab_or_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
 static char *skip_blanks(char *text)
 {
-    while (is_space(*text))
+    while (is_tab_or_blank(*text))
         text++;
     return text;
 }
@@ -154,7 +154,7 @@ static char *skip_blanks(char *text)
 static void cut_blanks(char *text)
 {
     size_t length = strlen(text);
-    while (length > 0 && is_space(text[length - 1]))
+    while (length > 0 && is_tab_or_blank(text[length - 1]))
         text[--length] = '\0';
 }
 
@@ -167,7 +167,7 @@ static bool is_comment(char c)
 static void cut_comment(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {
-        if (is_space(at[0]) && is_comment(at[1]))
+        if (is_tab_or_blank(at[0]) && is_comment(at[1]))
             *at = '\0';
         if (*at == '\0')
             return;
@@ -216,7 +216,7 @@ static const char *unquote(char *name)
 static const char *name_behind(char *section, const char *word)
 {
     size_t length = strlen(word);
-    if (strncmp(section, word, length) != 0 || !is_space(section[length]))
+    if (strncmp(section, word, length) != 0 || !is_tab_or_blank(section[length]))
         return NULL;
     return unquote(skip_blanks(section + length));
 }

@@ -453,7 +453,7 @@ static enum kf_code look_at_exchange(struct kfi_aws_request *request, struct kf_
 
 static enum kf_code wait_out(struct kfi_aws_request *request, struct kf_call *call, struct kf_error *error)
 {
-    /* The timer is set before the look at the clock, lest the end of the pause is missed between the two. */
+    /* The timer is set before the look at the clock, so that the end of the pause is not missed between the two. */
     enum kf_code code = wake_at(call, request->resume_at, error);
     if (code != KF_OK)
         return code;
