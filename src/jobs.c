@@ -267,7 +267,7 @@ static void message_run(struct kf_job *job)
         .code = code,
         .error = &error,
         .out = &out,
-        .header = job->decryptor != NULL ? kf_decryptor_header(job->decryptor) : NULL,
+        .header = job->decryptor != NULL && code == KF_OK ? kf_decryptor_header(job->decryptor) : NULL,
     };
     job_leave(job);
     job->done(job->context, &result);

@@ -68,7 +68,7 @@ KF_CODE kf_jobs_run(struct kf_jobs *jobs, struct kf_error *error);
 /*
  * In how many milliseconds kf_jobs_run has to be called at the latest, whether or not the waker is;
  * KF_NO_DEADLINE if never. Jobs have a deadline if their options have a timeout_ms. It changes only in
- * kf_jobs_run, kf_job_poll, kf_job_free: ask behind these.
+ * kf_jobs_run, kf_job_poll and kf_job_free: ask again after these.
  */
 KF_API uint64_t kf_jobs_deadline(const struct kf_jobs *jobs);
 
@@ -85,13 +85,13 @@ struct kf_job_result {
 };
 
 /*
- * Begins what kf_encrypt does. Nothing is asked of `cmm` here: the first step is done by kf_jobs_run, which
- * the waker is called for.
+ * Begins to encrypt, as kf_encrypt does. Nothing is asked of `cmm` here: the waker is called, and kf_jobs_run
+ * takes the first step.
  *
  * `done` is called once, from kf_jobs_run, unless the job is freed before. `plaintext` is borrowed: it has to
- * stay as it is until `done` is called or the job is freed; `done` may release it. `options` may be NULL and
- * is not needed any more when this returns. `*out` (`out` may be NULL) is for kf_job_free, and ends when
- * `done` has returned. Errors: KF_E_USAGE, KF_E_POLICY, KF_E_LIMIT, KF_E_FORKED, KF_E_SYSTEM, KF_E_NO_MEMORY;
+ * stay as it is until `done` is called, which may release it, or the job is freed. `options` may be NULL, and
+ * nobody looks at them after this returns. `*out` (`out` may be NULL) is the job for kf_job_free, until `done`
+ * returns. Errors: KF_E_USAGE, KF_E_POLICY, KF_E_LIMIT, KF_E_FORKED, KF_E_SYSTEM, KF_E_NO_MEMORY;
  * then there is no job, and `done` is not called.
  */
 KF_CODE kf_jobs_encrypt(struct kf_jobs *jobs, struct kf_cmm *cmm, const struct kf_encrypt_options *options,
@@ -99,25 +99,26 @@ KF_CODE kf_jobs_encrypt(struct kf_jobs *jobs, struct kf_cmm *cmm, const struct k
                         void (*done)(void *context, const struct kf_job_result *result), void *context,
                         struct kf_error *error, struct kf_job **out);
 
-/* The same for what kf_decrypt does. */
+/* Begins to decrypt `message`, as kf_decrypt does. All else is as above. */
 KF_CODE kf_jobs_decrypt(struct kf_jobs *jobs, struct kf_cmm *cmm, const struct kf_decrypt_options *options,
                         struct kf_view message,
                         void (*done)(void *context, const struct kf_job_result *result), void *context,
                         struct kf_error *error, struct kf_job **out);
 
 /*
- * Ends a job. If `done` has not been called, the job is cancelled, and `done` never is; called from the job's
- * own `done` this does nothing. A stream is freed with its job. NULL is allowed. Also legal after a fork.
+ * Ends a job: it is cancelled, and its callback is not called any more. From the job's own `done` this does
+ * nothing. A stream is freed with its job. NULL is allowed. Also legal after a fork.
  */
 KF_API void kf_job_free(struct kf_job *job);
 
 /* ---- Streams ---- */
 
 /*
- * Moves an encryptor into `jobs`: it belongs to the job, and kf_job_free frees it. It is polled by kf_job_poll
- * alone; the other kf_encryptor functions may be used until then. `ready` is called from kf_jobs_run when, after a
- * poll that answered KF_PENDING, polling again is worth while, and has to poll. Errors: KF_E_USAGE,
- * KF_E_FORKED, KF_E_NO_MEMORY; then the encryptor stays the caller's.
+ * Moves an encryptor into `jobs`: it belongs to the job, and kf_job_free frees it. From now on only
+ * kf_job_poll polls it; kf_encryptor_error and kf_encryptor_materials may be called as before.
+ *
+ * `ready` is called from kf_jobs_run once a poll was answered by KF_PENDING and another one is worth while; it
+ * has to poll. Errors: KF_E_USAGE, KF_E_FORKED, KF_E_NO_MEMORY; then the encryptor stays the caller's.
  */
 KF_CODE kf_jobs_encryptor_take(struct kf_jobs *jobs, struct kf_encryptor *encryptor,
                                void (*ready)(void *context), void *context, struct kf_error *error,
@@ -129,8 +130,8 @@ KF_CODE kf_jobs_decryptor_take(struct kf_jobs *jobs, struct kf_decryptor *decryp
                                struct kf_job **out);
 
 /*
- * Polls a stream, whenever there is input, room, or `ready` was called: kf_encryptor_poll or
- * kf_decryptor_poll, which say what it answers. It never blocks. KF_E_USAGE for a job that is no stream.
+ * Polls a stream: whenever there is input or room for output, and in `ready`. What it answers is said at
+ * kf_encryptor_poll and kf_decryptor_poll. It never blocks. KF_E_USAGE for a job that is no stream.
  */
 KF_CODE kf_job_poll(struct kf_job *job, struct kf_io *io);
 

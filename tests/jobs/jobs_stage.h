@@ -74,8 +74,10 @@ static inline void caller_done(void *context, const struct kf_job_result *result
     caller->thread = pthread_self();
     assert_int_equal(result->error->code, result->code);
     assert_int_equal(result->error->text[0] != '\0', result->code != KF_OK);
-    if (result->code != KF_OK)
+    if (result->code != KF_OK) {
         assert_int_equal(result->out->length, 0);
+        assert_null(result->header);
+    }
     kf_buf_free(&caller->out);
     caller->out = kf_buf_take(result->out);
     if (caller->inside != NULL)
