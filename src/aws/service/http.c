@@ -327,7 +327,7 @@ enum kf_code kfi_http_exchange_start(struct kfi_http_pool *pool, const struct kf
                                      struct kfi_http_exchange **out)
 {
     *out = NULL;
-    struct kfi_http_exchange *exchange;
+    struct kfi_http_exchange *exchange = NULL;
     enum kf_code code = exchange_new(pool, request, waker, error, &exchange);
     if (code != KF_OK)
         return code;
