@@ -16,6 +16,7 @@ KFI_SIZED_INIT(caching_cmm_options, KF_CACHING_CMM_OPTIONS_INIT)
 KFI_SIZED_INIT(cache_stats, KF_CACHE_STATS_INIT)
 KFI_SIZED_INIT(encrypt_options, KF_ENCRYPT_OPTIONS_INIT)
 KFI_SIZED_INIT(decrypt_options, KF_DECRYPT_OPTIONS_INIT)
+KFI_SIZED_INIT(jobs_options, KF_JOBS_OPTIONS_INIT)
 
 void kf_error_init(struct kf_error *out)
 {

@@ -103,7 +103,8 @@ struct kf_cache_event {
     struct kf_view request_id;    /* LANDED, FAILED: as the keyring said (kf_call_request_id_set) */
     const struct kf_error *error; /* FAILED */
     enum kf_cache_end end;        /* ENDED */
-    uint64_t messages, bytes;     /* ENDED: what the key was used for */
+    uint64_t messages;            /* ENDED: so many were made with the key, */
+    uint64_t bytes;               /* ... of so many bytes of plaintext in all */
     const struct kf_view *context_keys; /* LOW_REUSE: their values are nearly always new; never the values */
     size_t context_key_count;
     uint64_t misses; /* LOW_REUSE: the number of fetches looked at */

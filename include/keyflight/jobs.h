@@ -45,6 +45,8 @@ struct kf_jobs_options {
         sizeof(struct kf_jobs_options), {NULL, NULL}, 10 \
     }
 
+KF_API void kf_jobs_options_init(struct kf_jobs_options *out, size_t size);
+
 /* `options` may be NULL for the defaults. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY. */
 KF_CODE kf_jobs_new(const struct kf_jobs_options *options, struct kf_error *error, struct kf_jobs **out);
 
