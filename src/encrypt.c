@@ -16,6 +16,7 @@
 #include "base/fork.h"
 #include "base/operation.h"
 #include "base/sized.h"
+#include "base/text.h"
 #include "materials/materials.h"
 #include "message/frame.h"
 #include "message/header.h"
@@ -79,14 +80,14 @@ static enum kf_code options_check(const struct kf_encrypt_options *options, stru
         if (key.length >= reserved.length && memcmp(key.data, reserved.data, reserved.length) == 0)
             return kf_error_set(error, KF_E_POLICY,
                                 "Keys of the encryption context that begin with \"" KFI_RESERVED_PREFIX
-                                "\" are reserved: \"%.*s\".",
-                                (int)key.length, (const char *)key.data);
+                                "\" are reserved: %s.",
+                                kfi_quoted(key).text);
     }
     for (size_t i = 0; i < options->required_key_count; i++) {
         const struct kf_view key = options->required_keys[i];
         if (!kf_encryption_context_get(context, key, NULL))
-            return kf_error_set(error, KF_E_POLICY, "The encryption context lacks the required key \"%.*s\".",
-                                (int)key.length, (const char *)key.data);
+            return kf_error_set(error, KF_E_POLICY, "The encryption context lacks the required key %s.",
+                                kfi_quoted(key).text);
     }
     return KF_OK;
 }

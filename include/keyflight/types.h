@@ -125,7 +125,8 @@ KF_API void kf_error_init(struct kf_error *out);
 
 /*
  * Writes `code` and a printf-style sentence into `error` and returns `code`, so that a keyring or CMM can say
- * `return kf_error_set(error, KF_E_KEYS, "…")`. `error` may be NULL. A sentence that is too long is cut.
+ * `return kf_error_set(error, KF_E_KEYS, "…")`. `error` may be NULL. A sentence that is too long is cut, and
+ * then ends in "…".
  */
 KF_API enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char *format, ...)
     KF_ATTRIBUTE(format(printf, 3, 4));

@@ -59,11 +59,8 @@ void kfi_view_hex(struct kf_view view, char *out)
     *out = '\0';
 }
 
-/*
- * Length of the well-formed UTF-8 sequence at the front of `s`, or 0. The rows are table 3-7 of the Unicode
- * Standard.
- */
-static size_t utf8_sequence(const uint8_t *s, size_t length)
+/* The rows are table 3-7 of the Unicode Standard. */
+size_t kfi_utf8_length(const uint8_t *s, size_t length)
 {
     static const struct {
         uint8_t first_low, first_high, length, second_low, second_high;
@@ -91,7 +88,7 @@ static size_t utf8_sequence(const uint8_t *s, size_t length)
 bool kfi_view_is_utf8(struct kf_view view)
 {
     for (size_t i = 0; i < view.length;) {
-        size_t step = utf8_sequence(view.data + i, view.length - i);
+        size_t step = kfi_utf8_length(view.data + i, view.length - i);
         if (step == 0)
             return false;
         i += step;

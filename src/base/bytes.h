@@ -48,6 +48,9 @@ int kfi_view_compare(struct kf_view a, struct kf_view b);
 /* Writes the bytes in lower-case hexadecimal and a NUL to `out`, which has 2 * length + 1 bytes. */
 void kfi_view_hex(struct kf_view view, char *out);
 
+/* The bytes of the character at the front of so many bytes (at least 1), or 0 if they are not UTF-8. */
+size_t kfi_utf8_length(const uint8_t *s, size_t length);
+
 /* Whether the bytes are UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
 KFI_SHARED bool kfi_view_is_utf8(struct kf_view view);
 

@@ -67,14 +67,12 @@ enum kf_class kf_code_class(enum kf_code code)
     }
 }
 
-/* Takes away the last character if it is not ASCII: the cut may have gone through it. */
-static void drop_cut_character(char *text)
+void kfi_text_cut(char *text, size_t size)
 {
-    size_t start = strlen(text);
-    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start > 0 && ((unsigned char)text[start - 1] & 0x80) != 0)
-        text[start - 1] = '\0';
+    size_t end = size - sizeof KFI_CUT;
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80) /* in the middle of a character */
+        end--;
+    memcpy(text + end, KFI_CUT, sizeof KFI_CUT);
 }
 
 enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char *format, ...)
@@ -93,7 +91,7 @@ enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char 
     if (written < 0)
         text[0] = '\0';
     if (written >= (int)sizeof text)
-        drop_cut_character(text);
+        kfi_text_cut(text, sizeof text);
     memcpy(error->text, text, strlen(text) + 1);
     error->code = code;
     return code;

@@ -1,5 +1,5 @@
 /*
- * Sentences that more than one file says.
+ * Errors inside the library: sentences that more than one file says, and the sign where one was cut.
  */
 #ifndef KFI_BASE_ERROR_H
 #define KFI_BASE_ERROR_H
@@ -13,5 +13,11 @@ KFI_SHARED enum kf_code kfi_no_memory(struct kf_error *error);
 
 /* Takes back what an earlier attempt wrote: KF_OK and no text. */
 KFI_SHARED void kfi_error_clear(struct kf_error *error);
+
+/* Stands where text was cut. */
+#define KFI_CUT "…"
+
+/* Cuts a text that does not fit into `size` bytes with its NUL: behind a whole character, and KFI_CUT follows. */
+KFI_SHARED void kfi_text_cut(char *text, size_t size);
 
 #endif

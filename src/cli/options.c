@@ -16,7 +16,7 @@ int cli_usage(const struct cli_syntax *syntax, const char *format, ...)
     struct cli_failure failure = CLI_FAILURE_INIT;
     va_list arguments;
     va_start(arguments, format);
-    char text[sizeof failure.error.text];
+    char text[2 * sizeof failure.error.text]; /* more, for a sign that it is too long */
     int written = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     cli_fail(&failure, NULL, KF_E_USAGE, "%s", written < 0 ? "" : text);

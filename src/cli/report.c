@@ -11,16 +11,25 @@
 
 #include "text.h"
 
+/* Writes a sentence as the library does: one that is too long ends in a sign. */
+static void write_sentence(struct kf_error *error, enum kf_code code, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+static void write_sentence(struct kf_error *error, enum kf_code code, const char *format, va_list arguments)
+{
+    char text[2 * sizeof error->text]; /* more, for the library to see that it is too long */
+    int written = vsnprintf(text, sizeof text, format, arguments);
+    kf_error_set(error, code, "%s", written < 0 ? "" : text);
+}
+
 enum kf_code cli_fail(struct cli_failure *failure, const char *subject, enum kf_code code, const char *format,
                       ...)
 {
-    char text[sizeof failure->error.text];
     va_list arguments;
     va_start(arguments, format);
-    int written = vsnprintf(text, sizeof text, format, arguments);
+    write_sentence(&failure->error, code, format, arguments);
     va_end(arguments);
     failure->subject = subject;
-    return kf_error_set(&failure->error, code, "%s", written < 0 ? "" : text);
+    return code;
 }
 
 enum kf_code cli_fail_errno(struct cli_failure *failure, const char *subject, const char *what, int number)
@@ -58,10 +67,10 @@ static void print_line(const char *kind, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 static void print_line(const char *kind, const char *format, va_list arguments)
 {
-    char text[1024];
-    int written = vsnprintf(text, sizeof text, format, arguments);
+    struct kf_error sentence;
+    write_sentence(&sentence, KF_OK, format, arguments);
     fprintf(stderr, "keyflight: %s: ", kind);
-    cli_text_print(stderr, kf_view_text(written < 0 ? "" : text));
+    cli_text_print(stderr, kf_view_text(sentence.text));
     putc('\n', stderr);
 }
 

@@ -5,11 +5,10 @@
  * and their EDKs are put together in the children's order. Decrypting, one after the other is asked until one
  * succeeds.
  */
-#include <stdio.h>
-
 #include <keyflight/keyring.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "materials/materials.h"
 
 struct multi {
@@ -146,16 +145,14 @@ static enum kf_code multi_on_encrypt(void *context, struct kf_call *call,
 struct decryption {
     size_t next; /* whose turn it is */
     enum kf_code code;
-    struct kf_error error; /* what those before said */
+    struct kfi_listing said; /* by those before */
 };
 
-/* Puts what keyring `index` said behind what those before it said, as far as there is room. */
+/* Keeps what keyring `index` said. */
 static void multi_collect(struct decryption *decryption, size_t index, enum kf_code code,
                           const struct kf_error *error)
 {
-    size_t used = strlen(decryption->error.text);
-    snprintf(decryption->error.text + used, sizeof decryption->error.text - used, "%sKeyring %zu: %s",
-             used > 0 ? " " : "", index + 1, error->text);
+    kfi_listing_add(&decryption->said, " ", "Keyring %zu: %s", index + 1, error->text);
     /*
      * That keys are missing is the sum of it only if nobody had another trouble, of which the first counts.
      */
@@ -175,6 +172,7 @@ static enum kf_code multi_on_decrypt(void *context, struct kf_call *call,
         if (decryption == NULL)
             return kfi_no_memory(error);
         decryption->code = KF_E_KEYS;
+        decryption->said.room = KFI_LISTING_MAX;
         kf_call_state_set(call, decryption, kfi_free);
     }
     for (; decryption->next < self->count; decryption->next++) {
@@ -185,7 +183,7 @@ static enum kf_code multi_on_decrypt(void *context, struct kf_call *call,
             return code;
         multi_collect(decryption, decryption->next, code, error);
     }
-    return kf_error_set(error, decryption->code, "%s", decryption->error.text);
+    return kf_error_set(error, decryption->code, "%s", kfi_listing_end(&decryption->said));
 }
 
 /* ---- The keyring ---- */

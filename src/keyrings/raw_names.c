@@ -4,6 +4,7 @@
 #include "keyrings/raw_names.h"
 
 #include "base/bytes.h"
+#include "base/text.h"
 
 enum kf_code kfi_raw_names_check(const char *kind, struct kf_view key_namespace, struct kf_view key_name,
                                  size_t name_max, struct kf_error *error)
@@ -41,17 +42,15 @@ enum kf_code kfi_raw_names_unwrap_none(const char *kind, struct kf_view key_name
                                        struct kf_view key_name, size_t edk_count, size_t tried,
                                        const char *difference, struct kf_error *error)
 {
+    const struct kfi_shown name = kfi_quoted(key_name), in = kfi_quoted(key_namespace);
     if (tried == 0)
         return kf_error_set(
             error, KF_E_KEYS,
-            "None of the %zu encrypted data keys was made for the raw %s key \"%.*s\" in namespace "
-            "\"%.*s\".",
-            edk_count, kind, (int)key_name.length, (const char *)key_name.data, (int)key_namespace.length,
-            (const char *)key_namespace.data);
-    return kf_error_set(
-        error, KF_E_KEYS,
-        "The raw %s key \"%.*s\" in namespace \"%.*s\" unwraps none of the %zu encrypted data keys made "
-        "for that name: it is another key of the same name, %s, or they were changed.",
-        kind, (int)key_name.length, (const char *)key_name.data, (int)key_namespace.length,
-        (const char *)key_namespace.data, tried, difference);
+            "None of the %zu encrypted data keys was made for the raw %s key %s in namespace %s.", edk_count,
+            kind, name.text, in.text);
+    return kf_error_set(error, KF_E_KEYS,
+                        "The raw %s key %s in namespace %s unwraps none of the %zu encrypted data keys made "
+                        "for that name: it is "
+                        "another key of the same name, %s, or they were changed.",
+                        kind, name.text, in.text, tried, difference);
 }

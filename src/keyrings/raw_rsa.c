@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/sized.h"
+#include "base/text.h"
 #include "keyrings/raw_names.h"
 #include "materials/materials.h"
 #include "suite/rsa.h"
@@ -25,8 +26,8 @@ static enum kf_code raw_rsa_on_encrypt(void *context, struct kf_call *call,
     const struct raw_rsa *self = context;
     if (self->public_key == NULL)
         return kf_error_set(error, KF_E_KEYS,
-                            "The raw RSA keyring \"%.*s\" has no public key, so that it can't encrypt.",
-                            (int)self->key_name.length, (const char *)self->key_name.data);
+                            "The raw RSA keyring %s has no public key, so that it can't encrypt.",
+                            kfi_quoted(self->key_name).text);
     struct kf_data_key data_key;
     const size_t length = kfi_rsa_key_length(self->public_key);
     uint8_t *ciphertext = kfi_alloc(length);
@@ -60,8 +61,8 @@ static enum kf_code raw_rsa_on_decrypt(void *context, struct kf_call *call,
     size_t tried = 0;
     if (self->private_key == NULL)
         return kf_error_set(error, KF_E_KEYS,
-                            "The raw RSA keyring \"%.*s\" has no private key, so that it can't decrypt.",
-                            (int)self->key_name.length, (const char *)self->key_name.data);
+                            "The raw RSA keyring %s has no private key, so that it can't decrypt.",
+                            kfi_quoted(self->key_name).text);
     enum kf_code code = KF_E_FORGED;
     for (size_t i = 0; i < edk_count && code == KF_E_FORGED; i++) {
         if (!kfi_view_equal(edks[i].provider_id, self->key_namespace) ||

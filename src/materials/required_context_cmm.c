@@ -6,7 +6,11 @@
 
 #include "base/error.h"
 #include "base/sized.h"
+#include "base/text.h"
 #include "materials/materials.h"
+
+/* The most of a sentence that may be keys. */
+#define MISSING_ROOM 360
 
 struct required_context_cmm {
     struct kf_cmm *backing;
@@ -14,48 +18,16 @@ struct required_context_cmm {
     size_t key_count;
 };
 
-/* ---- Missing keys ---- */
-
-/* A list of keys for a sentence, cut if it gets long: `"a", "b", …`. */
-struct list {
-    char text[300];
-    size_t length; /* without the NUL */
-    bool full;
-};
-
-static void list_add(struct list *list, struct kf_view key)
-{
-    static const char more[] = ", …";
-    const size_t skipped = list->length > 0 ? 0 : 2; /* the first one needs no comma */
-    /* Two quotation marks, a comma and a blank, and room for `more` behind it. */
-    if (list->full || list->length + key.length + 4 + sizeof more > sizeof list->text) {
-        if (!list->full)
-            memcpy(list->text + list->length, more + skipped, sizeof more - skipped);
-        list->full = true;
-        return;
-    }
-    struct kfi_writer writer = {(uint8_t *)list->text + list->length, sizeof list->text - list->length,
-                                false};
-    if (list->length > 0)
-        kfi_write_bytes(&writer, kf_view_text(", "));
-    kfi_write_u8(&writer, '"');
-    for (size_t i = 0; i < key.length; i++) /* fit for a terminal */
-        kfi_write_u8(&writer, key.data[i] < 0x20 || key.data[i] == 0x7f ? '?' : key.data[i]);
-    kfi_write_u8(&writer, '"');
-    list->length = sizeof list->text - writer.room;
-    kfi_write_u8(&writer, 0);
-}
-
 /* Whether `context` has every required key; if not, those that it lacks. */
 static bool has_all(const struct required_context_cmm *self, const struct kf_encryption_context *context,
-                    struct list *missing)
+                    struct kfi_listing *missing)
 {
-    *missing = (struct list){.length = 0};
+    *missing = (struct kfi_listing){.room = MISSING_ROOM};
     for (size_t i = 0; i < self->key_count; i++) {
         if (!kf_encryption_context_get(context, self->keys[i], NULL))
-            list_add(missing, self->keys[i]);
+            kfi_listing_add(missing, ", ", "%s", kfi_quoted(self->keys[i]).text);
     }
-    return missing->length == 0 && !missing->full;
+    return kfi_listing_is_empty(missing);
 }
 
 /* ---- Encryption ---- */
@@ -79,11 +51,11 @@ static enum kf_code required_encryption_begin(const struct required_context_cmm 
                                               const struct kf_encryption_request *request,
                                               struct kf_error *error, struct encryption **out)
 {
-    struct list missing;
+    struct kfi_listing missing;
     if (!has_all(self, request->encryption_context, &missing))
         return kf_error_set(error, KF_E_POLICY,
                             "The encryption context lacks what this CMM requires: add the keys %s.",
-                            missing.text);
+                            kfi_listing_end(&missing));
     size_t count = request->required_key_count;
     struct encryption *encryption =
         kfi_alloc(sizeof *encryption + (count + self->key_count) * sizeof encryption->keys[0]);
@@ -118,14 +90,14 @@ static enum kf_code required_cmm_get_encryption_materials(void *context, struct 
     }
     code = kf_cmm_get_encryption_materials(self->backing, kf_call_child(call, 0), &encryption->request, error,
                                            out);
-    struct list missing;
+    struct kfi_listing missing;
     if (code == KF_OK && !has_all(self, (*out)->head.required, &missing)) {
         kf_encryption_materials_unref(*out);
         *out = NULL;
         code = kf_error_set(error, KF_E_BUG,
                             "The CMM behind a required encryption context CMM would store what is required "
                             "not to be, or leave it out: %s.",
-                            missing.text);
+                            kfi_listing_end(&missing));
     }
     return code;
 }
@@ -138,11 +110,12 @@ static enum kf_code required_cmm_decrypt_materials(void *context, struct kf_call
                                                    const struct kf_decryption_materials **out)
 {
     const struct required_context_cmm *self = context;
-    struct list missing;
+    struct kfi_listing missing;
     if (!has_all(self, request->reproduced_encryption_context, &missing))
         return kf_error_set(
             error, KF_E_POLICY,
-            "The reproduced encryption context lacks what this CMM requires: add the keys %s.", missing.text);
+            "The reproduced encryption context lacks what this CMM requires: add the keys %s.",
+            kfi_listing_end(&missing));
     enum kf_code code = kf_cmm_decrypt_materials(self->backing, kf_call_child(call, 0), request, error, out);
     if (code == KF_OK && !has_all(self, (*out)->head.context, &missing)) {
         kf_decryption_materials_unref(*out);
@@ -150,7 +123,7 @@ static enum kf_code required_cmm_decrypt_materials(void *context, struct kf_call
         code = kf_error_set(error, KF_E_BUG,
                             "The CMM behind a required encryption context CMM left out what has to be "
                             "authenticated: %s.",
-                            missing.text);
+                            kfi_listing_end(&missing));
     }
     return code;
 }

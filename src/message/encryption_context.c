@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/refs.h"
+#include "base/text.h"
 
 /* A pair takes at least its two lengths. */
 #define PAIRS_MAX ((KFI_ENCRYPTION_CONTEXT_MAX - 2) / 4)
@@ -19,37 +20,6 @@ struct kf_encryption_context {
     struct kf_view serialized; /* behind the pairs */
     struct kf_pair pairs[];    /* in ascending order of the keys, views of `serialized` */
 };
-
-/* ---- What an error says of a key ---- */
-
-/* A key between quotation marks, fit for a terminal, and cut if it is long. */
-struct quoted_key {
-    char text[72];
-};
-
-static struct quoted_key quote_key(struct kf_view key)
-{
-    size_t end = key.length;
-    if (end > 60) {
-        /* Never inside of a character. */
-        for (end = 60; (key.data[end] & 0xc0) == 0x80; end--)
-            continue;
-    }
-    struct quoted_key quoted;
-    struct kfi_writer writer = {(uint8_t *)quoted.text, sizeof quoted.text, false};
-    kfi_write_u8(&writer, '"');
-    for (size_t i = 0; i < end; i++) {
-        /* Control characters, also those from U+0080 to U+009F. */
-        bool c1 = key.data[i] == 0xc2 && key.data[i + 1] < 0xa0;
-        bool control = key.data[i] < 0x20 || key.data[i] == 0x7f || c1;
-        kfi_write_u8(&writer, control ? '?' : key.data[i]);
-        i += c1 ? 1 : 0;
-    }
-    if (end < key.length)
-        kfi_write_bytes(&writer, kf_view_text("…"));
-    kfi_write_bytes(&writer, kf_view_of("\"", 2));
-    return quoted;
-}
 
 /* ---- Building ---- */
 
@@ -152,7 +122,7 @@ static enum kf_code context_finish(struct kf_encryption_context *context, enum k
     for (size_t i = 1; i < context->count; i++) {
         if (!kfi_view_equal(context->pairs[i - 1].key, context->pairs[i].key))
             continue;
-        struct quoted_key key = quote_key(context->pairs[i].key);
+        struct kfi_shown key = kfi_quoted(context->pairs[i].key);
         kfi_free(context);
         return kf_error_set(error, twice,
                             "The encryption context has the key %s twice; each key may come only once.",
@@ -206,7 +176,7 @@ static enum kf_code check_pair(struct kf_pair pair, size_t number, enum kf_code 
                             number);
     if (!kfi_view_is_utf8(pair.value))
         return kf_error_set(error, code, "The value of the encryption context's key %s is not UTF-8.",
-                            quote_key(pair.key).text);
+                            kfi_quoted(pair.key).text);
     return KF_OK;
 }
 
@@ -447,7 +417,7 @@ enum kf_code kfi_encryption_context_split(const struct kf_encryption_context *co
         if (index == kf_encryption_context_count(context))
             return kf_error_set(error, KF_E_POLICY,
                                 "The key %s is required, but the encryption context does not have it.",
-                                kfi_view_is_utf8(keys[i]) ? quote_key(keys[i]).text : "(not UTF-8)");
+                                kfi_quoted(keys[i]).text);
         mark(&listed, index);
     }
     const struct kf_encryption_context *chosen = select_pairs(context, &listed, true);
@@ -479,7 +449,7 @@ enum kf_code kfi_encryption_context_join(const struct kf_encryption_context *sto
                 error, KF_E_POLICY,
                 "The encryption context in the message and the one that was given for it have different "
                 "values of the key %s.",
-                quote_key(reproduced->pairs[i].key).text);
+                kfi_quoted(reproduced->pairs[i].key).text);
         mark(&in_both, i);
     }
     const struct kf_encryption_context *added = select_pairs(reproduced, &in_both, false);

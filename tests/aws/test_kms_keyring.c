@@ -327,6 +327,31 @@ static void troubles_add_up(void **state)
     stage_close(&stage);
 }
 
+/* Of many troubles those that find no room in the sentence are counted. */
+static void troubles_left_out_are_counted(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct kf_edk edks[8];
+    stage_open(&stage);
+    stage_keys(&stage, KEY, NULL, NULL);
+    for (size_t i = 0; i < 8; i++) {
+        edks[i] = edk_of("aws-kms", KEY, "wrapped-1");
+        kms_service_reply(400, REFUSED("NotFoundException"));
+    }
+    assert_int_equal(unwrap(&stage, edks, 8), KF_E_KEYS);
+    check_says(&stage, "none of 8");
+    check_says(&stage, "Number 1 (" KEY ")");
+    const char *end = strstr(stage.asker.error.text, " (and ");
+    assert_non_null(end);
+    unsigned shown = 1, left_out;
+    assert_int_equal(sscanf(end, " (and %u more)", &left_out), 1);
+    for (const char *next = stage.asker.error.text; (next = strstr(next, " Number ")) != NULL; next++)
+        assert_int_equal(atoi(next + strlen(" Number ")), shown++);
+    assert_int_equal(shown - 1 + left_out, 8);
+    stage_close(&stage);
+}
+
 /* What can't be a ciphertext of KMS, or the ARN of one of its keys, is not sent, but the next is tried. */
 static void what_kms_never_made_is_not_sent(void **state)
 {
@@ -474,6 +499,7 @@ int main(void)
         environment_test(an_edk_of_kms_without_a_key_ends_it),
         environment_test(the_next_is_tried),
         environment_test(troubles_add_up),
+        environment_test(troubles_left_out_are_counted),
         environment_test(what_kms_never_made_is_not_sent),
         environment_test(a_cache_tells_the_id_of_the_request),
         environment_test(who_gives_up_leaves_nothing_behind),

@@ -285,6 +285,25 @@ static void refusals_are_final_and_say_what_the_service_said(void **state)
     CHECK_ERRORS(cases);
 }
 
+#define LETTERS_90 \
+    "123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+
+/* What the service said is cut behind 176 bytes, and says so. */
+static void a_long_message_ends_in_a_sign(void **state)
+{
+    (void)state;
+    static const struct error_case cases[] = {
+        {{400, NULL, "{\"__type\":\"A\",\"message\":\"" LETTERS_90 LETTERS_90 "\"}"},
+         KF_E_REMOTE,
+         1,
+         "A",
+         "HTTP 400 A: " LETTERS_90 "1234567890123456789012345678901234567890123456789012345678901234567890123"
+         "4567890123456…, request id"},
+        {{403, NULL, "<Error>" LETTERS_90}, KF_E_REMOTE, 1, "", "67890123456789…, request id"},
+    };
+    CHECK_ERRORS(cases);
+}
+
 static void what_is_not_json_is_shown_by_its_beginning(void **state)
 {
     (void)state;
@@ -581,6 +600,7 @@ int main(void)
         TEST(refusals_are_final_and_say_what_the_service_said),
         TEST(what_is_not_json_is_shown_by_its_beginning),
         TEST(nothing_but_printable_text_is_passed_on),
+        TEST(a_long_message_ends_in_a_sign),
         TEST(what_may_pass_is_tried_so_many_times),
         TEST(a_reply_that_is_too_large_is_final),
         TEST(pauses_are_what_the_service_asks_for),

@@ -61,8 +61,10 @@ static void a_sentence_shows_one_line_of_ascii(void **state)
 {
     (void)state;
     char shown[9];
-    kfi_text_show(shown, sizeof shown, kf_view_of("a\r\n\0\x7f\xe9~ cut", 12));
+    kfi_text_show(shown, sizeof shown, kf_view_of("a\r\n\0\x7f\xe9~ ", 8));
     assert_string_equal(shown, "a   ??~ ");
+    kfi_text_show(shown, sizeof shown, kf_view_of("a\r\n\0\x7f\xe9~ cut", 12));
+    assert_string_equal(shown, "a   ?…");
     kfi_text_show(shown, sizeof shown, kf_view_of(NULL, 0));
     assert_string_equal(shown, "");
 }

@@ -77,7 +77,7 @@ static void a_sentence_is_kept_with_its_code(void **state)
     assert_int_equal(kfi_no_memory(NULL), KF_E_NO_MEMORY);
 }
 
-static void a_long_sentence_is_cut_between_characters(void **state)
+static void a_long_sentence_is_cut_between_characters_and_says_so(void **state)
 {
     (void)state;
     char text[2000];
@@ -90,6 +90,7 @@ static void a_long_sentence_is_cut_between_characters(void **state)
     memset(text, 'a', sizeof text);
     assert_int_equal(kf_error_set(&held.error, KF_E_LIMIT, "%.*s", (int)sizeof text, text), KF_E_LIMIT);
     assert_int_equal(strlen(held.error.text), room - 1);
+    assert_string_equal(held.error.text + room - 5, "a…");
     assert_int_equal(held.behind, 'x');
 
     /* What just fits is not cut, whatever it ends in. */
@@ -108,10 +109,17 @@ static void a_long_sentence_is_cut_between_characters(void **state)
                 memcpy(text + i, characters[c], size);
             kf_error_set(&held.error, KF_E_LIMIT, "%.*s", 1000, text);
             size_t length = strlen(held.error.text);
-            assert_true(length > room - 1 - 2 * size && length < room);
+            assert_true(length > room - 1 - size && length < room);
             assert_true(kfi_view_is_utf8(kf_view_of(held.error.text, length)));
+            assert_string_equal(held.error.text + length - strlen("…"), "…");
+            assert_memory_equal(held.error.text, text, length - strlen("…"));
         }
     }
+
+    /* What is no UTF-8 is cut as well. */
+    memset(text, '\x80', sizeof text);
+    kf_error_set(&held.error, KF_E_LIMIT, "%.*s", 1000, text);
+    assert_string_equal(held.error.text, "…");
 }
 
 int main(void)
@@ -120,7 +128,7 @@ int main(void)
         cmocka_unit_test(every_code_has_its_name_and_class),
         cmocka_unit_test(a_number_that_is_no_code_is_a_bug),
         cmocka_unit_test(a_sentence_is_kept_with_its_code),
-        cmocka_unit_test(a_long_sentence_is_cut_between_characters),
+        cmocka_unit_test(a_long_sentence_is_cut_between_characters_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,14 @@ class TestArguments(Case):
                 self.assertEqual((done.returncode, done.stderr), (0, b""))
                 self.assertTrue(done.stdout.startswith(b"Usage: keyflight " + command.encode()), arguments)
 
+    def test_sentences_that_are_too_long_end_in_a_sign(self):
+        name = "nonsense-\N{SNOWMAN}" * 100
+        done = self.run_program("encrypt", "--" + name)
+        self.assertEqual(done.returncode, USAGE)
+        first = done.stderr.decode().splitlines()[0]
+        self.assertTrue(first.startswith("keyflight: encrypt: There is no option '--nonsense-"), first)
+        self.assertRegex(first, "[a-z-]\N{SNOWMAN}?\N{HORIZONTAL ELLIPSIS}$")
+
     def test_calls_that_are_wrong(self):
         done = self.run_program()
         self.assertEqual((done.returncode, done.stdout), (USAGE, b""))

@@ -6,6 +6,8 @@
 #include "support/asker.h"
 #include "support/client.h"
 
+#include <stdio.h>
+
 #include <keyflight/required_context_cmm.h>
 
 #include "materials/materials.h"
@@ -121,31 +123,41 @@ static void writers_have_to_bring_it_too(void **state)
     kf_cmm_unref(cmm);
 }
 
+/* Of a name 60 bytes are shown, of names as many as there is room for; signs say so. */
 static void a_long_list_of_missing_keys_is_cut(void **state)
 {
     (void)state;
-    char names[4][101];
-    for (size_t i = 0; i < 4; i++) {
+    char names[8][101], shown[8][100];
+    for (size_t i = 0; i < 8; i++) {
         memset(names[i], 'a' + (int)i, 100);
         names[i][100] = '\0';
+        snprintf(shown[i], sizeof shown[i], "\"%.60s…\"", names[i]);
     }
     struct kf_cmm *cmm = required_cmm(support_cmm(), NAMES(names[0], names[1], names[2], names[3]));
     struct kf_cmm *plain = support_cmm();
     struct kf_buf message = message_by(plain, NULL);
     struct kf_error error;
     assert_int_equal(read_with(cmm, message, NULL, &error), KF_E_POLICY);
-    assert_non_null(strstr(error.text, names[0]));
-    assert_non_null(strstr(error.text, names[1]));
-    assert_null(strstr(error.text, names[2]));
-    assert_non_null(strstr(error.text, "\", …."));
+    for (size_t i = 0; i < 4; i++)
+        assert_non_null(strstr(error.text, shown[i]));
+    assert_null(strstr(error.text, "more"));
     kf_cmm_unref(cmm);
 
-    char long_name[401]; /* the first one is too long already */
-    memset(long_name, 'e', 400);
+    cmm = required_cmm(support_cmm(),
+                       NAMES(names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7]));
+    assert_int_equal(read_with(cmm, message, NULL, &error), KF_E_POLICY);
+    for (size_t i = 0; i < 5; i++)
+        assert_non_null(strstr(error.text, shown[i]));
+    assert_non_null(strstr(error.text, "\" (and 3 more)."));
+    kf_cmm_unref(cmm);
+
+    char long_name[401];
+    memset(long_name, 'h', 400);
     long_name[400] = '\0';
     cmm = required_cmm(support_cmm(), NAMES(long_name, "a"));
     assert_int_equal(read_with(cmm, message, NULL, &error), KF_E_POLICY);
-    assert_non_null(strstr(error.text, "add the keys …."));
+    snprintf(shown[0], sizeof shown[0], "add the keys \"%.60s…\", \"a\".", long_name);
+    assert_non_null(strstr(error.text, shown[0]));
     kf_buf_free(&message);
     kf_cmm_unref(plain);
     kf_cmm_unref(cmm);

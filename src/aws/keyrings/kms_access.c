@@ -7,6 +7,7 @@
 #include "aws/service/endpoint.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum kf_code kfi_kms_access_init(struct kfi_kms_access *access, struct kf_aws_client *client,
                                  const char *const *grant_tokens, size_t grant_token_count,
@@ -34,9 +35,8 @@ enum kf_code kfi_kms_service_in(struct kf_aws_client *client, struct kf_view reg
                                  : kfi_aws_client_no_region(client, error);
     }
     if (region.length >= sizeof text || !kfi_aws_region_is_valid(region))
-        return kf_error_set(error, KF_E_USAGE, "\"%.*s\" is not a region.",
-                            region.length < sizeof text ? (int)region.length : (int)sizeof text,
-                            (const char *)region.data);
+        return kf_error_set(error, KF_E_USAGE, "\"%s\" is not a region.",
+                            kfi_shown(region, KFI_AWS_REGION_MAX).text);
     memcpy(text, region.data, region.length);
     text[region.length] = '\0';
     return kfi_aws_client_service(client, "kms", text, error, out);

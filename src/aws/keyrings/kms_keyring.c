@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "base/sized.h"
+#include "base/text.h"
 #include "materials/materials.h"
 
 /* The keyring of one key. (S: framework/aws-kms/aws-kms-keyring.md) */
@@ -106,7 +107,7 @@ static enum kf_code kms_key_on_encrypt(void *unwrapper, struct kf_call *call,
         kf_call_request_id_set(call, kf_view_text(kfi_kms_request_id(request)));
     if (code >= KF_OK)
         return code;
-    return kf_error_set(error, code, "KMS key %.120s: %s", key->name, error->text);
+    return kf_error_set(error, code, "KMS key %s: %s", kfi_shown_text(key->name, 120).text, error->text);
 }
 
 /* ---- One key: decryption ---- */
@@ -125,9 +126,10 @@ static enum kf_code kms_key_none_meant(const struct kfi_kms_unwrapper *unwrapper
     const char *name = kms_key_of(unwrapper)->name;
     struct kfi_kms_arn arn;
     bool is_key = kfi_kms_arn_parse(kf_view_text(name), &arn) && kfi_kms_arn_is_key(&arn);
-    return kf_error_set(
-        error, KF_E_KEYS, "None of the %zu encrypted data keys was made under the KMS key %.200s.%s",
-        edk_count, name, is_key ? "" : " Decryption needs the ARN of the key: messages carry nothing else.");
+    return kf_error_set(error, KF_E_KEYS,
+                        "None of the %zu encrypted data keys was made under the KMS key %s.%s", edk_count,
+                        kfi_shown_text(name, 200).text,
+                        is_key ? "" : " Decryption needs the ARN of the key: messages carry nothing else.");
 }
 
 /* ---- One key: the keyring ---- */
@@ -203,8 +205,8 @@ static enum kf_code kms_keyring_options_check(const struct kf_aws_kms_keyring_op
             return code;
         for (size_t j = 0; j < i; j++) {
             if (strcmp(name_at(options, j), name) == 0)
-                return kf_error_set(error, KF_E_USAGE, "The KMS key %.200s is named twice. Name it once.",
-                                    name);
+                return kf_error_set(error, KF_E_USAGE, "The KMS key %s is named twice. Name it once.",
+                                    kfi_shown_text(name, 200).text);
         }
     }
     return kfi_kms_grant_tokens_check(options->grant_tokens, options->grant_token_count, error);

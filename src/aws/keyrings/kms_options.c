@@ -8,12 +8,14 @@
 #include "aws/service/kms.h"
 #include "aws/service/text.h"
 #include "base/bytes.h"
+#include "base/text.h"
 
 #define GRANT_TOKEN_COUNT_MAX 10
 #define GRANT_TOKEN_MAX 8192
 #define ALIAS_MAX 256
 #define UUID_LENGTH 36
 #define HEX_LENGTH 32
+#define NAME_SHOWN 200 /* bytes of a name in a sentence */
 
 bool kfi_kms_text_is_plain(struct kf_view text, size_t max)
 {
@@ -69,17 +71,18 @@ enum kf_code kfi_kms_name_check(const char *name, struct kf_error *error, struct
         if (is_uuid(text) || is_multi_region_id(text) || is_alias(text))
             return KF_OK;
         return kf_error_set(error, KF_E_USAGE,
-                            "\"%.200s\" does not name a KMS key. Give the ARN of a key or alias, a key id "
+                            "\"%s\" does not name a KMS key. Give the ARN of a key or alias, a key id "
                             "(12345678-1234-…), or alias/NAME.",
-                            name);
+                            kfi_shown_text(name, NAME_SHOWN).text);
     }
     if (!kfi_kms_arn_parse(text, &arn))
         return kf_error_set(error, KF_E_USAGE,
-                            "\"%.200s\" is not the ARN of a KMS key or alias, which looks like "
+                            "\"%s\" is not the ARN of a KMS key or alias, which looks like "
                             "arn:aws:kms:REGION:ACCOUNT:key/ID.",
-                            name);
+                            kfi_shown_text(name, NAME_SHOWN).text);
     if (!kfi_aws_region_is_valid(arn.region))
-        return kf_error_set(error, KF_E_USAGE, "The region in the ARN \"%.200s\" is not valid.", name);
+        return kf_error_set(error, KF_E_USAGE, "The region in the ARN \"%s\" is not valid.",
+                            kfi_shown_text(name, NAME_SHOWN).text);
     *region = arn.region;
     return KF_OK;
 }

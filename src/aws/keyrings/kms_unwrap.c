@@ -12,9 +12,13 @@
 #include "base/bytes.h"
 #include "base/call.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "materials/materials.h"
 
 #define REQUEST_ID_MAX 64
+/* How much of an ARN goes into a sentence, and how much of one what was said of each EDK. */
+#define ARN_SHOWN 120
+#define SAID_ROOM 440
 
 /* The arguments of OnDecrypt. */
 struct question {
@@ -29,7 +33,8 @@ struct unwrapping {
     size_t next;                     /* the EDK whose turn it is */
     size_t tried;                    /* EDKs that were meant for the keyring and failed */
     struct kfi_kms_request *request; /* about edks[next], or NULL */
-    struct kf_error failed;          /* code and sentence of all that failed, taken together */
+    enum kf_code failed;             /* the code of all that failed, taken together */
+    struct kfi_listing said;         /* and what was said of each */
     char request_id[REQUEST_ID_MAX]; /* of the last request that failed */
 };
 
@@ -117,8 +122,8 @@ static enum kf_code answer_check(const struct kfi_kms_answer *answer, const stru
     if (!kfi_view_equal(kf_view_text(answer->key_id), edk->provider_info))
         return kf_error_set(
             error, KF_E_REMOTE,
-            "KMS says that it decrypted with another key than the one that was asked for: %.100s.",
-            answer->key_id);
+            "KMS says that it decrypted with another key than the one that was asked for: %s.",
+            kfi_shown_text(answer->key_id, ARN_SHOWN).text);
     if (answer->plaintext.length != length)
         return kf_error_set(error, KF_E_REMOTE,
                             "KMS decrypted it to %zu bytes, but a data key of the suite has %zu.",
@@ -163,12 +168,6 @@ static enum kf_code codes_sum(enum kf_code before, enum kf_code code)
     return before;
 }
 
-/* How many bytes of an ARN a sentence shows. */
-static int arn_shown(struct kf_view arn)
-{
-    return arn.length < 120 ? (int)arn.length : 120;
-}
-
 /* Ends the attempt at edks[next], which failed: keeps code and sentence, and frees the request. */
 static void unwrapping_fail(struct unwrapping *unwrapping, const struct kf_edk *edk, enum kf_code code,
                             const struct kf_error *error)
@@ -177,9 +176,9 @@ static void unwrapping_fail(struct unwrapping *unwrapping, const struct kf_edk *
         code = refusal_code(code, kfi_kms_request_error_code(unwrapping->request));
         snprintf(unwrapping->request_id, REQUEST_ID_MAX, "%s", kfi_kms_request_id(unwrapping->request));
     }
-    kf_error_set(&unwrapping->failed, codes_sum(unwrapping->failed.code, code), "%s Number %zu (%.*s): %s",
-                 unwrapping->failed.text, unwrapping->next + 1, arn_shown(edk->provider_info),
-                 (const char *)edk->provider_info.data, error->text);
+    unwrapping->failed = codes_sum(unwrapping->failed, code);
+    kfi_listing_add(&unwrapping->said, " ", "Number %zu (%s): %s", unwrapping->next + 1,
+                    kfi_shown(edk->provider_info, ARN_SHOWN).text, error->text);
     unwrapping->tried++;
     unwrapping->next++;
     kfi_kms_request_free(unwrapping->request);
@@ -214,7 +213,8 @@ static enum kf_code unwrapping_new(const struct question *question, struct kf_ca
     struct unwrapping *unwrapping = kfi_alloc_zeroed(sizeof *unwrapping);
     if (unwrapping == NULL)
         return kfi_no_memory(error);
-    unwrapping->failed.code = KF_E_KEYS;
+    unwrapping->failed = KF_E_KEYS;
+    unwrapping->said.room = SAID_ROOM;
     kf_call_state_set(call, unwrapping, unwrapping_drop);
     *out = unwrapping;
     return KF_OK;
@@ -249,9 +249,10 @@ enum kf_code kfi_kms_on_decrypt(void *context, struct kf_call *call,
     if (unwrapping->tried == 0)
         return unwrapper->none_meant(unwrapper, edk_count, error);
     kf_call_request_id_set(call, kf_view_text(unwrapping->request_id));
+    const char *said = kfi_listing_end(&unwrapping->said);
     if (unwrapping->tried == 1)
-        return kf_error_set(error, unwrapping->failed.code, "AWS KMS did not open the encrypted data key.%s",
-                            unwrapping->failed.text);
-    return kf_error_set(error, unwrapping->failed.code, "AWS KMS opened none of %zu encrypted data keys.%s",
-                        unwrapping->tried, unwrapping->failed.text);
+        return kf_error_set(error, unwrapping->failed, "AWS KMS did not open the encrypted data key. %s",
+                            said);
+    return kf_error_set(error, unwrapping->failed, "AWS KMS opened none of %zu encrypted data keys. %s",
+                        unwrapping->tried, said);
 }

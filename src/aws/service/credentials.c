@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sized.h"
+#include "base/text.h"
 
 #define ACCESS_KEY_ID_MAX 128
 #define SECRET_ACCESS_KEY_MAX 256
@@ -192,9 +193,9 @@ static enum kf_code provider_judge(enum kf_code code, const struct kf_aws_creden
         return kf_error_set(error, KF_E_BUG, "A credentials provider answered KF_OK without credentials.");
     if (result->credentials->expires_at <= kfi_aws_wall_clock())
         return kf_error_set(error, KF_E_RETRY,
-                            "The credentials that came from %.200s had expired already (or the clock of this "
+                            "The credentials that came from %s had expired already (or the clock of this "
                             "machine is wrong).",
-                            result->credentials->source);
+                            kfi_shown_text(result->credentials->source, 200).text);
     return KF_OK;
 }
 

@@ -1,12 +1,11 @@
 /*
  * The chain of sources: see credentials_sources.h. It is a provider like any other; the cache of credentials polls it.
  */
-#include <stdio.h>
-
 #include "aws/service/credentials_sources.h"
 #include "base/call.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 static const struct source {
     const char *name;
@@ -20,27 +19,27 @@ static const struct source {
 };
 #define SOURCE_COUNT (sizeof sources / sizeof sources[0])
 
+/* The most of a sentence that may tell what was tried. */
+#define TRIED_ROOM 460
+
 /* How far a fetch has come, and what was tried in vain. */
 struct progress {
-    size_t index, length;
-    char tried[sizeof(((struct kf_error *)NULL)->text)];
+    size_t index;
+    struct kfi_listing tried;
 };
 
 static void progress_note(struct progress *progress, const struct kfi_aws_chain *chain,
                           const struct source *source, const char *why)
 {
     bool is_profile = source->fetch == kfi_aws_profile_fetch;
-    size_t room = sizeof progress->tried - progress->length;
-    int written = snprintf(progress->tried + progress->length, room, " %s%s%.64s: %s;", source->name,
-                           is_profile ? " " : "", is_profile ? chain->profile : "", why);
-    if (written > 0)
-        progress->length += (size_t)written < room ? (size_t)written : room - 1;
+    kfi_listing_add(&progress->tried, "; ", "%s%s%s: %s", source->name, is_profile ? " " : "",
+                    is_profile ? kfi_shown_text(chain->profile, 64).text : "", why);
 }
 
-static enum kf_code no_credentials(const struct progress *progress, struct kf_error *error)
+static enum kf_code no_credentials(struct progress *progress, struct kf_error *error)
 {
-    return kf_error_set(error, KF_E_USAGE, "There are no AWS credentials. Tried:%.*s.",
-                        (int)progress->length - 1, progress->tried);
+    return kf_error_set(error, KF_E_USAGE, "There are no AWS credentials. Tried: %s.",
+                        kfi_listing_end(&progress->tried));
 }
 
 static enum kf_code chain_fetch(void *self, struct kf_call *call, struct kf_error *error,
@@ -49,8 +48,10 @@ static enum kf_code chain_fetch(void *self, struct kf_call *call, struct kf_erro
     const struct kfi_aws_chain *chain = self;
     struct progress *progress = kf_call_state(call);
     struct kf_call *child = kf_call_child(call, 0);
-    if (progress == NULL && (progress = kfi_alloc_zeroed(sizeof *progress)) != NULL)
+    if (progress == NULL && (progress = kfi_alloc_zeroed(sizeof *progress)) != NULL) {
+        progress->tried.room = TRIED_ROOM;
         kf_call_state_set(call, progress, kfi_free);
+    }
     if (progress == NULL || child == NULL)
         return kfi_no_memory(error);
     for (; progress->index < SOURCE_COUNT; progress->index++) {

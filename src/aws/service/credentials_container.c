@@ -16,6 +16,7 @@
 #include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #define WHO "The container endpoint"
 #define RELATIVE "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
@@ -138,8 +139,8 @@ static enum kf_code read_token_file(const char *path, char *token, size_t room, 
     if (fd >= 0)
         close(fd);
     if (fd < 0 || got < 0)
-        return kf_error_set(error, KF_E_SYSTEM, "The file %.200s (" TOKEN_FILE ") can't be read: %s.", path,
-                            strerror(failure));
+        return kf_error_set(error, KF_E_SYSTEM, "The file %s (" TOKEN_FILE ") can't be read: %s.",
+                            kfi_shown_text(path, 200).text, strerror(failure));
     return KF_OK;
 }
 

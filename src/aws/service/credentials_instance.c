@@ -10,6 +10,7 @@
 #include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #define WHO "The instance metadata service"
 #define ENDPOINT "AWS_EC2_METADATA_SERVICE_ENDPOINT"
@@ -153,10 +154,10 @@ static bool is_absent(const struct instance *instance, enum kf_code code, const 
                       struct kf_error *error)
 {
     if (instance->stage == ASK_TOKEN && (code == KF_E_RETRY || code == KF_E_TIMEOUT))
-        kf_error_set(error, KF_OK, "%.100s does not answer", instance->endpoint);
+        kf_error_set(error, KF_OK, "%s does not answer", kfi_shown_text(instance->endpoint, 100).text);
     else if (instance->stage == ASK_TOKEN && code == KF_OK && reply->status >= 400 && reply->status < 500)
-        kf_error_set(error, KF_OK, "%.100s gives no token (HTTP status %d)", instance->endpoint,
-                     reply->status);
+        kf_error_set(error, KF_OK, "%s gives no token (HTTP status %d)",
+                     kfi_shown_text(instance->endpoint, 100).text, reply->status);
     else if (instance->stage == ASK_ROLE && code == KF_OK && reply->status == 404)
         kf_error_set(error, KF_OK, "the instance has no role");
     else

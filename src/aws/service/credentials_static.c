@@ -10,6 +10,11 @@
 #include "aws/service/credentials_sources.h"
 #include "aws/service/profile.h"
 #include "aws/service/text.h"
+#include "base/text.h"
+
+/* Bytes in a sentence. */
+#define PROFILE_SHOWN 64
+#define PATH_SHOWN 300
 
 /* An access key as a source has it. */
 struct access_key {
@@ -22,12 +27,11 @@ static enum kf_code access_key_take(const struct access_key *key, struct kf_erro
                                     struct kf_aws_credentials_result *out)
 {
     if (key->id == NULL || key->secret == NULL)
-        return kf_error_set(
-            error, KF_E_USAGE,
-            "The credentials of %.370s are incomplete: %s is set, but %s is not. Set both, or "
-            "neither.",
-            key->source, key->id != NULL ? key->id_name : key->secret_name,
-            key->id != NULL ? key->secret_name : key->id_name);
+        return kf_error_set(error, KF_E_USAGE,
+                            "The credentials of %s are incomplete: %s is set, but %s is not. Set both, or "
+                            "neither.",
+                            key->source, key->id != NULL ? key->id_name : key->secret_name,
+                            key->id != NULL ? key->secret_name : key->id_name);
     struct kf_aws_credentials credentials = KF_AWS_CREDENTIALS_INIT;
     credentials.access_key_id = kf_view_text(key->id);
     credentials.secret_access_key = kf_view_text(key->secret);
@@ -35,7 +39,7 @@ static enum kf_code access_key_take(const struct access_key *key, struct kf_erro
         credentials.session_token = kf_view_text(key->token);
     enum kf_code code = kfi_aws_credentials_result_set(out, &credentials, key->source, error);
     if (code == KF_E_USAGE)
-        kf_error_set(error, code, "The credentials of %.370s are not valid: %s", key->source, error->text);
+        kf_error_set(error, code, "The credentials of %s are not valid: %s", key->source, error->text);
     return code;
 }
 
@@ -88,9 +92,10 @@ static enum kf_code refuse_indirection(const struct kfi_aws_profiles *profiles, 
         if (indirections[i].is_first == is_first &&
             kfi_aws_profile_get(profiles, profile, indirections[i].key, &path) != NULL)
             return kf_error_set(error, KF_E_USAGE,
-                                "Profile %.64s in %.200s takes its credentials from %s (%s), which is not "
+                                "Profile %s in %s takes its credentials from %s (%s), which is not "
                                 "supported: give static credentials, or a credentials provider.",
-                                profile, path, indirections[i].what, indirections[i].key);
+                                kfi_shown_text(profile, PROFILE_SHOWN).text, kfi_shown_text(path, 200).text,
+                                indirections[i].what, indirections[i].key);
     }
     return KF_OK;
 }
@@ -102,16 +107,14 @@ static enum kf_code nothing_there(const struct kfi_aws_profiles *profiles, const
     const struct kfi_aws_profile_file *files[] = {&profiles->credentials, &profiles->config};
     if (kfi_aws_profile_exists(profiles, profile))
         return kf_error_set(error, KF_OK, "no aws_access_key_id in it");
-    char text[200] = "";
-    size_t length = 0;
+    struct kfi_listing looked = {.room = 200};
     for (size_t i = 0; i < 2; i++) {
         if (files[i]->path == NULL)
             return kf_error_set(error, KF_OK, "there is no home directory to look in");
-        int written = snprintf(text + length, sizeof text - length, "%s%.70s%s", i > 0 ? ", " : "",
-                               files[i]->path, files[i]->found ? " has no such profile" : " is not there");
-        length += written > 0 ? (size_t)written : 0;
+        kfi_listing_add(&looked, ", ", "%s%s", kfi_shown_text(files[i]->path, 70).text,
+                        files[i]->found ? " has no such profile" : " is not there");
     }
-    return kf_error_set(error, KF_OK, "%s", text);
+    return kf_error_set(error, KF_OK, "%s", kfi_listing_end(&looked));
 }
 
 /* The access key in one file of the profile. Parts in the other file belong to another key. */
@@ -133,8 +136,9 @@ static enum kf_code profile_take(const struct kfi_aws_profiles *profiles, const 
     const char *path = key.id != NULL ? id_path : secret_path;
     key.secret = secret_path == path ? key.secret : NULL;
     key.token = token_path == path ? key.token : NULL;
-    char source[400];
-    snprintf(source, sizeof source, "profile %.64s in %.300s", profile, path);
+    char source[2 * sizeof(struct kfi_shown) + 16];
+    snprintf(source, sizeof source, "profile %s in %s", kfi_shown_text(profile, PROFILE_SHOWN).text,
+             kfi_shown_text(path, PATH_SHOWN).text);
     key.source = source;
     return access_key_take(&key, error, out);
 }

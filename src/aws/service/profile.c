@@ -18,6 +18,7 @@
 #include "aws/service/text.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/text.h"
 
 enum section_kind {
     SECTION_NONE,  /* no section has begun */
@@ -81,8 +82,8 @@ static enum kf_code find_path(const char *variable, const char *otherwise, struc
 
 static enum kf_code unreadable(const char *path, const char *why, struct kf_error *error)
 {
-    return kf_error_set(error, KF_E_SYSTEM, "The AWS configuration file %.300s can't be read: %s.", path,
-                        why);
+    return kf_error_set(error, KF_E_SYSTEM, "The AWS configuration file %s can't be read: %s.",
+                        kfi_shown_text(path, 300).text, why);
 }
 
 static enum kf_code file_read_all(int fd, struct kfi_aws_profile_file *file, struct kf_error *error)
@@ -90,10 +91,9 @@ static enum kf_code file_read_all(int fd, struct kfi_aws_profile_file *file, str
     for (;;) {
         enum kf_code code = kfi_buf_reserve(&file->text, 4096, KFI_AWS_PROFILE_FILE_MAX + 4096);
         if (code == KF_E_LIMIT || file->text.length > KFI_AWS_PROFILE_FILE_MAX)
-            return kf_error_set(
-                error, KF_E_USAGE,
-                "The AWS configuration file %.300s is larger than %d bytes, which is the limit.", file->path,
-                KFI_AWS_PROFILE_FILE_MAX);
+            return kf_error_set(error, KF_E_USAGE,
+                                "The AWS configuration file %s is larger than %d bytes, which is the limit.",
+                                kfi_shown_text(file->path, 300).text, KFI_AWS_PROFILE_FILE_MAX);
         if (code != KF_OK)
             return kfi_no_memory(error);
         /* One byte of room is left for the NUL behind the last string. */
@@ -176,7 +176,8 @@ static void cut_comment(char *text)
 
 static enum kf_code malformed(const struct parser *parser, const char *what, struct kf_error *error)
 {
-    return kf_error_set(error, KF_E_USAGE, "%.300s, line %u: %s.", parser->file->path, parser->line, what);
+    return kf_error_set(error, KF_E_USAGE, "%s, line %u: %s.", kfi_shown_text(parser->file->path, 300).text,
+                        parser->line, what);
 }
 
 static enum kf_code add_entry(struct parser *parser, const char *key, char *value, struct kf_error *error)

@@ -16,6 +16,7 @@
 #include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 /* Where a setting may come from, in this order. NULL: not from there. */
 struct origin {
@@ -84,8 +85,8 @@ static char *places(const struct settings_reader *reader, const struct origin *o
                                    i == 0 ? "option " : "", names[i]);
     }
     if (origin->key != NULL)
-        snprintf(text + length, sizeof text - length, "%s%s of profile %.64s%s", length > 0 ? ", " : "",
-                 origin->key, reader->settings->profile.value,
+        snprintf(text + length, sizeof text - length, "%s%s of profile %s%s", length > 0 ? ", " : "",
+                 origin->key, kfi_shown_text(reader->settings->profile.value, 64).text,
                  reader->profiles.config.found || reader->profiles.credentials.found
                      ? ""
                      : " (there is no configuration file)");
@@ -109,11 +110,14 @@ static enum kf_code setting_look(struct settings_reader *reader, const struct or
         value = kfi_aws_profile_get_service(&reader->profiles, profile, origin->service, origin->key, &path);
     if (is_given(value))
         return setting_put(reader, setting, value,
-                           phrase("the services of profile %.64s in %.300s", profile, path));
+                           phrase("the services of profile %s in %s", kfi_shown_text(profile, 64).text,
+                                  kfi_shown_text(path, 300).text));
     if (origin->key != NULL)
         value = kfi_aws_profile_get(&reader->profiles, profile, origin->key, &path);
     if (is_given(value))
-        return setting_put(reader, setting, value, phrase("profile %.64s in %.300s", profile, path));
+        return setting_put(
+            reader, setting, value,
+            phrase("profile %s in %s", kfi_shown_text(profile, 64).text, kfi_shown_text(path, 300).text));
     return setting_put(reader, setting, NULL, places(reader, origin));
 }
 
@@ -134,10 +138,11 @@ static enum kf_code read_profile(struct settings_reader *reader)
     const struct kfi_aws_profile_file *config = &reader->profiles.config,
                                       *credentials = &reader->profiles.credentials;
     return kf_error_set(
-        reader->error, KF_E_USAGE, "There is no profile %.64s (%s): not in %.150s%s, and not in %.150s%s.",
-        setting->value, setting->source, config->path != NULL ? config->path : "~/.aws/config",
+        reader->error, KF_E_USAGE, "There is no profile %s (%s): not in %s%s, and not in %s%s.",
+        kfi_shown_text(setting->value, 64).text, setting->source,
+        kfi_shown_text(config->path != NULL ? config->path : "~/.aws/config", 120).text,
         config->found ? "" : " (no such file)",
-        credentials->path != NULL ? credentials->path : "~/.aws/credentials",
+        kfi_shown_text(credentials->path != NULL ? credentials->path : "~/.aws/credentials", 120).text,
         credentials->found ? "" : " (no such file)");
 }
 
@@ -211,8 +216,8 @@ static enum kf_code read_ca_bundle(struct settings_reader *reader)
     if (code != KF_OK || setting->value == NULL || access(setting->value, R_OK) == 0)
         return code;
     return kf_error_set(reader->error, KF_E_USAGE,
-                        "The file of certificates to trust, %.200s (%s), can't be read.", setting->value,
-                        setting->source);
+                        "The file of certificates to trust, %s (%s), can't be read.",
+                        kfi_shown_text(setting->value, 200).text, setting->source);
 }
 
 static enum kf_code read_retry_mode(struct settings_reader *reader)

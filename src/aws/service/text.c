@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+
 const char *kfi_aws_environment(const char *name)
 {
     const char *value = getenv(name);
@@ -63,4 +65,6 @@ void kfi_text_show(char *to, size_t room, struct kf_view text)
             to[i] = '?';
     }
     to[i] = '\0';
+    if (i < text.length)
+        kfi_text_cut(to, room);
 }

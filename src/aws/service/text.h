@@ -20,8 +20,8 @@ bool kfi_text_consists_of(struct kf_view text, const char *others);
 uint32_t kfi_text_number(const char *text, uint32_t most);
 
 /*
- * Makes a line of printable ASCII of `text`, so that a sentence can show what somebody else said: cut to
- * `room` - 1 bytes, control characters become blanks, others question marks.
+ * Makes a line of printable ASCII of `text`, so that a sentence can show what somebody else said: control
+ * characters become blanks, others question marks. What does not fit into `room` bytes is cut and ends in "…".
  */
 void kfi_text_show(char *to, size_t room, struct kf_view text);
 
