@@ -1,15 +1,15 @@
 # What is installed: libraries, headers, the program, what pkg-config and CMake need to find them, and the documents.
-# Included by CMakeLists.txt if KEYFLIGHT_INSTALL is on. Everything finds its prefix from where it lies, so that an
-# installation can be moved as a whole.
+# CMakeLists.txt includes it if KEYFLIGHT_INSTALL is on. An installation can be moved as a whole, for no file names the
+# prefix; one in /usr or /usr/local is not moved (see below).
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(keyflight_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/keyflight)
 
 # ---- Libraries, headers, the program, and the CMake package ----
 
-# keyflight_install_library(TARGET NAME): also says to CMake what it is, in a file of its own, keyflight-NAME.cmake, so
-# that nobody has to have what only another library stands on. The same file in the build folder is for projects that
-# set keyflight_DIR to it.
+# keyflight_install_library(TARGET NAME): installs it, and describes it in keyflight-NAME.cmake. Each library has a file
+# of its own, so that nobody needs what only another one stands on. The same file in the build folder is for projects
+# that set keyflight_DIR to build/cmake.
 function(keyflight_install_library target name)
     if(TARGET ${target})
         install(TARGETS ${target} EXPORT keyflight-${name} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -39,10 +39,10 @@ endif()
 
 # ---- pkg-config ----
 #
-# NAME.pc is the shared library. NAME-static.pc is our archive and, shared, all that it stands on, since Debian's libcurl
-# cannot be linked statically (docs/linking.md). Where no shared library is built, NAME.pc leads to NAME-static.pc.
-# libcurl and yajl are named by what links them, not as packages: of libcurl, `pkg-config --static` would name a dozen
-# libraries that nobody has, and yajl would bring its folder of headers.
+# NAME.pc is for the shared library. NAME-static.pc is for our archive, and takes what that needs as shared libraries:
+# Debian's libcurl cannot be linked statically (docs/linking.md). If no shared library is built, NAME.pc leads to
+# NAME-static.pc. libcurl and yajl stand there as flags, not as packages. As a package libcurl would, with --static, ask
+# for a dozen libraries that are not installed with it, and yajl would show users its own headers.
 
 # keyflight_write_pc(NAME DESCRIPTION [REQUIRES PACKAGE...] [REQUIRES_PRIVATE PACKAGE...] [LIBS FLAG...])
 function(keyflight_write_pc pc_name pc_description)
@@ -54,8 +54,8 @@ function(keyflight_write_pc pc_name pc_description)
     install(FILES ${PROJECT_BINARY_DIR}/cmake/${pc_name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
-# keyflight_write_pcs(NAME DESCRIPTION [OURS PACKAGE] [REQUIRES PACKAGE...] [LIBS FLAG...]): both files. PACKAGE is the one of
-# ours that NAME stands on; REQUIRES and LIBS are what the archive needs beside it.
+# keyflight_write_pcs(NAME DESCRIPTION [OURS PACKAGE] [REQUIRES PACKAGE...] [LIBS FLAG...]): both files. OURS is the
+# package of Keyflight that NAME builds on; REQUIRES and LIBS are what the archive needs as well.
 function(keyflight_write_pcs name description)
     cmake_parse_arguments(PARSE_ARGV 2 its "" "OURS" "REQUIRES;LIBS")
     set(same_release "= ${PROJECT_VERSION}")

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What scripts/demo, scripts/test and .ci/run share: steps that are quiet when well, packages, builds, test runs. To be
-# sourced; goes to the top of the checkout.
+# What scripts/demo, scripts/test and .ci/run share: steps that print one line each, packages, builds, test runs. These
+# scripts source it, and it changes to the top of the checkout.
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 logs=$root/build/logs
 export LC_ALL=C.UTF-8
@@ -11,13 +11,13 @@ mkdir -p -- "$logs"
 # What building the library and the program needs on Debian 12.
 # shellcheck disable=SC2034
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev nettle-dev libcurl4-openssl-dev libyajl-dev)
-# What the tests need beside it: g++ compiles the headers as C++, openssl makes the certificates of test servers, an
+# What the tests need as well: g++ compiles the headers as C++, openssl makes the certificates of test servers, an
 # example runs in libuv's loop.
 # shellcheck disable=SC2034
 test_packages=(g++ libcmocka-dev libuv1-dev python3 openssl)
 
-# step TITLE COMMAND...: one line with its seconds when well, the end of its output when not. The whole output is in
-# $log. COMMAND is one command, or a function joined by && (set -e does not reach into it).
+# step TITLE COMMAND...: runs it and prints one line with its seconds or, if it fails, the end of its output. The whole
+# output is in $log. A function whose steps are joined by && can be a COMMAND; set -e does not work inside one.
 step() {
     local title=$1 start=$SECONDS
     shift
@@ -42,11 +42,11 @@ install_packages() {
     as_root "${apt[@]}" update && as_root "${apt[@]}" install -y --no-install-recommends "$@"
 }
 
-# need PACKAGE...: installs those that are not there; asks no network and no root if all are.
+# need PACKAGE...: installs those that are missing. If none is, it needs neither the network nor root.
 need() {
     local package missing=()
     if ! command -v dpkg-query >/dev/null; then
-        echo "Not a Debian system; going on with what is here. Needed are the likes of: $*"
+        echo "This is not a Debian system: nothing is installed. These packages of Debian, or the like, are needed: $*"
         return
     fi
     for package in "$@"; do
@@ -54,7 +54,7 @@ need() {
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        echo "Packages are missing, and neither are you root nor is there sudo. As root: apt-get install ${missing[*]}"
+        echo "Packages are missing, and only root can install them: apt-get install ${missing[*]}"
         return 1
     fi
     step "installing ${missing[*]}" install_packages "${missing[@]}"
@@ -69,14 +69,15 @@ build() {
 run_tests() {
     local preset=$1 junit=$logs/$1.xml output=$logs/$1-ctest.log unshuffled=()
     shift
-    # Sanitizers don't find their place in every shuffled address space. Some containers forbid to ask for another.
+    # The sanitizers need parts of the address space that the kernel may have given away at random. Not every container
+    # allows to switch that off.
     if [[ $preset = ?san ]] && setarch -R true 2>/dev/null; then unshuffled=(setarch -R); fi
     rm -f -- "$junit"
     "${unshuffled[@]}" ctest --preset "$preset" --output-junit "$junit" \
         --test-output-size-passed 1000000 --test-output-size-failed 1000000 "$@" >"$output" 2>&1 </dev/null || true
     if [ ! -s "$junit" ]; then
         tail -n 20 -- "$output"
-        echo "ctest did not come to its end; all of it: $output"
+        echo "ctest did not finish. All of its output: $output"
         echo "0 passed, 1 failed"
         return 1
     fi
