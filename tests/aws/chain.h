@@ -1,5 +1,5 @@
 /*
- * The chain of sources, as its tests use it: one fetch in an environment of its own, and what came of it.
+ * What the tests of the chain of sources share: one fetch from the chain, and checks of its answer.
  */
 #ifndef TESTS_AWS_CHAIN_H
 #define TESTS_AWS_CHAIN_H
@@ -12,7 +12,7 @@
 
 #include "base/call.h"
 
-static struct kf_error error; /* of the last fetch */
+static struct kf_error error; /* of the last fetch, like the next */
 static struct kfi_aws_credentials *got;
 static struct kf_aws_client_options options;
 

@@ -1,6 +1,6 @@
 /*
- * An environment for the tests of settings and credentials: nothing of AWS in the environment, a home
- * directory of its own, and no way to the metadata service of a real instance.
+ * An environment for the tests of settings and credentials: no variable of AWS, an empty home directory of its own,
+ * and no metadata service.
  */
 #ifndef TESTS_AWS_ENVIRONMENT_H
 #define TESTS_AWS_ENVIRONMENT_H
@@ -17,7 +17,7 @@ extern char **environ;
 
 static char environment_home[64];
 
-/* The path of a file in the home directory; holds until the fourth call after. */
+/* The path of a file in the home directory. It is overwritten by the fourth call after this one. */
 static inline const char *environment_path(const char *name)
 {
     static char paths[4][128];
@@ -57,7 +57,7 @@ static inline void environment_set(const char *name, const char *value)
     assert_int_equal(value != NULL ? setenv(name, value, 1) : unsetenv(name), 0);
 }
 
-/* To begin each test with: as above, and no files. */
+/* The setup of each test. */
 static inline int environment_setup(void **state)
 {
     (void)state;
@@ -66,7 +66,7 @@ static inline int environment_setup(void **state)
         size_t length = strcspn(*entry, "=");
         snprintf(name, sizeof name, "%.*s", (int)length, *entry);
         if (strncmp(name, "AWS_", 4) == 0 && unsetenv(name) == 0)
-            entry = environ; /* it has moved */
+            entry = environ; /* the list has moved */
         else
             entry++;
     }

@@ -1,6 +1,6 @@
 /*
- * What the tests on the fault-injecting KMS share: one such KMS, a client that reaches nothing else, a KMS
- * keyring, and CMMs on it.
+ * What the tests with the fault-injecting KMS share: the KMS, a client that reaches nothing else, a KMS keyring, and
+ * CMMs on it.
  */
 #ifndef TESTS_AWS_FAULT_STAGE_H
 #define TESTS_AWS_FAULT_STAGE_H
@@ -21,7 +21,7 @@ struct fault_stage {
     struct kf_keyring *keyring;
     struct kf_cmm *cmm; /* a default CMM */
     struct kf_cache *cache;
-    struct kf_cmm *caching; /* and a caching one on the same keyring */
+    struct kf_cmm *caching; /* a caching CMM on the same keyring */
 };
 
 /* Options of a client that tries once and waits for a minute, with credentials that the KMS knows. */
@@ -38,14 +38,15 @@ static inline struct kf_aws_client_options fault_stage_options(void)
     return options;
 }
 
-/* Starts a KMS and opens a client on it; takes over the reference to the options' credentials. */
+/* Starts a KMS and makes a client of it. The reference to the options' credentials is taken over. */
 static inline void fault_stage_open(struct fault_stage *stage, struct kf_aws_client_options *options,
                                     uint64_t max_messages, const char *tls_host)
 {
     struct kf_aws_kms_keyring_options keyring = KF_AWS_KMS_KEYRING_OPTIONS_INIT;
     struct kf_caching_cmm_options caching = KF_CACHING_CMM_OPTIONS_INIT;
     struct kf_error error = KF_ERROR_INIT;
-    environment_set("NO_PROXY", "127.0.0.1"); /* whatever this machine has for other addresses */
+    environment_set("NO_PROXY",
+                    "127.0.0.1"); /* the KMS is reached directly, whatever proxies this machine has */
     environment_set("no_proxy", "127.0.0.1");
     fault_kms_start(&stage->kms, tls_host);
     fault_kms_control(&stage->kms, "{'verify': true}");
@@ -76,7 +77,7 @@ static inline void fault_stage_close(struct fault_stage *stage)
     fault_kms_stop(&stage->kms);
 }
 
-/* What one who asks `cmm` alone gets. */
+/* One asker of `cmm`: its code and error. */
 static inline enum kf_code fault_stage_ask(struct kf_cmm *cmm, struct kf_error *error)
 {
     struct asker asker;

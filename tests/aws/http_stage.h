@@ -77,7 +77,7 @@ static inline void ask_end(struct ask *ask)
     bell_destroy(&ask->bell);
 }
 
-/* One whole exchange; answers its code and the sentence. */
+/* One whole exchange: its code and error. */
 static inline enum kf_code ask_once(struct kfi_http_pool *pool, const struct kfi_http_request *request,
                                     struct kf_error *error)
 {
@@ -91,7 +91,7 @@ static inline enum kf_code ask_once(struct kfi_http_pool *pool, const struct kfi
 
 /* ---- The server, and how to ask it ---- */
 
-static struct http_answer next_answer; /* what the server says to everybody; set while nobody asks */
+static struct http_answer next_answer; /* the server's answer to all requests; set while there are none */
 
 static inline void answer_next(const struct http_asked *asked, struct http_answer *answer)
 {

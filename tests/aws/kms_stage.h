@@ -1,12 +1,12 @@
 /*
- * What the tests of the KMS keyrings share: a KMS on loopback that answers as it is told, a keyring that asks
- * it, and one who asks the keyring.
+ * What the tests of the KMS keyrings share: a KMS on loopback that answers as it is told, a keyring that asks it, and
+ * an asker that asks the keyring.
  */
 #ifndef TESTS_AWS_KMS_STAGE_H
 #define TESTS_AWS_KMS_STAGE_H
 
 #include "aws/environment.h"
-#include "aws/kms_service.h"
+#include "aws/scripted_server.h"
 #include "support/asker.h"
 #include "support/client.h"
 
@@ -34,7 +34,19 @@
 #define DECRYPTED(key, data_key) "{\"KeyId\":\"" key "\",\"Plaintext\":\"" data_key "\"}"
 #define REFUSED(type) "{\"__type\":\"" type "\",\"message\":\"because of " type "\"}"
 
-/* ---- A keyring, and one who asks it ---- */
+/* The next reply of the script. */
+static inline void kms_reply(int status, const char *body)
+{
+    server_say(status, NULL, body);
+}
+
+/* The same, but for a request whose body contains `about`. */
+static inline void kms_reply_about(const char *about, int status, const char *body)
+{
+    server_tell((struct server_answer){.status = status, .body = body, .about = about});
+}
+
+/* ---- A keyring, and an asker ---- */
 
 struct stage {
     struct kf_aws_client *client;
@@ -49,13 +61,13 @@ static inline void stage_open(struct stage *stage)
     struct kf_aws_client_options options = KF_AWS_CLIENT_OPTIONS_INIT;
     struct kf_error error = KF_ERROR_INIT;
     *stage = (struct stage){.client = NULL};
-    kms_service_open();
+    server_start((struct server_habits){.numbers = true});
     credentials.access_key_id = kf_view_text("AKIAIOSFODNN7EXAMPLE");
     credentials.secret_access_key = kf_view_text("a-secret-of-the-tests");
     assert_ok(kf_aws_static_credentials_new(&credentials, &error, &options.credentials), &error);
-    options.endpoint_url = kms_service_url();
+    options.endpoint_url = server.url;
     options.region = "eu-central-1";
-    options.max_attempts = 1; /* what is tried again is the request's matter, not the keyring's */
+    options.max_attempts = 1; /* requests have tests of their own that retry */
     assert_ok(kf_aws_client_new(&options, &error, &stage->client), &error);
     kf_aws_credentials_provider_unref(options.credentials);
 }
@@ -89,7 +101,7 @@ static inline void stage_keys(struct stage *stage, const char *generator, const 
     stage_use(stage, keyring);
 }
 
-/* A discovery keyring; NULL: nothing of that is filtered. */
+/* A discovery keyring with a filter; NULL: everything passes. */
 static inline void stage_discovery(struct stage *stage, const char *partition, const char *account,
                                    const char *region)
 {
@@ -112,7 +124,7 @@ static inline void stage_close(struct stage *stage)
     kf_cmm_unref(stage->cmm);
     kf_keyring_unref(stage->keyring);
     kf_aws_client_unref(stage->client);
-    kms_service_close();
+    server_stop();
 }
 
 static inline enum kf_code wrap(struct stage *stage)
@@ -141,14 +153,14 @@ static inline void check_says(const struct stage *stage, const char *text)
         fail_msg("\"%s\" does not say \"%s\"", stage->asker.error.text, text);
 }
 
-/* The asker has 32 times 'k'. */
+/* The asker got the data key of 32 times 'k'. */
 static inline void check_key(const struct stage *stage)
 {
     static const char key[] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
     assert_same_bytes(asker_key(&stage->asker), kf_view_text(key));
 }
 
-/* The asker's EDK `index` is of this key, and holds this. */
+/* EDK `index` that the asker got is of this key, and holds this ciphertext. */
 static inline void check_edk(const struct stage *stage, size_t index, const char *key, const char *ciphertext)
 {
     const struct kf_edk edk = kf_encryption_materials_edk(stage->asker.encryption_materials, index);
@@ -157,17 +169,17 @@ static inline void check_edk(const struct stage *stage, size_t index, const char
     assert_same_bytes(edk.ciphertext, kf_view_text(ciphertext));
 }
 
-/* Request `index` was of this operation, and its body has these pieces. */
+/* Request `index` was of this operation, and its body contains these pieces. */
 #define check_request(index, operation, ...) \
     check_request_has((index), (operation), (const char *const[]){__VA_ARGS__, NULL})
 static inline void check_request_has(size_t index, const char *operation, const char *const *pieces)
 {
     char target[64];
     snprintf(target, sizeof target, "TrentService.%s", operation);
-    assert_string_equal(kms_service_header(index, "x-amz-target"), target);
+    assert_string_equal(server_header(index, "x-amz-target"), target);
     for (; *pieces != NULL; pieces++) {
-        if (strstr(kms_service_body(index), *pieces) == NULL)
-            fail_msg("request %zu, %s, has no %s", index, kms_service_body(index), *pieces);
+        if (strstr(server_body(index), *pieces) == NULL)
+            fail_msg("request %zu, %s, has no %s", index, server_body(index), *pieces);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * An allocator that looks at what is given back: no secret may still be in it. It counts what is held, and
- * fails when told to.
+ * An allocator that looks whether a secret is still in memory that is given back. It also counts allocations, and fails
+ * when told to.
  */
 #ifndef TESTS_AWS_SECRETS_H
 #define TESTS_AWS_SECRETS_H
@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET "tHiSiStHeSeCrEt" /* begins every secret of these tests */
+#define SECRET "tHiSiStHeSeCrEt" /* every secret of these tests begins with it */
 
 static atomic_uint secrets_left;
 static atomic_uint secrets_held;   /* allocations not yet released */
-static atomic_int secrets_fail_in; /* which allocation from now on fails, counted from 1; below: none */
+static atomic_int secrets_fail_in; /* 1: the next allocation fails, 2: the one after it, …; 0 or less: none */
 
 static inline void *secrets_allocate(void *context, size_t length)
 {
@@ -24,7 +24,7 @@ static inline void *secrets_allocate(void *context, size_t length)
     if (atomic_fetch_sub(&secrets_fail_in, 1) == 1)
         return NULL;
     atomic_fetch_add(&secrets_held, 1);
-    return calloc(1, length); /* so that nothing is in it that was never ours */
+    return calloc(1, length); /* cleared, so that no secret is in it that is not ours */
 }
 
 static inline void secrets_release(void *context, void *memory)
@@ -36,7 +36,7 @@ static inline void secrets_release(void *context, void *memory)
     free(memory);
 }
 
-/* To begin main with. */
+/* main begins with this. */
 static inline void secrets_watch(void)
 {
     static const struct kf_allocator allocator = {

@@ -1,6 +1,6 @@
 /*
- * The client: its options, its services, what a diagnosis sees, and the lookup of credentials. Nothing is
- * sent beyond loopback.
+ * The client: its options, its services, what a diagnosis sees, and the lookup of credentials. Nothing is sent
+ * beyond loopback.
  */
 #include "environment.h"
 #include "metadata_server.h"
@@ -85,7 +85,7 @@ static void options_have_bounds(void **state)
     assert_refused("option region");
 
     options = good;
-    options.size = offsetof(struct kf_aws_client_options, max_connections); /* as if it were older */
+    options.size = offsetof(struct kf_aws_client_options, max_connections); /* as an older program has it */
     options.max_connections = 0;
     make_client();
     assert_int_equal(kfi_aws_client_limits(client)->request_timeout_ms, 10000);
@@ -117,7 +117,7 @@ static void what_a_diagnosis_sees(void **state)
     assert_string_equal(settings.kms_endpoint.value, "http://127.0.0.1:9");
     assert_string_equal(settings.kms_endpoint.source, "option endpoint_url");
 
-    /* A caller that knows less of the struct. */
+    /* A caller whose struct is shorter. */
     memset(&settings, 'x', sizeof settings);
     settings.size = offsetof(struct kf_aws_settings, region);
     kf_aws_client_settings(client, &settings);
@@ -295,7 +295,7 @@ static void a_lookup_says_what_and_whence(void **state)
     assert_string_equal(kf_aws_credentials_lookup_source(lookup), "the environment");
     assert_true(kf_aws_credentials_lookup_expires_at(lookup) == KF_AWS_NEVER_EXPIRES);
     assert_true(kf_aws_credentials_lookup_deadline(lookup) == KF_NO_DEADLINE);
-    /* It holds the client. */
+    /* The lookup holds the client. */
     kf_aws_client_unref(client);
     client = NULL;
     assert_string_equal(kf_aws_credentials_lookup_access_key_id(lookup), "AKIDENV");
@@ -309,13 +309,13 @@ static void a_lookup_that_finds_nothing_lists_what_was_tried(void **state)
     (void)state;
     make_client();
     struct kf_aws_credentials_lookup *lookup = lookup_new(0);
-    for (int i = 0; i < 2; i++) { /* and it stays so */
+    for (int i = 0; i < 2; i++) { /* the second poll answers the same */
         assert_int_equal(kf_aws_credentials_lookup_poll(lookup, NULL), KF_E_USAGE);
         assert_non_null(strstr(kf_aws_credentials_lookup_error(lookup)->text, "Tried: environment: "));
     }
     assert_null(kf_aws_credentials_lookup_access_key_id(lookup));
     kf_aws_credentials_lookup_free(lookup);
-    /* The failure is forgotten. */
+    /* A later lookup does not know of the failure. */
     environment_credentials("[default]\naws_access_key_id = AKID\naws_secret_access_key = " SECRET "\n");
     lookup = lookup_new(0);
     assert_int_equal(kf_aws_credentials_lookup_poll(lookup, NULL), KF_OK);
@@ -329,9 +329,7 @@ static void a_lookup_can_ask_a_container(void **state)
         NULL, 200,
         "{\"AccessKeyId\": \"AKIDC\", \"SecretAccessKey\": \"" SECRET
         "\", \"Token\": \"t\", \"Expiration\": \"2096-01-01T00:00:00Z\"}"};
-    char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", metadata.port);
-    environment_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", url);
+    environment_set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url);
     metadata_script(&answer, 1);
     options.application = "tests/1";
     make_client();
@@ -350,8 +348,8 @@ static void a_lookup_can_ask_a_container(void **state)
         assert_string_equal(kf_aws_credentials_lookup_source(lookups[i]), "the container endpoint");
         kf_aws_credentials_lookup_free(lookups[i]);
     }
-    assert_int_equal(metadata_answered(), 1);
-    assert_true(metadata_had(0, "user-agent: keyflight/" KF_VERSION " tests/1"));
+    assert_int_equal(server_asked(), 1);
+    assert_true(server_has(0, "user-agent: keyflight/" KF_VERSION " tests/1"));
     bell_destroy(&bell);
 }
 
@@ -404,7 +402,7 @@ static void a_lookup_has_a_deadline(void **state)
                         "No AWS credentials were there within 300 ms.");
     kf_aws_credentials_lookup_free(lookup);
 
-    /* The fetch goes on, by the limit of the client. */
+    /* The fetch goes on, up to the time limit of the client. */
     lookup = lookup_new(0);
     assert_int_equal(kf_aws_credentials_lookup_poll(lookup, &waker), KF_PENDING);
     support_clock_advance(10000 - 300);
@@ -429,7 +427,7 @@ static void a_lookup_can_be_given_up_and_the_client_too(void **state)
     kf_aws_credentials_lookup_free(lookup);
     kf_aws_client_unref(client);
     client = NULL;
-    assert_int_equal(destroyed, 0); /* its fetch is under way */
+    assert_int_equal(destroyed, 0); /* its fetch is still under way */
     kf_cleanup();
     assert_int_equal(destroyed, 1);
     bell_destroy(&bell);
@@ -461,7 +459,7 @@ static void a_lookup_does_not_outlive_a_fork(void **state)
 
 /* ---- Memory ---- */
 
-/* All that the other tests do, in short, with whatever is left of memory. */
+/* Makes a client and uses it; allocations may fail. */
 static enum kf_code make_and_look(void)
 {
     struct kfi_aws_service *kms;
@@ -525,6 +523,6 @@ int main(void)
     };
     metadata_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    metadata_stop();
+    server_stop();
     return failed;
 }

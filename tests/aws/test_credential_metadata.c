@@ -1,6 +1,6 @@
 /*
- * Credentials from the container endpoint and from instance metadata: what is asked, who may be asked, and
- * what becomes of the answers. Nothing is asked beyond loopback.
+ * Credentials from the container endpoint and from instance metadata: the questions, the hosts that may be asked, and
+ * what becomes of the answers. Nothing is sent beyond loopback.
  */
 #include "chain.h"
 
@@ -16,7 +16,7 @@
 static void point(const char *variable, const char *host, const char *path)
 {
     char url[128];
-    snprintf(url, sizeof url, "http://%s:%d%s", host, metadata.port, path);
+    snprintf(url, sizeof url, "http://%s:%d%s", host, http_server_port(server.server), path);
     environment_set(variable, url);
 }
 
@@ -40,8 +40,8 @@ static void a_container(void **state)
         answers(200, CREDENTIALS("AKIDC", LATER));
         assert_got("AKIDC", SECRET "/", SECRET "token", "the container endpoint");
         assert_int_equal(got->expires_at, LATER_SECONDS);
-        assert_int_equal(metadata_answered(), 1);
-        assert_false(metadata_had(0, "authorization: x"));
+        assert_int_equal(server_asked(), 1);
+        assert_false(server_has(0, "authorization: x"));
     }
 }
 
@@ -52,17 +52,17 @@ static void a_container_with_a_token(void **state)
     environment_set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Basic " SECRET);
     answers(200, CREDENTIALS("AKIDC", LATER));
     assert_ok(fetch(), &error);
-    assert_true(metadata_had(0, "authorization: Basic " SECRET));
+    assert_true(server_has(0, "authorization: Basic " SECRET));
 
-    /* The file comes first, and is read each time. */
+    /* The file comes before the variable, and is read at each fetch. */
     environment_set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", environment_write("one", "first"));
     answers(200, CREDENTIALS("AKIDC", LATER));
     assert_ok(fetch(), &error);
-    assert_true(metadata_had(0, "authorization: first"));
+    assert_true(server_has(0, "authorization: first"));
     environment_write("one", "second");
     answers(200, CREDENTIALS("AKIDC", LATER));
     assert_ok(fetch(), &error);
-    assert_true(metadata_had(0, "authorization: second"));
+    assert_true(server_has(0, "authorization: second"));
 }
 
 static void tokens_that_cannot_be_sent(void **state)
@@ -81,10 +81,10 @@ static void tokens_that_cannot_be_sent(void **state)
     assert_fails(KF_E_USAGE, "has to have 1 to 16384 bytes");
     environment_set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", environment_path("missing"));
     assert_fails(KF_E_SYSTEM, environment_path("missing"));
-    assert_int_equal(metadata_answered(), 0);
+    assert_int_equal(server_asked(), 0);
 }
 
-static void who_may_be_asked_by_plain_http(void **state)
+static void some_hosts_may_be_asked_by_plain_http(void **state)
 {
     (void)state;
     static const char *const right[] = {"http://127.0.0.1/x",
@@ -159,15 +159,15 @@ static void a_container_that_fails_is_the_end(void **state)
     point_container();
     answers(403, "{}");
     assert_fails(KF_E_REMOTE, "The container endpoint answered with HTTP status 403.");
-    assert_int_equal(metadata_answered(), 1);
+    assert_int_equal(server_asked(), 1);
     answers(200, CREDENTIALS("AKIDC", "2006-01-01T00:00:00Z"));
     assert_fails(KF_E_RETRY, "the container endpoint had expired already");
 
-    /* What may pass is asked again, three times in all. */
+    /* After a failure that may pass it is asked again, three times in all. */
     static const struct metadata_answer torn[] = {{NULL, 500, ""}, {NULL, 0, ""}, {NULL, 429, ""}};
     metadata_script(torn, 3);
     assert_fails(KF_E_RETRY, "HTTP status 429");
-    assert_int_equal(metadata_answered(), 3);
+    assert_int_equal(server_asked(), 3);
     static const struct metadata_answer mended[] = {
         {NULL, 429, ""}, {NULL, 0, ""}, {NULL, 200, CREDENTIALS("AKIDC", LATER)}};
     metadata_script(mended, 3);
@@ -216,7 +216,7 @@ static void a_reply_has_to_be_credentials(void **state)
         answers(200, cases[i].body);
         assert_fails(KF_E_REMOTE, cases[i].sentence);
     }
-    /* What else is in it does not matter. */
+    /* Other members do not matter. */
     answers(200, "{\"x\": [1, null, true, {\"Code\": \"no\", \"AccessKeyId\": \"no\"}], \"Code\": null,\n"
                  "\"\": 1.5e9, \"AccessKeyId\": \"A\\u004bID\", \"SecretAccessKey\": \"" SECRET "\",\n"
                  "\"Expiration\": \"" LATER "\", \"Token\": \"t\", \"accesskeyid\": 1}");
@@ -262,7 +262,8 @@ static void times(void **state)
 static void point_instance(void)
 {
     environment_set("AWS_EC2_METADATA_DISABLED", "false");
-    environment_set("AWS_METADATA_SERVICE_TIMEOUT", "60"); /* a second can pass on a busy machine */
+    environment_set("AWS_METADATA_SERVICE_TIMEOUT",
+                    "60"); /* the default of a second may be too short on a busy machine */
     point("AWS_EC2_METADATA_SERVICE_ENDPOINT", "127.0.0.1", "/");
 }
 
@@ -276,10 +277,10 @@ static void an_instance(void **state)
     metadata_script(script, 3);
     assert_got("AKIDI", SECRET "/", SECRET "token", "the instance metadata service, role a-role_1@x");
     assert_int_equal(got->expires_at, LATER_SECONDS);
-    assert_int_equal(metadata_answered(), 3);
-    assert_true(metadata_had(0, "x-aws-ec2-metadata-token-ttl-seconds: 21600"));
-    assert_true(metadata_had(1, "x-aws-ec2-metadata-token: " SECRET "=="));
-    assert_true(metadata_had(2, "x-aws-ec2-metadata-token: " SECRET "=="));
+    assert_int_equal(server_asked(), 3);
+    assert_true(server_has(0, "x-aws-ec2-metadata-token-ttl-seconds: 21600"));
+    assert_true(server_has(1, "x-aws-ec2-metadata-token: " SECRET "=="));
+    assert_true(server_has(2, "x-aws-ec2-metadata-token: " SECRET "=="));
 }
 
 static void where_the_metadata_service_is(void **state)
@@ -310,7 +311,7 @@ static void what_is_no_instance_has_no_credentials(void **state)
     assert_fails(KF_E_USAGE, "gives no token (HTTP status 403).");
     metadata_script(closed, 1);
     assert_fails(KF_E_USAGE, "does not answer.");
-    assert_int_equal(metadata_answered(), 1); /* one attempt */
+    assert_int_equal(server_asked(), 1); /* one attempt */
     metadata_script(no_role, 2);
     assert_fails(KF_E_USAGE, "instance metadata: the instance has no role.");
     environment_set("AWS_EC2_METADATA_DISABLED", "True");
@@ -361,7 +362,7 @@ static void an_instance_that_fails(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         metadata_script(cases[i].script, cases[i].length);
         assert_fails(cases[i].code, cases[i].sentence);
-        assert_int_equal(metadata_answered(), cases[i].length);
+        assert_int_equal(server_asked(), cases[i].length);
     }
 }
 
@@ -379,7 +380,7 @@ static void attempts_can_be_more(void **state)
     environment_set("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3");
     metadata_script(script, 7);
     assert_ok(fetch(), &error);
-    assert_int_equal(metadata_answered(), 7);
+    assert_int_equal(server_asked(), 7);
 }
 
 static void settings_of_the_metadata_service(void **state)
@@ -402,12 +403,12 @@ static void settings_of_the_metadata_service(void **state)
         assert_fails(KF_E_USAGE, wrong[i].variable);
         environment_set(wrong[i].variable, NULL);
     }
-    assert_int_equal(metadata_answered(), 0);
+    assert_int_equal(server_asked(), 0);
 }
 
-/* ---- Leaving ---- */
+/* ---- Cancelling ---- */
 
-static void who_leaves_ends_the_exchange(void **state)
+static void cancelling_ends_the_exchange(void **state)
 {
     (void)state;
     struct kfi_http_pool *pool;
@@ -431,7 +432,7 @@ int main(void)
         chain_test(a_container),
         chain_test(a_container_with_a_token),
         chain_test(tokens_that_cannot_be_sent),
-        chain_test(who_may_be_asked_by_plain_http),
+        chain_test(some_hosts_may_be_asked_by_plain_http),
         chain_test(a_path_is_asked_for_at_the_task_endpoint),
         chain_test(a_container_that_fails_is_the_end),
         chain_test(a_reply_has_to_be_credentials),
@@ -442,12 +443,12 @@ int main(void)
         chain_test(an_instance_that_fails),
         chain_test(attempts_can_be_more),
         chain_test(settings_of_the_metadata_service),
-        chain_test(who_leaves_ends_the_exchange),
+        chain_test(cancelling_ends_the_exchange),
         cmocka_unit_test(no_secret_was_left_in_memory),
     };
     metadata_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    metadata_stop();
+    server_stop();
     kf_cleanup();
     return failed;
 }

@@ -1,6 +1,6 @@
 /*
- * Where credentials come from: the order of the sources, environment and profile, and what is said when none
- * of them serves. Nothing is asked beyond loopback.
+ * Where credentials come from: the order of the sources, the environment, the profile, and the error if none has
+ * credentials. Nothing is sent beyond loopback.
  */
 #include "chain.h"
 
@@ -83,7 +83,7 @@ static void a_profile(void **state)
     assert_got("AKID1", SECRET "1", SECRET "token", in_profile("default", ".aws/credentials"));
     environment_set("AWS_PROFILE", "dev");
     assert_got("AKID2", SECRET "2", NULL, in_profile("dev", ".aws/config"));
-    /* The environment comes before a profile that it names itself, and after one that is asked for. */
+    /* The environment comes before a profile that a variable names, and after one that the option names. */
     environment_set("AWS_ACCESS_KEY_ID", "AKIDENV");
     environment_set("AWS_SECRET_ACCESS_KEY", SECRET "env");
     assert_got("AKIDENV", SECRET "env", NULL, "the environment");
@@ -125,7 +125,7 @@ static void halves_do_not_make_a_pair(void **state)
     environment_credentials("[default]\naws_secret_access_key = " SECRET "\n");
     environment_config("");
     assert_fails(KF_E_USAGE, "incomplete: aws_secret_access_key is set, but aws_access_key_id is not.");
-    /* A token of another file is that of another pair. */
+    /* A token in the other file belongs to another access key. */
     environment_credentials("[default]\naws_access_key_id = AKID\naws_secret_access_key = " SECRET "\n");
     environment_config("[default]\naws_session_token = " SECRET "old\n");
     assert_got("AKID", SECRET, NULL, in_profile("default", ".aws/credentials"));
@@ -144,7 +144,7 @@ static void kinds_that_are_not_supported_are_named(void **state)
         snprintf(sentence, sizeof sentence, "(%s), which is not supported", keys[i]);
         environment_config(text);
         assert_fails(KF_E_USAGE, sentence);
-        /* Beside static credentials, the first four come first, the others do not count. */
+        /* If the profile has static credentials too, the first four come before them; the others do not count. */
         environment_credentials("[default]\naws_access_key_id = AKID\naws_secret_access_key = " SECRET "\n");
         if (i < 4)
             assert_fails(KF_E_USAGE, sentence);

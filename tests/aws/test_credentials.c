@@ -1,12 +1,12 @@
 /*
- * Credentials and their providers: what can be credentials, and what a provider may answer.
+ * Credentials and their providers: which credentials are valid, and what a provider may answer.
  */
 #include "secrets.h"
 
 #include "aws/service/credentials.h"
 #include "base/call.h"
 
-#define NOW 1000000ULL /* by the clock of the wall, seconds */
+#define NOW 1000000ULL /* seconds of the wall clock */
 
 /* One poll of a provider. */
 static enum kf_code fetch_from(struct kf_aws_credentials_provider *provider, struct kf_error *error,
@@ -92,7 +92,7 @@ static void what_can_be_credentials(void **state)
     kf_aws_credentials_provider_unref(provider);
 }
 
-/* A provider that does something of its own. */
+/* A provider that answers as the test says. */
 static enum kf_code (*odd)(struct kf_call *call, struct kf_error *error,
                            struct kf_aws_credentials_result *out);
 static unsigned destroyed;
@@ -217,7 +217,7 @@ static void what_can_be_a_provider(void **state)
     vtable.fetch = odd_fetch;
     vtable.size++;
     assert_int_equal(kf_aws_credentials_provider_new(&vtable, NULL, &error, &provider), KF_E_USAGE);
-    vtable.size = offsetof(struct kf_aws_credentials_vtable, destroy); /* as if it were older */
+    vtable.size = offsetof(struct kf_aws_credentials_vtable, destroy); /* as an older program has it */
     assert_ok(kf_aws_credentials_provider_new(&vtable, NULL, &error, &provider), &error);
     kf_aws_credentials_provider_unref(kf_aws_credentials_provider_ref(provider));
     kf_aws_credentials_provider_unref(provider);

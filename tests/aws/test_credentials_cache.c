@@ -1,6 +1,6 @@
 /*
- * The cache of credentials: one fetch for all who wait, ahead of the expiry, with the old ones as long as
- * they live.
+ * The cache of credentials: all callers share one fetch, which begins ahead of the expiry; the old credentials are used
+ * as long as they have not expired.
  */
 #include "secrets.h"
 
@@ -10,7 +10,7 @@
 #include "aws/service/credentials.h"
 #include "base/call.h"
 
-#define NOW 1000000ULL /* by the clock of the wall, seconds */
+#define NOW 1000000ULL /* seconds of the wall clock */
 #define HOUR 3600ULL
 #define MANY 1000
 
@@ -72,7 +72,7 @@ static enum kf_code vault_fetch(void *self, struct kf_call *call, struct kf_erro
 
 static const struct kf_aws_credentials_vtable vault_vtable = {sizeof vault_vtable, vault_fetch, NULL};
 
-/* From now on fetches answer so, the one that waits too. */
+/* From now on all fetches answer this, including the one under way. */
 static void vault_answer(enum kf_code code, uint64_t lifetime)
 {
     pthread_mutex_lock(&vault.lock);
@@ -133,7 +133,7 @@ static void leave(struct asker *asker)
     bell_destroy(&asker->bell);
 }
 
-/* Somebody asks, and gets at once what the fetch of that number gave. */
+/* A caller asks, and gets at once the credentials of this fetch. */
 static void assert_gets(unsigned number)
 {
     struct asker asker;
@@ -197,7 +197,7 @@ static void a_thousand_callers_make_one_fetch(void **state)
     all_get(KF_OK, "AKID1");
     assert_int_equal(vault_begun(), 1);
 
-    /* Once they have expired, again. */
+    /* The same again once they have expired. */
     vault_answer(KF_PENDING, 0);
     kfi_aws_wall_clock_test_set(NOW + HOUR);
     all_ask(KF_PENDING);
@@ -271,7 +271,7 @@ static void close_to_the_expiry_callers_wait(void **state)
     assert_gets(1);
     assert_int_equal(vault_begun(), 2); /* in the background */
     kfi_aws_wall_clock_test_set(NOW + HOUR - KFI_AWS_REFRESH_NOW_S);
-    all_ask(KF_PENDING); /* and for that one they wait */
+    all_ask(KF_PENDING); /* all wait for that fetch */
     assert_int_equal(vault_begun(), 2);
     vault_answer(KF_OK, HOUR);
     all_get(KF_OK, "AKID2");
@@ -287,7 +287,7 @@ static void a_refresh_that_fails_leaves_the_old_ones(void **state)
     kfi_aws_wall_clock_test_set(NOW + HOUR - 200);
     assert_gets(1);
     assert_int_equal(vault_begun(), 2);
-    /* The next try is not made at once. */
+    /* The next refresh does not begin at once. */
     assert_gets(1);
     support_clock_advance(KFI_AWS_REFRESH_PAUSE_MS - 1);
     assert_gets(1);
@@ -296,7 +296,7 @@ static void a_refresh_that_fails_leaves_the_old_ones(void **state)
     assert_gets(1);
     assert_int_equal(vault_begun(), 3);
 
-    /* Close to the expiry they are waited for, but if that fails the old ones still serve. */
+    /* Close to the expiry callers wait for a refresh. If it fails they still get the old credentials. */
     support_clock_advance(KFI_AWS_REFRESH_PAUSE_MS);
     kfi_aws_wall_clock_test_set(NOW + HOUR - 1);
     vault_answer(KF_PENDING, 0);
@@ -304,10 +304,10 @@ static void a_refresh_that_fails_leaves_the_old_ones(void **state)
     vault_answer(KF_E_RETRY, 0);
     all_get(KF_OK, "AKID1");
     assert_int_equal(vault_begun(), 4);
-    assert_gets(1); /* and are not asked for again at once */
+    assert_gets(1); /* no other refresh begins at once */
     assert_int_equal(vault_begun(), 4);
 
-    /* With the expiry that ends. */
+    /* That ends with the expiry. */
     kfi_aws_wall_clock_test_set(NOW + HOUR);
     assert_int_equal(ask(&askers[0]), KF_E_RETRY);
     leave(&askers[0]);
@@ -350,15 +350,15 @@ static void what_a_service_refused_is_fetched_anew(void **state)
     assert_int_equal(askers[0].got->expires_at, KF_AWS_NEVER_EXPIRES);
     kfi_aws_credentials_refused(cache, askers[0].got);
     assert_gets(2);
-    /* The others are there already: who comes late with the same refusal changes nothing. */
+    /* A second refusal of the same credentials changes nothing, because others are there already. */
     kfi_aws_credentials_refused(cache, askers[1].got);
     assert_gets(2);
-    assert_string_equal(askers[0].got->access_key_id, "AKID1"); /* who holds them keeps them */
+    assert_string_equal(askers[0].got->access_key_id, "AKID1"); /* whoever holds the old ones keeps them */
     leave(&askers[0]);
     leave(&askers[1]);
 }
 
-static void who_leaves_stops_nobody(void **state)
+static void giving_up_stops_nobody(void **state)
 {
     (void)state;
     assert_int_equal(ask(&askers[0]), KF_PENDING);
@@ -368,7 +368,7 @@ static void who_leaves_stops_nobody(void **state)
     assert_int_equal(wait_for(&askers[1]), KF_OK);
     leave(&askers[1]);
 
-    /* Even if it was the only one, its fetch serves the next. */
+    /* If the only caller gives up, its fetch goes on and serves the next. */
     kfi_aws_wall_clock_test_set(NOW + HOUR);
     vault_answer(KF_PENDING, 0);
     assert_int_equal(ask(&askers[0]), KF_PENDING);
@@ -450,7 +450,7 @@ static void a_child_fetches_for_itself(void **state)
     assert_gets(1);
     assert_int_equal(vault_begun(), 1);
 
-    /* In the middle of a fetch as well: the child's vault answers at once, the parent's as before. */
+    /* The same in the middle of a fetch. The child's vault answers at once, the parent's only later. */
     kfi_aws_wall_clock_test_set(NOW + HOUR);
     vault_answer(KF_PENDING, 0);
     assert_int_equal(ask(&askers[1]), KF_PENDING);
@@ -483,7 +483,7 @@ static void *ask_each_round(void *context)
         if (round % 5 != 0 || asker != &askers[0])
             code = wait_for(asker);
         else
-            kfi_call_end(&asker->call); /* it leaves, maybe while it lands */
+            kfi_call_end(&asker->call); /* it gives up, maybe during the landing */
         if (code < KF_OK)
             atomic_fetch_add(&wrong, 1);
         leave(asker);
@@ -502,8 +502,8 @@ static void threads_share_one_fetch_each_round(void **state)
     for (unsigned round = 0; round < ROUNDS; round++) {
         kfi_aws_wall_clock_test_set(NOW + (round + 1) * HOUR);
         vault_answer(KF_PENDING, 0);
-        pthread_barrier_wait(&barrier); /* now they ask */
-        pthread_barrier_wait(&barrier); /* all have asked */
+        pthread_barrier_wait(&barrier); /* the threads begin to ask */
+        pthread_barrier_wait(&barrier); /* all of them have asked */
         vault_answer(KF_OK, HOUR);
         pthread_barrier_wait(&barrier);
         assert_int_equal(vault_begun(), round + 1);
@@ -529,7 +529,7 @@ int main(void)
         cache_test(credentials_of_a_short_life_are_not_asked_for_again_and_again),
         cache_test(a_failure_is_for_those_who_wait_and_then_forgotten),
         cache_test(what_a_service_refused_is_fetched_anew),
-        cache_test(who_leaves_stops_nobody),
+        cache_test(giving_up_stops_nobody),
         cache_test(a_fetch_has_a_time_limit),
         cache_test(cleanup_ends_the_wait),
         cache_test(a_child_fetches_for_itself),

@@ -26,7 +26,7 @@ static void every_partition(void **state)
     } cases[] = {
         {"us-east-1", "amazonaws.com", "api.aws"},
         {"eu-central-1", "amazonaws.com", "api.aws"},
-        {"mars-north-1", "amazonaws.com", "api.aws"}, /* not known yet */
+        {"mars-north-1", "amazonaws.com", "api.aws"}, /* of no known partition */
         {"cn-north-1", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
         {"us-gov-west-1", "amazonaws.com", "api.aws"},
         {"us-iso-east-1", "c2s.ic.gov", "api.aws.ic.gov"},
@@ -62,7 +62,7 @@ static void a_configured_endpoint_stands(void **state)
     assert_ok(kfi_aws_endpoint(&settings, "kms", "us-east-1", &error, url, &source), &error);
     assert_string_equal(url, url_text);
     assert_string_equal(source, source_text);
-    /* It is that of KMS. */
+    /* It is the endpoint of KMS alone. */
     assert_ok(kfi_aws_endpoint(&settings, "sts", "us-east-1", &error, url, NULL), &error);
     assert_string_equal(url, "https://sts-fips.us-east-1.api.aws");
 }

@@ -3,85 +3,37 @@
  */
 #include "aws/http_stage.h"
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
 #include "base/memory.h"
+#include "support/memory_search.h"
 
 /*
- * The secret that is searched for is kept masked, so that the search does not find its own copy. The server is
- * another process for the same reason. The secret is also valid base64.
+ * The secret that is searched for, backwards. It is also valid base64. The server is another process, so that its
+ * copies are not found.
  */
-static const unsigned char masked_secret[32] = "Q8dRk2Zp0wLx7TnVb5YcHs1MgJf4EuA6";
-static const unsigned char mask = 0x03;
-
-/* Sanitizers keep shadows of all memory, which the search can't read. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static const bool shadowed = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-static const bool shadowed = true;
-#else
-static const bool shadowed = false;
-#endif
-#else
-static const bool shadowed = false;
-#endif
+static const char backwards[] = "5BrFv7DhIdNjPkzKpZUAmU7qOt3o3sYl";
 
 /* A body: the secret is not at its front, because the allocator writes over the front of what was freed. */
 enum {
     SECRET_AT = 500,
-    SECRET_BODY = SECRET_AT + sizeof(masked_secret)
+    SECRET_BODY = SECRET_AT + sizeof(backwards) - 1
 };
 
-static void unmask(unsigned char *out)
+static void write_body(unsigned char *out)
 {
     memset(out, '.', SECRET_AT);
-    out += SECRET_AT;
-    for (size_t i = 0; i < sizeof(masked_secret); i++)
-        ((volatile unsigned char *)out)[i] = masked_secret[i] ^ mask;
-}
-
-static size_t found_in(const unsigned char *from, const unsigned char *to)
-{
-    const unsigned char first = masked_secret[0] ^ mask;
-    size_t found = 0;
-    while ((size_t)(to - from) >= sizeof(masked_secret) &&
-           (from = memchr(from, first, (size_t)(to - from) - sizeof(masked_secret) + 1)) != NULL) {
-        size_t same = 1;
-        while (same < sizeof(masked_secret) && (from[same] ^ mask) == masked_secret[same])
-            same++;
-        found += same >= 16; /* half of it is a find as well */
-        from++;
-    }
-    return found;
-}
-
-/* How often the secret lies in the heap and in other anonymous memory, which includes the stacks of threads. */
-static size_t search_memory(void)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    assert_non_null(maps);
-    char line[512];
-    size_t found = 0;
-    while (fgets(line, sizeof(line), maps) != NULL) {
-        uintptr_t from, to;
-        char access[8], path[256] = "";
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s %*s %*s %*s %255s", &from, &to, access, path) >= 3 &&
-            access[0] == 'r' && access[1] == 'w' && (path[0] == '\0' || strcmp(path, "[heap]") == 0))
-            found += found_in((const unsigned char *)from, (const unsigned char *)to);
-    }
-    (void)fclose(maps);
-    return found;
+    for (size_t i = 0; i < sizeof backwards - 1; i++)
+        ((volatile unsigned char *)out)[SECRET_AT + i] = (unsigned char)backwards[sizeof backwards - 2 - i];
 }
 
 static unsigned char server_secret[SECRET_BODY];
 
 static void answer_secret(const struct http_asked *asked, struct http_answer *answer)
 {
-    unmask(server_secret);
+    write_body(server_secret);
     bool got = asked->body_length == SECRET_BODY && memcmp(asked->body, server_secret, SECRET_BODY) == 0;
     answer->body = got ? "ok" : (const char *)server_secret;
     answer->body_length = got ? 2 : SECRET_BODY;
@@ -123,13 +75,13 @@ static void search_after_exchanges(const char *url, struct kfi_http_pool *pool)
         ask_start(&ask, pool, &request);
         assert_ok(ask_wait(&ask), &ask.error);
         assert_int_equal(ask.reply->body.length, SECRET_BODY);
-        assert_true(search_memory() > 0); /* the reply itself: the search finds what is there */
+        assert_true(memory_search(backwards) > 0); /* the reply itself: the search finds what is there */
         ask_end(&ask);
         support_settle();
-        assert_int_equal(search_memory(), 0);
+        assert_int_equal(memory_search(backwards), 0);
 
         unsigned char *body = malloc(SECRET_BODY);
-        unmask(body);
+        write_body(body);
         request.body = (struct kf_view){body, SECRET_BODY};
         ask_start(&ask, pool, &request);
         kfi_wipe(body, SECRET_BODY);
@@ -137,7 +89,7 @@ static void search_after_exchanges(const char *url, struct kfi_http_pool *pool)
         assert_int_equal(ask.reply->body.length, 2);
         ask_end(&ask);
         support_settle();
-        assert_int_equal(search_memory(), 0);
+        assert_int_equal(memory_search(backwards), 0);
         free(body);
         request.body = (struct kf_view){(const uint8_t *)"{}", 2};
     }
@@ -152,18 +104,18 @@ static void search_after_failures(const char *url, struct kfi_http_pool *pool)
     struct kfi_http_request request = request_to(torn);
     assert_int_equal(ask_once(pool, &request, &error), KF_E_RETRY);
     support_settle();
-    assert_int_equal(search_memory(), 0);
+    assert_int_equal(memory_search(backwards), 0);
     request.url = url;
     request.reply_max = 10;
     assert_int_equal(ask_once(pool, &request, &error), KF_E_REMOTE);
     support_settle();
-    assert_int_equal(search_memory(), 0);
+    assert_int_equal(memory_search(backwards), 0);
 }
 
 static void no_copy_of_a_body_stays_in_memory(void **state)
 {
     (void)state;
-    if (shadowed)
+    if (!memory_searchable())
         skip();
     char url[64], file[64];
     (void)snprintf(file, sizeof(file), "http-%d.pem", (int)getpid());
@@ -177,7 +129,7 @@ static void no_copy_of_a_body_stays_in_memory(void **state)
         search_after_failures(url, pool);
         kfi_http_pool_unref(pool);
         kf_cleanup();
-        assert_int_equal(search_memory(), 0);
+        assert_int_equal(memory_search(backwards), 0);
         (void)close(leash);
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);

@@ -1,5 +1,5 @@
 /*
- * JSON: what is read and what is refused, base64, what is written, and that nothing is left in memory.
+ * JSON: reading and refusing, base64, writing, and no secret is left in memory.
  */
 #include "aws/secrets.h"
 
@@ -36,7 +36,7 @@ static void refuse(const char *text, const char *why)
     refuse_bytes(text, strlen(text), why);
 }
 
-/* `a` and `b`: what is expected, or NULL. */
+/* `a` and `b`: the expected values, or NULL. */
 static void accept(const char *text, const char *a, const char *b)
 {
     struct kfi_json_member members[2];
@@ -64,7 +64,7 @@ static void strings_are_found_among_others(void **state)
     accept(" {\"c\":1e3,\"d\":[1,null,true,{\"a\":\"no\"}],\"b\":\"yes\",\"e\":{\"b\":2}}\n", NULL, "yes");
     accept("{\"a\":null,\"b\":\"\\u00e9\\n\\\"\\/\"}", NULL, "\xc3\xa9\n\"/");
     accept("{\"\\u0061\":\"escaped name\"}", "escaped name", NULL);
-    accept("{\"x\":{\"a\":\"1\"},\"y\":{\"a\":\"2\"}}", NULL, NULL); /* not twice in one object */
+    accept("{\"x\":{\"a\":\"1\"},\"y\":{\"a\":\"2\"}}", NULL, NULL); /* twice, but in two objects */
 }
 
 static void what_is_no_single_object_is_refused(void **state)
@@ -124,7 +124,7 @@ static void what_is_looked_for_has_to_be_text(void **state)
 static void depth_is_bounded(void **state)
 {
     (void)state;
-    /* The object itself is one. */
+    /* The outermost object counts. */
     accept("{\"c\":[[[[[[[]]]]]]]}", NULL, NULL);
     refuse("{\"c\":[[[[[[[[]]]]]]]]}", "it is nested too deeply");
     accept("{\"c\":{\"c\":{\"c\":{\"c\":{\"c\":{\"c\":{\"c\":{}}}}}}}}", NULL, NULL);
@@ -146,7 +146,7 @@ static void the_number_of_members_is_bounded(void **state)
     }
 }
 
-/* An object of `length` bytes in which one string takes all the room: plain, or escaped throughout. */
+/* An object of `length` bytes, of which nearly all is one string of many `filling`s. */
 static char *large(size_t length, const char *filling)
 {
     char *text = malloc(length + 1);
@@ -188,7 +188,7 @@ static void size_is_bounded(void **state)
     }
 }
 
-/* Every beginning of a reply is refused, and none reads past its end (each has memory of its own). */
+/* Every beginning of a reply is refused. Each lies in memory of its own, so that reading past its end is noticed. */
 static void torn_texts_are_refused(void **state)
 {
     (void)state;
@@ -207,7 +207,7 @@ static void torn_texts_are_refused(void **state)
     }
 }
 
-/* Looked at by no_secret_was_left_in_memory. */
+/* no_secret_was_left_in_memory checks what is left of them. */
 static void secrets_pass_through(void **state)
 {
     (void)state;

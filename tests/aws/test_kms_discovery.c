@@ -1,6 +1,6 @@
 /*
- * The KMS discovery keyring against a KMS on loopback: each key is asked in its own region, and none beyond
- * the filter.
+ * The KMS discovery keyring with a KMS on loopback: each key is used in its own region, and none that the filter
+ * excludes.
  */
 #include "aws/kms_stage.h"
 
@@ -15,16 +15,16 @@ static void discovery_asks_each_key_in_its_region(void **state)
     };
     stage_open(&stage);
     stage_discovery(&stage, NULL, NULL, NULL);
-    kms_service_reply(400, REFUSED("AccessDeniedException"));
-    kms_service_reply(200, DECRYPTED(KEY_WEST, DATA_KEY));
+    kms_reply(400, REFUSED("AccessDeniedException"));
+    kms_reply(200, DECRYPTED(KEY_WEST, DATA_KEY));
     assert_ok(unwrap(&stage, edks, 3), &stage.asker.error);
     check_key(&stage);
     check_request(0, "Decrypt", "\"KeyId\":\"" KEY_STRANGER "\"", "\"CiphertextBlob\":\"" WRAPPED_1 "\"");
     check_request(1, "Decrypt", "\"KeyId\":\"" KEY_WEST "\"", "\"CiphertextBlob\":\"" WRAPPED_2 "\"");
-    assert_non_null(strstr(kms_service_header(0, "authorization"), "/eu-central-1/kms/"));
-    assert_non_null(strstr(kms_service_header(1, "authorization"), "/eu-west-1/kms/"));
+    assert_non_null(strstr(server_header(0, "authorization"), "/eu-central-1/kms/"));
+    assert_non_null(strstr(server_header(1, "authorization"), "/eu-west-1/kms/"));
 
-    kms_service_reply(200, DECRYPTED(KEY, DATA_KEY)); /* a key, but not the one that was asked for */
+    kms_reply(200, DECRYPTED(KEY, DATA_KEY)); /* another key than the one that was asked for */
     assert_int_equal(unwrap(&stage, &edks[2], 1), KF_E_REMOTE);
     check_says(&stage, "another key");
     stage_close(&stage);
@@ -55,12 +55,12 @@ static void discovery_keeps_to_its_filter(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         stage_discovery(&stage, cases[i].partition, cases[i].account, cases[i].region);
         if (cases[i].allowed != NULL)
-            kms_service_reply(400, REFUSED("NotFoundException"));
+            kms_reply(400, REFUSED("NotFoundException"));
         assert_int_equal(unwrap(&stage, edks, 3), KF_E_KEYS);
         check_says(&stage, cases[i].allowed != NULL ? "did not open" : "that are allowed");
         if (cases[i].allowed != NULL)
-            assert_non_null(strstr(kms_service_body(asked++), cases[i].allowed));
-        assert_int_equal(kms_service_requests(), asked);
+            assert_non_null(strstr(server_body(asked++), cases[i].allowed));
+        assert_int_equal(server_asked(), asked);
     }
     stage_close(&stage);
 }
@@ -73,7 +73,7 @@ static void discovery_does_not_encrypt(void **state)
     stage_discovery(&stage, NULL, NULL, NULL);
     assert_int_equal(wrap(&stage), KF_E_USAGE);
     check_says(&stage, "can only decrypt");
-    assert_int_equal(kms_service_requests(), 0);
+    assert_int_equal(server_asked(), 0);
     stage_close(&stage);
 }
 

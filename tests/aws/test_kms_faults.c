@@ -1,9 +1,10 @@
 /*
- * A KMS that fails, throttles, falls silent, lies or babbles: what callers get, when, and at what cost; and
- * that no data key stays behind in the process.
+ * A KMS that fails, throttles, falls silent, or answers wrongly: what callers get, when, and at what cost. And no data
+ * key stays in the memory of the process.
  */
 #include "aws/fault_stage.h"
 #include "support/client.h"
+#include "support/memory_search.h"
 
 #define CALLERS 200
 
@@ -14,7 +15,7 @@ struct bad_reply {
     enum kf_code code;
 };
 
-/* Each is a good reply but for one thing; after it the next is served. */
+/* Each reply has one fault. The next request is served. */
 static void a_bad_reply_is_refused_and_forgotten(void **state)
 {
     static const struct bad_reply bad[] = {
@@ -55,7 +56,7 @@ static void a_bad_reply_is_refused_and_forgotten(void **state)
     fault_stage_close(&stage);
 }
 
-/* A key that answers for another one is not what the message says, whatever it opened. */
+/* A data key is refused if KMS used another key than the message names, even if that key opened it. */
 static void a_data_key_of_another_key_is_refused(void **state)
 {
     static const char *const faults[] = {
@@ -114,12 +115,13 @@ static void a_wrong_clock_is_corrected(void **state)
         fault_kms_control(&stage.kms, i == 0 ? "{'skew_s': 3600}" : "{'skew_s': -3600}");
         assert_ok(fault_stage_ask(stage.cmm, &error), &error);
         assert_ok(fault_stage_ask(stage.cmm, &error), &error);
-        assert_int_equal(fault_kms_count(&stage.kms, "requests"), 3 * (i + 1)); /* refused once, then right */
+        assert_int_equal(fault_kms_count(&stage.kms, "requests"),
+                         3 * (i + 1)); /* the first is refused, the others are right */
     }
     fault_stage_close(&stage);
 }
 
-/* 500 tokens pay for 100 retries, 200 callers have one attempt each: a dead service gets no more. */
+/* Each of 200 callers has one attempt, and 500 tokens pay for 100 retries. A dead service gets no more. */
 static void a_dead_service_gets_a_bounded_number_of_requests(void **state)
 {
     static struct asker askers[CALLERS];
@@ -142,7 +144,7 @@ static void a_dead_service_gets_a_bounded_number_of_requests(void **state)
     assert_int_equal(fault_stage_ask(stage.caching, &error), KF_E_RETRY);
     assert_int_equal(fault_kms_count(&stage.kms, "requests"), CALLERS + 101);
 
-    fault_kms_control(&stage.kms, "{'faults': []}"); /* it recovers, and nobody has to do anything */
+    fault_kms_control(&stage.kms, "{'faults': []}"); /* the service recovers by itself */
     assert_ok(fault_stage_ask(stage.caching, &error), &error);
     assert_int_equal(fault_kms_count(&stage.kms, "requests"), CALLERS + 102);
     fault_stage_close(&stage);
@@ -177,8 +179,8 @@ static enum kf_code poll_encryptor(struct kf_encryptor *encryptor, const struct 
     return kf_encryptor_poll(encryptor, &io, waker);
 }
 
-/* The clock stands still, so that each deadline passes when it is told to. */
-static void a_silent_service_holds_nobody_beyond_his_deadline(void **state)
+/* The clock stands still; the test moves it past each deadline. */
+static void a_silent_service_holds_no_caller_beyond_its_deadline(void **state)
 {
     enum {
         WAITING = 3
@@ -209,7 +211,7 @@ static void a_silent_service_holds_nobody_beyond_his_deadline(void **state)
             assert_int_equal(poll_encryptor(encryptors[i], &waker), i == now ? KF_E_TIMEOUT : KF_PENDING);
         }
     }
-    assert_int_equal(fault_kms_count(&stage.kms, "requests"), 1); /* one for all, and it is still under way */
+    assert_int_equal(fault_kms_count(&stage.kms, "requests"), 1); /* one for all callers, still under way */
     for (size_t i = 0; i < WAITING; i++) {
         kf_encryptor_free(encryptors[i]);
         bell_destroy(&bells[i]);
@@ -241,7 +243,7 @@ static void only_the_right_certificate_is_spoken_to(void **state)
     fault_stage_close(&stage);
 }
 
-/* Whoever forgets the endpoint in a test comes as far as a proxy that is not there. */
+/* A test that forgets the endpoint reaches only a proxy that does not exist. */
 static void without_an_endpoint_nothing_is_reached(void **state)
 {
     (void)state;
@@ -266,76 +268,13 @@ static void without_an_endpoint_nothing_is_reached(void **state)
 
 /* ---- The data key in memory ---- */
 
-/* The data key that is looked for, and its base64; written backwards, so that they are found nowhere else. */
+/* The data key that is searched for, and its base64, both backwards. */
 static const char key_backwards[] = "setyB23esehTroFsehcraeSthgilfyeK";
 static const char base64_backwards[] = "=MXZ0lnQyMTZzVGaUJ3bGNXZoNmchV2U0h2ZpxmZ5V2S";
-#define SURE 16 /* bytes in a row that are no accident */
-
-static uint8_t window[1 << 20]; /* what is looked at; not looked at itself */
-
-static unsigned find_in_window(size_t length, const char *backwards)
-{
-    const size_t last = strlen(backwards) - 1;
-    unsigned found = 0;
-    for (size_t at = 0; at + SURE <= length; at++) {
-        size_t same = 0;
-        while (same < SURE && window[at + same] == (uint8_t)backwards[last - same])
-            same++;
-        found += same == SURE;
-    }
-    return found;
-}
-
-/* How often the beginning of a text is in memory that this process may write to. */
-static unsigned find_in_memory(const char *backwards)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    FILE *memory = fopen("/proc/self/mem", "r");
-    char line[512];
-    unsigned found = 0;
-    assert_non_null(maps);
-    assert_non_null(memory);
-    setvbuf(memory, NULL, _IONBF, 0);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        char *rest;
-        unsigned long long at = strtoull(line, &rest, 16);
-        const unsigned long long end = strtoull(rest + 1, &rest, 16);
-        while (strncmp(rest, " rw", 3) == 0 && at < end) {
-            const unsigned long long ours = (uintptr_t)window;
-            size_t length = end - at < sizeof window ? (size_t)(end - at) : sizeof window;
-            if (at < ours && at + length > ours)
-                length = (size_t)(ours - at);
-            if (at >= ours && at < ours + sizeof window) {
-                at = ours + sizeof window;
-                continue;
-            }
-            const ssize_t got = pread(fileno(memory), window, length, (off_t)at);
-            if (got < SURE)
-                break;
-            found += find_in_window((size_t)got, backwards);
-            at += (size_t)got < sizeof window ? (size_t)got : (size_t)got - SURE;
-        }
-    }
-    fclose(memory);
-    fclose(maps);
-    return found;
-}
-
-/* Under a sanitizer most of the memory is the sanitizer's. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
 
 static void find_after_a_call(const char *tls_host)
 {
-    if (SANITIZED)
+    if (!memory_searchable())
         skip();
     struct kf_aws_client_options options = fault_stage_options();
     struct fault_stage stage;
@@ -349,14 +288,14 @@ static void find_after_a_call(const char *tls_host)
 
     asker_ask(&asker, stage.cmm, 1);
     assert_int_equal(asker_wait(&asker), KF_OK);
-    assert_int_equal(find_in_memory(key_backwards), 1); /* the materials have it, and nobody else */
-    assert_int_equal(find_in_memory(base64_backwards), 0);
+    assert_int_equal(memory_search(key_backwards), 1); /* in the materials, and nowhere else */
+    assert_int_equal(memory_search(base64_backwards), 0);
     asker_leave(&asker);
-    assert_int_equal(find_in_memory(key_backwards), 0);
+    assert_int_equal(memory_search(key_backwards), 0);
     fault_stage_close(&stage);
     kf_cleanup();
-    assert_int_equal(find_in_memory(key_backwards), 0);
-    assert_int_equal(find_in_memory(base64_backwards), 0);
+    assert_int_equal(memory_search(key_backwards), 0);
+    assert_int_equal(memory_search(base64_backwards), 0);
 }
 
 static void no_data_key_stays_in_memory(void **state)
@@ -380,7 +319,7 @@ int main(void)
         environment_test(a_wrong_clock_is_corrected),
         environment_test(a_dead_service_gets_a_bounded_number_of_requests),
         environment_test(throttled_requests_are_tried_again),
-        environment_test(a_silent_service_holds_nobody_beyond_his_deadline),
+        environment_test(a_silent_service_holds_no_caller_beyond_its_deadline),
         environment_test(only_the_right_certificate_is_spoken_to),
         environment_test(without_an_endpoint_nothing_is_reached),
         environment_test(no_data_key_stays_in_memory),

@@ -1,6 +1,6 @@
 /*
- * The KMS keyring against a KMS on loopback that answers as it is told: what is asked of it, which answers
- * are believed, what becomes of errors, and who is not asked at all.
+ * The KMS keyring with a KMS on loopback that answers as it is told: what KMS is asked, which answers are refused, what
+ * becomes of errors, and which EDKs are never sent.
  */
 #include "aws/kms_stage.h"
 
@@ -12,14 +12,14 @@ static void the_generator_makes_the_key(void **state)
     struct stage stage;
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
     assert_ok(wrap(&stage), &stage.asker.error);
     check_key(&stage);
     assert_int_equal(kf_encryption_materials_edk_count(stage.asker.encryption_materials), 1);
     check_edk(&stage, 0, KEY, "wrapped-1");
     check_request(0, "GenerateDataKey", "\"KeyId\":\"" KEY "\"", "\"NumberOfBytes\":32",
                   "\"EncryptionContext\":{}", "\"GrantTokens\":[\"token-1\",\"token-2\"]");
-    assert_int_equal(kms_service_requests(), 1);
+    assert_int_equal(server_asked(), 1);
     stage_close(&stage);
 }
 
@@ -33,7 +33,7 @@ static void its_length_is_the_suites(void **state)
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
     for (int right = 0; right < 2; right++) {
-        kms_service_reply(200, right ? GENERATED(KEY, DATA_KEY_16) : GENERATED(KEY, DATA_KEY));
+        kms_reply(200, right ? GENERATED(KEY, DATA_KEY_16) : GENERATED(KEY, DATA_KEY));
         asker_leave(&stage.asker);
         asker_encrypt(&stage.asker, stage.cmm, &request);
         assert_int_equal(asker_wait(&stage.asker), right ? KF_OK : KF_E_REMOTE);
@@ -43,7 +43,7 @@ static void its_length_is_the_suites(void **state)
     stage_close(&stage);
 }
 
-/* The whole of it: what is not stored in the message too, and the public key of a signing suite. */
+/* That includes what the message does not store, and the public key of a signing suite. */
 static void the_context_goes_along_whole(void **state)
 {
     (void)state;
@@ -60,7 +60,7 @@ static void the_context_goes_along_whole(void **state)
     request.required_key_count = 1;
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
     asker_encrypt(&stage.asker, stage.cmm, &request);
     assert_ok(asker_wait(&stage.asker), &stage.asker.error);
     const struct kf_encryption_context *whole =
@@ -95,14 +95,14 @@ static void answers_that_are_not_believed(void **state)
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        kms_service_reply(200, cases[i].reply);
+        kms_reply(200, cases[i].reply);
         assert_int_equal(wrap(&stage), KF_E_REMOTE);
         check_says(&stage, cases[i].says);
         check_says(&stage, KEY);
     }
     stage_keys(&stage, KEY, KEY_2, NULL);
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
-    kms_service_reply(200, ENCRYPTED(ALIAS, WRAPPED_2));
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(200, ENCRYPTED(ALIAS, WRAPPED_2));
     assert_int_equal(wrap(&stage), KF_E_REMOTE);
     check_says(&stage, KEY_2);
     stage_close(&stage);
@@ -114,31 +114,31 @@ static void what_kms_refuses_fails_it(void **state)
     struct stage stage;
     stage_open(&stage);
     stage_keys(&stage, "alias/name", KEY_2, NULL);
-    kms_service_reply(400, REFUSED("AccessDeniedException"));
+    kms_reply(400, REFUSED("AccessDeniedException"));
     assert_int_equal(wrap(&stage), KF_E_REMOTE);
     check_says(&stage, "KMS key alias/name");
     check_says(&stage, "because of AccessDeniedException");
     check_request(0, "GenerateDataKey", "\"KeyId\":\"alias/name\"");
 
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
-    kms_service_reply(500, REFUSED("KMSInternalException"));
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(500, REFUSED("KMSInternalException"));
     assert_int_equal(wrap(&stage), KF_E_RETRY);
     check_says(&stage, "KMS key " KEY_2);
-    assert_int_equal(kms_service_requests(), 3);
+    assert_int_equal(server_asked(), 3);
     stage_close(&stage);
 }
 
-/* All at once, and they may answer in any order: their EDKs stay in the order of the keys. */
+/* All are asked at once and may answer in any order. The EDKs are in the order of the keys. */
 static void further_keys_wrap_side_by_side(void **state)
 {
     (void)state;
     struct stage stage;
     stage_open(&stage);
     stage_keys(&stage, ALIAS, KEY_WEST, KEY_2);
-    kms_service_hold(1, 2); /* both are answered once both are there */
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
-    kms_service_reply_about(KEY_WEST, 200, ENCRYPTED(KEY_WEST, WRAPPED_2));
-    kms_service_reply_about(KEY_2, 200, ENCRYPTED(KEY_2, WRAPPED_3));
+    server_hold(1, 2); /* both are answered once both have come */
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply_about(KEY_WEST, 200, ENCRYPTED(KEY_WEST, WRAPPED_2));
+    kms_reply_about(KEY_2, 200, ENCRYPTED(KEY_2, WRAPPED_3));
     assert_ok(wrap(&stage), &stage.asker.error);
     check_key(&stage);
     assert_int_equal(kf_encryption_materials_edk_count(stage.asker.encryption_materials), 3);
@@ -152,7 +152,7 @@ static void further_keys_wrap_side_by_side(void **state)
     stage_close(&stage);
 }
 
-/* Beside another keyring that generates, KMS only wraps. */
+/* In a multi-keyring whose generator is another keyring, KMS only wraps. */
 static void without_a_generator_it_wraps(void **state)
 {
     (void)state;
@@ -163,12 +163,12 @@ static void without_a_generator_it_wraps(void **state)
     stage_keys(&stage, NULL, KEY, NULL);
     assert_int_equal(wrap(&stage), KF_E_KEYS);
     check_says(&stage, "generator");
-    assert_int_equal(kms_service_requests(), 0);
+    assert_int_equal(server_asked(), 0);
 
     assert_ok(kf_multi_keyring_new(raw, &stage.keyring, 1, &error, &both), &error);
     kf_keyring_unref(raw);
     stage_use(&stage, both);
-    kms_service_reply(200, ENCRYPTED(KEY, WRAPPED_1));
+    kms_reply(200, ENCRYPTED(KEY, WRAPPED_1));
     assert_ok(wrap(&stage), &stage.asker.error);
     check_edk(&stage, 1, KEY, "wrapped-1");
     check_request(0, "Encrypt", "\"KeyId\":\"" KEY "\"");
@@ -184,19 +184,19 @@ static void only_its_own_keys_are_tried(void **state)
     const struct kf_edk edks[] = {
         edk_of("aws-kms", KEY_2, "wrapped-1"), edk_of("aws-kms-rsa", KEY, "wrapped-1"),
         edk_of("AWS-KMS", KEY, "wrapped-1"),   edk_of("", "", ""),
-        edk_of("raw", ALIAS, "wrapped-1"), /* another's provider info means nothing to us */
+        edk_of("raw", ALIAS, "wrapped-1"), /* the provider info of another provider */
         edk_of("aws-kms", KEY, "wrapped-2"),   edk_of("aws-kms", KEY, "wrapped-3"),
     };
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
     assert_int_equal(unwrap(&stage, edks, 5), KF_E_KEYS);
     check_says(&stage, "None of the 5 encrypted data keys was made under the KMS key " KEY);
-    assert_int_equal(kms_service_requests(), 0);
+    assert_int_equal(server_asked(), 0);
 
-    kms_service_reply(200, DECRYPTED(KEY, DATA_KEY));
+    kms_reply(200, DECRYPTED(KEY, DATA_KEY));
     assert_ok(unwrap(&stage, edks, 7), &stage.asker.error);
     check_key(&stage);
-    assert_int_equal(kms_service_requests(), 1);
+    assert_int_equal(server_asked(), 1);
     check_request(0, "Decrypt", "\"KeyId\":\"" KEY "\"", "\"CiphertextBlob\":\"" WRAPPED_2 "\"",
                   "\"EncryptionContext\":{}", "\"GrantTokens\":[\"token-1\",\"token-2\"]");
     stage_close(&stage);
@@ -214,11 +214,11 @@ static void names_that_are_no_key_arn_decrypt_nothing(void **state)
         assert_int_equal(unwrap(&stage, &edk, 1), KF_E_KEYS);
         check_says(&stage, "ARN of the key");
     }
-    assert_int_equal(kms_service_requests(), 0);
+    assert_int_equal(server_asked(), 0);
     stage_close(&stage);
 }
 
-/* An EDK that says it is of KMS and names no key is no reason to try the others. */
+/* An EDK that claims to be of KMS and names no key ends it; the others are not tried. */
 static void an_edk_of_kms_without_a_key_ends_it(void **state)
 {
     (void)state;
@@ -241,18 +241,18 @@ static void an_edk_of_kms_without_a_key_ends_it(void **state)
     const struct kf_edk with_nul = {kf_view_text("aws-kms"), kf_view_of(KEY, sizeof KEY),
                                     kf_view_text("wrapped-1")};
     assert_int_equal(unwrap(&stage, &with_nul, 1), KF_E_MALFORMED);
-    assert_int_equal(kms_service_requests(), 0);
+    assert_int_equal(server_asked(), 0);
     stage_close(&stage);
 }
 
-/* What is wrong with one EDK is kept, and the next is tried. */
+/* The error about one EDK is kept, and the next EDK is tried. */
 static void the_next_is_tried(void **state)
 {
     (void)state;
     static const struct {
         int status;
         const char *reply, *says;
-        enum kf_code code; /* if it was the only one */
+        enum kf_code code; /* if no other EDK follows */
     } cases[] = {
         {400, REFUSED("InvalidCiphertextException"), "because of InvalidCiphertextException", KF_E_KEYS},
         {400, REFUSED("IncorrectKeyException"), "IncorrectKeyException", KF_E_KEYS},
@@ -279,24 +279,24 @@ static void the_next_is_tried(void **state)
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const size_t before = kms_service_requests();
-        kms_service_reply(cases[i].status, cases[i].reply);
+        const size_t before = server_asked();
+        kms_reply(cases[i].status, cases[i].reply);
         assert_int_equal(unwrap(&stage, edks, 2), cases[i].code);
         check_says(&stage, "Number 2 (" KEY ")");
         check_says(&stage, cases[i].says);
 
-        kms_service_reply(cases[i].status, cases[i].reply);
-        kms_service_reply(200, DECRYPTED(KEY, DATA_KEY));
+        kms_reply(cases[i].status, cases[i].reply);
+        kms_reply(200, DECRYPTED(KEY, DATA_KEY));
         assert_ok(unwrap(&stage, edks, 3), &stage.asker.error);
         check_key(&stage);
-        assert_int_equal(kms_service_requests(), before + 3);
+        assert_int_equal(server_asked(), before + 3);
         check_request(before + 1, "Decrypt", "\"CiphertextBlob\":\"" WRAPPED_1 "\"");
         check_request(before + 2, "Decrypt", "\"CiphertextBlob\":\"" WRAPPED_2 "\"");
     }
     stage_close(&stage);
 }
 
-/* Of several troubles the one that may pass decides; that keys are missing is the least of them. */
+/* Of several errors one that may pass decides. KF_E_KEYS remains only if there is no other. */
 static void troubles_add_up(void **state)
 {
     (void)state;
@@ -318,8 +318,8 @@ static void troubles_add_up(void **state)
     stage_open(&stage);
     stage_keys(&stage, KEY, NULL, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        kms_service_reply(cases[i].first_status, cases[i].first);
-        kms_service_reply(cases[i].second_status, cases[i].second);
+        kms_reply(cases[i].first_status, cases[i].first);
+        kms_reply(cases[i].second_status, cases[i].second);
         assert_int_equal(unwrap(&stage, edks, 2), cases[i].code);
         check_says(&stage, "Number 1 (" KEY ")");
         check_says(&stage, "none of 2");
@@ -327,7 +327,7 @@ static void troubles_add_up(void **state)
     stage_close(&stage);
 }
 
-/* Of many troubles those that find no room in the sentence are counted. */
+/* Errors for which the sentence has no room are counted. */
 static void troubles_left_out_are_counted(void **state)
 {
     (void)state;
@@ -337,7 +337,7 @@ static void troubles_left_out_are_counted(void **state)
     stage_keys(&stage, KEY, NULL, NULL);
     for (size_t i = 0; i < 8; i++) {
         edks[i] = edk_of("aws-kms", KEY, "wrapped-1");
-        kms_service_reply(400, REFUSED("NotFoundException"));
+        kms_reply(400, REFUSED("NotFoundException"));
     }
     assert_int_equal(unwrap(&stage, edks, 8), KF_E_KEYS);
     check_says(&stage, "none of 8");
@@ -352,7 +352,7 @@ static void troubles_left_out_are_counted(void **state)
     stage_close(&stage);
 }
 
-/* What can't be a ciphertext of KMS, or the ARN of one of its keys, is not sent, but the next is tried. */
+/* An EDK whose ciphertext or ARN KMS can't have made is not sent; the next is tried. */
 static void what_kms_never_made_is_not_sent(void **state)
 {
     (void)state;
@@ -371,15 +371,15 @@ static void what_kms_never_made_is_not_sent(void **state)
     stage_discovery(&stage, NULL, NULL, NULL);
     assert_int_equal(unwrap(&stage, edks, 4), KF_E_KEYS);
     check_says(&stage, "none of 4");
-    assert_int_equal(kms_service_requests(), 0);
-    kms_service_reply(200, DECRYPTED(KEY, DATA_KEY));
+    assert_int_equal(server_asked(), 0);
+    kms_reply(200, DECRYPTED(KEY, DATA_KEY));
     assert_ok(unwrap(&stage, edks, 5), &stage.asker.error);
     stage_close(&stage);
 }
 
 /* ---- Events ---- */
 
-/* What a cache told last of a fetch that ended, and a bell that rings when it does. */
+/* What a cache told of the last fetch that ended, and a bell that rings then. */
 struct told_event {
     struct bell bell;
     enum kf_cache_event_kind kind;
@@ -409,7 +409,7 @@ static void check_told(struct told_event *told, enum kf_cache_event_kind kind, c
     assert_string_equal(told->request_id, request_id);
 }
 
-/* A cache tells the id of the request that made or opened the key, or was refused. */
+/* A cache tells the id of the request that made or opened the key, or that was refused. */
 static void a_cache_tells_the_id_of_the_request(void **state)
 {
     (void)state;
@@ -431,28 +431,28 @@ static void a_cache_tells_the_id_of_the_request(void **state)
     kf_cmm_unref(stage.cmm);
     assert_ok(kf_caching_cmm_new(&caching, &error, &stage.cmm), &error);
 
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
-    kms_service_reply(200, ENCRYPTED(KEY_2, WRAPPED_2));
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(200, ENCRYPTED(KEY_2, WRAPPED_2));
     assert_ok(wrap(&stage), &stage.asker.error);
     check_told(&told, KF_CACHE_LANDED, KEY, "request-1"); /* the generator's */
-    kms_service_reply(400, REFUSED("DisabledException"));
+    kms_reply(400, REFUSED("DisabledException"));
     assert_int_equal(wrap(&stage), KF_E_REMOTE);
     check_told(&told, KF_CACHE_FAILED, "", "request-3");
-    kms_service_reply(400, REFUSED("InvalidCiphertextException"));
-    kms_service_reply(200, DECRYPTED(KEY, DATA_KEY));
+    kms_reply(400, REFUSED("InvalidCiphertextException"));
+    kms_reply(200, DECRYPTED(KEY, DATA_KEY));
     assert_ok(unwrap(&stage, edks, 2), &stage.asker.error);
     check_told(&told, KF_CACHE_LANDED, KEY, "request-5");
-    kms_service_reply(400, REFUSED("InvalidCiphertextException"));
+    kms_reply(400, REFUSED("InvalidCiphertextException"));
     assert_int_equal(unwrap(&stage, edks, 1), KF_E_KEYS);
     check_told(&told, KF_CACHE_FAILED, "", "request-6");
 
-    /* Of several keys it is the one that decides: whose refusal fails it, and who opens it at last. */
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
-    kms_service_reply(400, REFUSED("DisabledException"));
+    /* With several keys it is the request that decided: the one that was refused, or the one that opened the key. */
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(400, REFUSED("DisabledException"));
     assert_int_equal(wrap(&stage), KF_E_REMOTE);
     check_told(&told, KF_CACHE_FAILED, "", "request-8");
-    kms_service_reply(400, REFUSED("AccessDeniedException"));
-    kms_service_reply(200, DECRYPTED(KEY_2, DATA_KEY));
+    kms_reply(400, REFUSED("AccessDeniedException"));
+    kms_reply(200, DECRYPTED(KEY_2, DATA_KEY));
     assert_ok(unwrap(&stage, edks_of_two, 2), &stage.asker.error);
     check_told(&told, KF_CACHE_LANDED, KEY, "request-10");
 
@@ -464,7 +464,7 @@ static void a_cache_tells_the_id_of_the_request(void **state)
 
 /* ---- Giving up ---- */
 
-static void who_gives_up_leaves_nothing_behind(void **state)
+static void giving_up_leaves_nothing_behind(void **state)
 {
     (void)state;
     struct stage stage;
@@ -472,14 +472,14 @@ static void who_gives_up_leaves_nothing_behind(void **state)
     const struct kf_decryption_request request = decryption_request(&edk, 1);
     stage_open(&stage);
     stage_keys(&stage, KEY, KEY_2, KEY_WEST);
-    kms_service_hold(0, 3); /* which never are there */
-    kms_service_reply(200, GENERATED(KEY, DATA_KEY));
-    kms_service_reply(200, DECRYPTED(KEY, DATA_KEY));
+    server_hold(0, 3); /* the third never comes */
+    kms_reply(200, GENERATED(KEY, DATA_KEY));
+    kms_reply(200, DECRYPTED(KEY, DATA_KEY));
     assert_int_equal(asker_ask(&stage.asker, stage.cmm, 1), KF_PENDING);
-    kms_service_wait(1);
+    server_wait(1);
     asker_leave(&stage.asker);
     assert_int_equal(asker_decrypt(&stage.asker, stage.cmm, &request), KF_PENDING);
-    kms_service_wait(2);
+    server_wait(2);
     asker_leave(&stage.asker);
     stage_close(&stage);
 }
@@ -502,7 +502,7 @@ int main(void)
         environment_test(troubles_left_out_are_counted),
         environment_test(what_kms_never_made_is_not_sent),
         environment_test(a_cache_tells_the_id_of_the_request),
-        environment_test(who_gives_up_leaves_nothing_behind),
+        environment_test(giving_up_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

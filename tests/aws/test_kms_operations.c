@@ -1,9 +1,9 @@
 /*
- * The operations of KMS, asked of a service on loopback: the bodies that are sent, the replies that are
- * believed and those that are not, and that no data key is left in memory.
+ * The operations of KMS with a service on loopback: the bodies that are sent, the replies that are accepted or refused.
+ * And no data key is left in memory.
  */
 #include "aws/environment.h"
-#include "aws/json_server.h"
+#include "aws/scripted_server.h"
 #include "aws/secrets.h"
 
 #include "aws/service/json.h"
@@ -12,7 +12,7 @@
 
 #define KEY_ID "arn:aws:kms:eu-test-1:111122223333:key/1"
 
-/* Two data keys: one is the secret that memory is searched for, the base64 of the other has it. */
+/* Two data keys. The memory is searched for SECRET, which is in the first as bytes and in the second as base64. */
 #define KEY SECRET "-0123456789abcdef"
 #define KEY_BASE64 "dEhpU2lTdEhlU2VDckV0LTAxMjM0NTY3ODlhYmNkZWY="
 #define OTHER_BASE64 SECRET "AAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -34,11 +34,11 @@ static int setup(void **state)
     struct kf_aws_credentials credentials = KF_AWS_CREDENTIALS_INIT;
     struct kf_aws_client_options options = KF_AWS_CLIENT_OPTIONS_INIT;
     assert_int_equal(environment_setup(state), 0);
-    json_server_start();
+    server_start((struct server_habits){.closes = true, .repeats_last = true});
     credentials.access_key_id = kf_view_text("AKID");
     credentials.secret_access_key = kf_view_text(SECRET);
     options.region = "eu-test-1";
-    options.endpoint_url = json_server.url;
+    options.endpoint_url = server.url;
     options.max_attempts = 1;
     assert_ok(kf_aws_static_credentials_new(&credentials, &stage->error, &options.credentials),
               &stage->error);
@@ -67,11 +67,11 @@ static int teardown(void **state)
     kf_aws_client_unref(stage->client);
     free(stage);
     kf_cleanup();
-    json_server_stop();
+    server_stop();
     return environment_teardown(state);
 }
 
-/* Polls stage->request, which was made with `code`, to its end. */
+/* Polls stage->request to its end. `code` is what making it answered. */
 static enum kf_code finish(struct stage *stage, enum kf_code code)
 {
     assert_ok(code, &stage->error);
@@ -108,7 +108,7 @@ static enum kf_code decrypt(struct stage *stage, const struct kfi_kms_arguments 
 
 static const char *const tokens[] = {"token", "quo\"ted"};
 
-#define TELL(text) json_server_tell((struct json_answer){200, "x-amzn-requestid: id-1\r\n", text})
+#define TELL(text) server_say(200, "x-amzn-requestid: id-1\r\n", text)
 #define REPLY \
     "{\"CiphertextBlob\":\"AQID\",\"KeyId\":\"" KEY_ID "\",\"Plaintext\":\"" KEY_BASE64 "\",\"More\":[]}"
 #define CONTEXT "\"EncryptionContext\":{\"a\\\"\":\"\xc3\xa9\\u000a\",\"b\":\"\"}"
@@ -122,18 +122,18 @@ static void the_least_is_a_key_and_an_empty_context(void **state)
     const struct kfi_kms_arguments arguments = {KEY_ID, NULL, NULL, 0};
     TELL(REPLY);
     assert_ok(generate(stage, &arguments, 32), &stage->error);
-    assert_true(json_server_has(0, "x-amz-target: TrentService.GenerateDataKey"));
-    assert_string_equal(json_server_body(0),
+    assert_true(server_has(0, "x-amz-target: TrentService.GenerateDataKey"));
+    assert_string_equal(server_body(0),
                         "{\"KeyId\":\"" KEY_ID "\",\"EncryptionContext\":{},\"NumberOfBytes\":32}");
     again(stage);
     assert_ok(encrypt(stage, &arguments), &stage->error);
-    assert_true(json_server_has(1, "x-amz-target: TrentService.Encrypt"));
-    assert_string_equal(json_server_body(1), "{\"KeyId\":\"" KEY_ID "\",\"Plaintext\":\"" KEY_BASE64
-                                             "\",\"EncryptionContext\":{}}");
+    assert_true(server_has(1, "x-amz-target: TrentService.Encrypt"));
+    assert_string_equal(server_body(1), "{\"KeyId\":\"" KEY_ID "\",\"Plaintext\":\"" KEY_BASE64
+                                        "\",\"EncryptionContext\":{}}");
     again(stage);
     assert_ok(decrypt(stage, &arguments), &stage->error);
-    assert_true(json_server_has(2, "x-amz-target: TrentService.Decrypt"));
-    assert_string_equal(json_server_body(2),
+    assert_true(server_has(2, "x-amz-target: TrentService.Decrypt"));
+    assert_string_equal(server_body(2),
                         "{\"CiphertextBlob\":\"AQIDBA==\",\"EncryptionContext\":{},\"KeyId\":\"" KEY_ID
                         "\"}");
 }
@@ -144,15 +144,15 @@ static void context_and_grant_tokens_go_along(void **state)
     const struct kfi_kms_arguments arguments = {KEY_ID, stage->context, tokens, 2};
     TELL(REPLY);
     assert_ok(generate(stage, &arguments, 16), &stage->error);
-    assert_string_equal(json_server_body(0),
+    assert_string_equal(server_body(0),
                         "{\"KeyId\":\"" KEY_ID "\"," CONTEXT ",\"NumberOfBytes\":16," TOKENS "}");
     again(stage);
     assert_ok(encrypt(stage, &arguments), &stage->error);
-    assert_string_equal(json_server_body(1),
+    assert_string_equal(server_body(1),
                         "{\"KeyId\":\"" KEY_ID "\",\"Plaintext\":\"" KEY_BASE64 "\"," CONTEXT "," TOKENS "}");
     again(stage);
     assert_ok(decrypt(stage, &arguments), &stage->error);
-    assert_string_equal(json_server_body(2),
+    assert_string_equal(server_body(2),
                         "{\"CiphertextBlob\":\"AQIDBA==\"," CONTEXT ",\"KeyId\":\"" KEY_ID "\"," TOKENS "}");
 }
 
@@ -196,7 +196,7 @@ static void errors_of_the_service_come_through(void **state)
 {
     struct stage *stage = *state;
     const struct kfi_kms_arguments arguments = {KEY_ID, NULL, NULL, 0};
-    json_server_tell((struct json_answer){400, NULL, "{\"__type\":\"DisabledException\"}"});
+    server_say(400, NULL, "{\"__type\":\"DisabledException\"}");
     assert_int_equal(decrypt(stage, &arguments), KF_E_REMOTE);
     assert_string_equal(kfi_kms_request_error_code(stage->request), "DisabledException");
     assert_string_equal(kfi_kms_request_id(stage->request), "");
@@ -242,7 +242,7 @@ static void replies_that_break_a_promise_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         again(stage);
-        json_server_forget();
+        server_forget();
         TELL(cases[i].reply);
         assert_int_equal(generate(stage, &arguments, 32), KF_E_REMOTE);
         assert_null(stage->answer);
@@ -251,11 +251,11 @@ static void replies_that_break_a_promise_are_refused(void **state)
         assert_non_null(strstr(stage->error.text, "GenerateDataKey"));
         assert_non_null(strstr(stage->error.text, "request id id-1"));
         assert_null(strstr(stage->error.text, SECRET));
-        assert_int_equal(json_server_asked(), 1);
+        assert_int_equal(server_asked(), 1);
     }
 }
 
-/* Looked at by no_secret_was_left_in_memory, as are all the others. */
+/* no_secret_was_left_in_memory checks what is left of it. */
 static void a_data_key_in_base64_passes_through(void **state)
 {
     struct stage *stage = *state;
@@ -270,10 +270,10 @@ static void a_data_key_in_base64_passes_through(void **state)
     assert_ok(finish(stage, kfi_kms_encrypt(stage->service, &arguments, kf_view_of(other, sizeof other),
                                             &stage->error, &stage->request)),
               &stage->error);
-    assert_non_null(strstr(json_server_body(1), "\"Plaintext\":\"" OTHER_BASE64 "\""));
+    assert_non_null(strstr(server_body(1), "\"Plaintext\":\"" OTHER_BASE64 "\""));
     again(stage);
-    json_server_forget();
-    json_server_tell((struct json_answer){202, NULL, "{\"Plaintext\":\"" OTHER_BASE64 "\""});
+    server_forget();
+    server_say(202, NULL, "{\"Plaintext\":\"" OTHER_BASE64 "\"");
     assert_int_equal(decrypt(stage, &arguments), KF_E_REMOTE);
 }
 

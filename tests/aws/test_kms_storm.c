@@ -1,6 +1,6 @@
 /*
- * Many who ask at once, with data keys from a KMS on loopback that counts: requests, connections, refreshed
- * credentials. Nothing depends on how long anything takes: replies are held until all is there.
+ * Many callers at once, with data keys from a KMS on loopback: the KMS counts requests, connections, and fetches of
+ * credentials. Replies are held until all requests have come, so that no result depends on timing.
  */
 #include "aws/fault_stage.h"
 
@@ -58,7 +58,7 @@ static void a_burst_costs_what_the_limit_demands(void **state)
     assert_int_equal(fault_kms_count(&stage.kms, "requests"), CALLERS / LIMIT);
     assert_int_equal(fault_kms_count(&stage.kms, "in_flight_peak"), CONNECTIONS);
     assert_int_equal(fault_kms_count(&stage.kms, "open_peak"), CONNECTIONS);
-    assert_int_equal(fault_kms_count(&stage.kms, "connections"), CONNECTIONS); /* ... and were used again */
+    assert_int_equal(fault_kms_count(&stage.kms, "connections"), CONNECTIONS); /* each was used again */
     each_key_serves_so_many(LIMIT);
     askers_leave(askers, CALLERS);
     fault_stage_close(&stage);
@@ -95,7 +95,8 @@ static void a_thousand_share_the_credentials_that_are_fetched(void **state)
     environment_set("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url);
     options.max_connections = CONNECTIONS;
     fault_stage_open(&stage, &options, 10, NULL);
-    fault_kms_control(&stage.kms, "{'verify': false}"); /* it does not know whom the other one trusts */
+    fault_kms_control(&stage.kms,
+                      "{'verify': false}"); /* it does not know the credentials of the other server */
     assert_ok(fault_stage_ask(stage.cmm, &error), &error);
     assert_int_equal(fault_kms_count(&metadata, "imds_credentials"), 1);
 

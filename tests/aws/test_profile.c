@@ -1,5 +1,5 @@
 /*
- * The shared configuration files: what is read out of them, and what is refused without being quoted.
+ * The shared configuration files: what is read from them, and what is refused without being quoted.
  */
 #include "environment.h"
 
@@ -129,7 +129,7 @@ static void sections_of_the_config_file(void **state)
     assert_false(kfi_aws_profile_exists(&profiles, "default"));
     assert_value("two words", "region", "a");
     assert_value("single", "region", "b");
-    /* A section that comes twice is one. */
+    /* Two sections of one name count as one. */
     assert_value("dev", "region", "e");
     assert_value("dev", "output", "f");
     kfi_aws_profiles_free(&profiles);
@@ -276,7 +276,7 @@ static void what_cannot_be_read_is_an_error(void **state)
     assert_int_equal(kfi_aws_profiles_read(&error, &profiles), KF_E_USAGE);
     assert_non_null(strstr(error.text, "larger than"));
 
-    /* The largest file that there may be. */
+    /* The largest file that is allowed. */
     char *text = malloc(KFI_AWS_PROFILE_FILE_MAX + 1);
     assert_non_null(text);
     memset(text, ' ', KFI_AWS_PROFILE_FILE_MAX + 1);

@@ -1,9 +1,9 @@
 /*
  * Requests to a service on loopback: what is sent, what each kind of error leads to, pauses, deadlines, and
- * giving up. The clock stands still; pauses are passed by moving it.
+ * cancelling. The clock stands still; the test moves it past the pauses.
  */
 #include "aws/environment.h"
-#include "aws/json_server.h"
+#include "aws/scripted_server.h"
 
 #include "aws/service/request.h"
 #include "base/call.h"
@@ -16,7 +16,7 @@
 
 /* ---- Clients ---- */
 
-/* A provider of AKID1, AKID2, … without an end; or one that never answers. */
+/* A provider of AKID1, AKID2, … and so on, or, if `self` is not NULL, one that never answers. */
 static unsigned fetches;
 
 static enum kf_code fetch(void *self, struct kf_call *call, struct kf_error *error,
@@ -55,7 +55,7 @@ static struct kf_aws_credentials_provider *fixed(void)
     return made;
 }
 
-/* One service, and the only client that has it. Releases `credentials`. */
+/* A client, and its service. Releases `credentials`. */
 static struct kfi_aws_service *open_service(struct kf_aws_credentials_provider *credentials,
                                             uint32_t max_attempts, uint64_t timeout_ms)
 {
@@ -64,7 +64,7 @@ static struct kfi_aws_service *open_service(struct kf_aws_credentials_provider *
     struct kf_aws_client *client;
     struct kfi_aws_service *service;
     options.region = REGION;
-    options.endpoint_url = json_server.url;
+    options.endpoint_url = server.url;
     options.credentials = credentials;
     options.max_attempts = max_attempts;
     options.attempt_timeout_ms = timeout_ms;
@@ -90,7 +90,7 @@ struct asking {
     struct kfi_aws_request *request;
     struct kf_error error;
     struct kf_view reply;
-    uint64_t limit; /* when its time is over */
+    uint64_t limit; /* its deadline */
     unsigned pauses;
     uint64_t delays[PAUSES];
 };
@@ -114,14 +114,14 @@ static enum kf_code asking_poll(struct asking *asking)
     return kfi_aws_request_poll(asking->request, &asking->call, &asking->error, &asking->reply);
 }
 
-/* Milliseconds that it pauses before the next attempt; 0: it does not. */
+/* The milliseconds until the next attempt; 0: it does not pause. */
 static uint64_t asking_pause(const struct asking *asking)
 {
     const uint64_t now = kfi_now_ms(), when = asking->call.timer.when;
     return when > now && when != asking->limit ? when - now : 0;
 }
 
-/* Polls until there is something else than KF_PENDING, or a pause. */
+/* Polls until it ends or pauses. */
 static enum kf_code asking_step(struct asking *asking)
 {
     enum kf_code code;
@@ -130,7 +130,7 @@ static enum kf_code asking_step(struct asking *asking)
     return code;
 }
 
-/* To the end, through all pauses. */
+/* Polls to the end, and moves the clock past all pauses. */
 static enum kf_code asking_run(struct asking *asking)
 {
     enum kf_code code;
@@ -149,23 +149,23 @@ static void asking_end(struct asking *asking)
     bell_destroy(&asking->bell);
 }
 
-/* A whole request that ends with `code` after `attempts`. */
+/* A whole request, which ends with `code` after `attempts`. */
 static void ask(struct kfi_aws_service *service, enum kf_code code, unsigned attempts)
 {
     struct asking asking;
-    const unsigned before = json_server_asked();
+    const size_t before = server_asked();
     asking_begin(&asking, service);
     const enum kf_code got = asking_run(&asking);
     if (got != code)
         print_error("%s\n", asking.error.text);
     assert_int_equal(got, code);
-    assert_int_equal(json_server_asked() - before, attempts);
+    assert_int_equal(server_asked() - before, attempts);
     asking_end(&asking);
 }
 
 static int setup(void **state)
 {
-    json_server_start();
+    server_start((struct server_habits){.closes = true, .repeats_last = true});
     support_clock_stop(1000);
     return environment_setup(state);
 }
@@ -174,7 +174,7 @@ static int teardown(void **state)
 {
     support_clock_real();
     kf_cleanup();
-    json_server_stop();
+    server_stop();
     return environment_teardown(state);
 }
 
@@ -185,32 +185,32 @@ static void a_request_is_sent_and_answered(void **state)
     (void)state;
     struct asking asking;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){200, "x-amzn-requestid: id-1\r\n", "{\"answer\":2}"});
+    server_say(200, "x-amzn-requestid: id-1\r\n", "{\"answer\":2}");
     asking_begin(&asking, service);
     assert_ok(asking_run(&asking), &asking.error);
     assert_int_equal(asking.reply.length, 12);
     assert_memory_equal(asking.reply.data, "{\"answer\":2}", 12);
     assert_string_equal(kfi_aws_request_id(asking.request), "id-1");
     assert_string_equal(kfi_aws_request_error_code(asking.request), "");
-    assert_int_equal(json_server_asked(), 1);
-    assert_true(strncmp(json_server_request(0), "POST / HTTP/1.1\r\n", 17) == 0);
-    assert_true(json_server_has(0, "content-type: application/x-amz-json-1.1"));
-    assert_true(json_server_has(0, "x-amz-target: TrentService.Test"));
-    assert_true(json_server_has(0, "amz-sdk-request: attempt=1; max=3"));
-    assert_true(json_server_has(0, "x-amz-security-token: the-token"));
-    assert_non_null(strstr(json_server_request(0), "Credential=AKID0/"));
-    assert_non_null(strstr(json_server_request(0), "/" REGION "/kms/aws4_request"));
-    assert_string_equal(json_server_body(0), BODY);
+    assert_int_equal(server_asked(), 1);
+    assert_true(strncmp(server_head(0), "POST / HTTP/1.1\r\n", 17) == 0);
+    assert_true(server_has(0, "content-type: application/x-amz-json-1.1"));
+    assert_true(server_has(0, "x-amz-target: TrentService.Test"));
+    assert_true(server_has(0, "amz-sdk-request: attempt=1; max=3"));
+    assert_true(server_has(0, "x-amz-security-token: the-token"));
+    assert_non_null(strstr(server_head(0), "Credential=AKID0/"));
+    assert_non_null(strstr(server_head(0), "/" REGION "/kms/aws4_request"));
+    assert_string_equal(server_body(0), BODY);
     asking_end(&asking);
     close_service(service);
 }
 
-/* What it means is for others to say: an empty reply too is one. */
-static void an_empty_reply_is_one(void **state)
+/* Whether a reply makes sense is for the caller to judge. */
+static void an_empty_reply_is_a_reply(void **state)
 {
     (void)state;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){200, NULL, NULL});
+    server_say(200, NULL, NULL);
     ask(service, KF_OK, 1);
     close_service(service);
 }
@@ -220,7 +220,10 @@ static void an_empty_reply_is_one(void **state)
 #define ERROR_TYPE(code) "x-amzn-errortype: " code "\r\n"
 
 struct error_case {
-    struct json_answer answer;
+    struct {
+        int status;
+        const char *headers, *body;
+    } answer;
     enum kf_code code;
     unsigned attempts;      /* of 3 */
     const char *error_code; /* what kfi_aws_request_error_code says */
@@ -232,12 +235,12 @@ static void check_errors(const struct error_case *cases, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct asking asking;
         struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-        json_server_forget();
-        json_server_tell(cases[i].answer);
+        server_forget();
+        server_say(cases[i].answer.status, cases[i].answer.headers, cases[i].answer.body);
         asking_begin(&asking, service);
         assert_int_equal(asking_run(&asking), cases[i].code);
         assert_int_equal(asking.error.code, cases[i].code);
-        assert_int_equal(json_server_asked(), cases[i].attempts);
+        assert_int_equal(server_asked(), cases[i].attempts);
         assert_string_equal(kfi_aws_request_error_code(asking.request), cases[i].error_code);
         if (strstr(asking.error.text, cases[i].says) == NULL)
             fail_msg("\"%s\" does not say \"%s\"", asking.error.text, cases[i].says);
@@ -314,7 +317,7 @@ static void what_is_not_json_is_shown_by_its_beginning(void **state)
          "",
          "HTTP 403: <Error> <Code>SignatureDoesNotMatch</Code></Error>, request id"},
         {{502, NULL, "<html>bad gateway"}, KF_E_RETRY, 3, "", "HTTP 502: <html>bad gateway, request id"},
-        /* It might be a reply with a secret. */
+        /* these might be replies with a secret, so nothing is shown */
         {{400, NULL, "{\"__type\":\"A\",\"__type\":\"B\"}"}, KF_E_REMOTE, 1, "", "HTTP 400, request id"},
         {{201, NULL, "Plaintext"}, KF_E_REMOTE, 1, "", "HTTP 201, request id"},
     };
@@ -378,10 +381,10 @@ static void pauses_are_what_the_service_asks_for(void **state)
     (void)state;
     struct asking asking;
     struct kfi_aws_service *service = open_service(fixed(), 4, TIMEOUT_MS);
-    json_server_tell((struct json_answer){429, "retry-after: 2\r\n", NULL});
-    json_server_tell((struct json_answer){503, "retry-after: 2\r\nx-amz-retry-after: 700\r\n", NULL});
-    json_server_tell((struct json_answer){503, "retry-after: 86400\r\n", NULL});
-    json_server_tell((struct json_answer){200, NULL, "{}"});
+    server_say(429, "retry-after: 2\r\n", NULL);
+    server_say(503, "retry-after: 2\r\nx-amz-retry-after: 700\r\n", NULL);
+    server_say(503, "retry-after: 86400\r\n", NULL);
+    server_say(200, NULL, "{}");
     asking_begin(&asking, service);
     assert_ok(asking_run(&asking), &asking.error);
     assert_int_equal(asking.pauses, 3);
@@ -399,22 +402,23 @@ static void attempts_are_numbered_under_one_id(void **state)
     (void)state;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
     char id[128];
-    json_server_tell((struct json_answer){500, NULL, NULL});
+    server_say(500, NULL, NULL);
     ask(service, KF_E_RETRY, 3);
-    const char *line = strcasestr(json_server_request(0), "amz-sdk-invocation-id: ");
+    const char *line = strcasestr(server_head(0), "amz-sdk-invocation-id: ");
     assert_non_null(line);
     snprintf(id, sizeof id, "%.*s", (int)strcspn(line, "\r"), line);
     assert_int_equal(strlen(id), 23 + 36);
     for (unsigned i = 0; i < 3; i++) {
         char attempt[64];
         snprintf(attempt, sizeof attempt, "amz-sdk-request: attempt=%u; max=3", i + 1);
-        assert_true(json_server_has(i, attempt));
-        assert_true(json_server_has(i, id));
-        assert_string_equal(json_server_body(i), BODY);
+        assert_true(server_has(i, attempt));
+        assert_true(server_has(i, id));
+        assert_string_equal(server_body(i), BODY);
     }
-    json_server_forget();
+    server_forget();
+    server_say(500, NULL, NULL);
     ask(service, KF_E_RETRY, 3);
-    assert_false(json_server_has(0, id));
+    assert_false(server_has(0, id));
     close_service(service);
 }
 
@@ -422,17 +426,17 @@ static void a_dead_service_is_asked_at_a_bounded_rate(void **state)
 {
     (void)state;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){500, NULL, NULL});
+    server_say(500, NULL, NULL);
     for (unsigned i = 0; i < 50; i++)
         ask(service, KF_E_RETRY, 3);
     for (unsigned i = 0; i < 10; i++)
         ask(service, KF_E_RETRY, 1);
-    json_server_forget();
-    json_server_tell((struct json_answer){200, NULL, "{}"});
-    for (unsigned i = 0; i < 5; i++) /* it is well again: 5 tokens are one retry */
+    server_forget();
+    server_say(200, NULL, "{}");
+    for (unsigned i = 0; i < 5; i++) /* the service recovers, and gives back 5 tokens: one retry */
         ask(service, KF_OK, 1);
-    json_server_forget();
-    json_server_tell((struct json_answer){500, NULL, NULL});
+    server_forget();
+    server_say(500, NULL, NULL);
     ask(service, KF_E_RETRY, 2);
     close_service(service);
 }
@@ -443,16 +447,16 @@ static void expired_credentials_are_renewed_once(void **state)
 {
     (void)state;
     struct kfi_aws_service *service = open_service(provider(NULL), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){400, ERROR_TYPE("ExpiredTokenException"), NULL});
-    json_server_tell((struct json_answer){200, NULL, "{}"});
+    server_say(400, ERROR_TYPE("ExpiredTokenException"), NULL);
+    server_say(200, NULL, "{}");
     ask(service, KF_OK, 2);
-    assert_non_null(strstr(json_server_request(0), "Credential=AKID1/"));
-    assert_non_null(strstr(json_server_request(1), "Credential=AKID2/"));
-    ask(service, KF_OK, 1); /* with those */
-    assert_non_null(strstr(json_server_request(2), "Credential=AKID2/"));
+    assert_non_null(strstr(server_head(0), "Credential=AKID1/"));
+    assert_non_null(strstr(server_head(1), "Credential=AKID2/"));
+    ask(service, KF_OK, 1); /* with the new ones */
+    assert_non_null(strstr(server_head(2), "Credential=AKID2/"));
 
-    json_server_forget();
-    json_server_tell((struct json_answer){400, ERROR_TYPE("UnrecognizedClientException"), NULL});
+    server_forget();
+    server_say(400, ERROR_TYPE("UnrecognizedClientException"), NULL);
     ask(service, KF_E_REMOTE, 2);
     assert_int_equal(fetches, 3);
     close_service(service);
@@ -462,7 +466,7 @@ static void credentials_that_do_not_change_are_not_sent_again(void **state)
 {
     (void)state;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){400, ERROR_TYPE("ExpiredTokenException"), NULL});
+    server_say(400, ERROR_TYPE("ExpiredTokenException"), NULL);
     ask(service, KF_E_REMOTE, 1);
     close_service(service);
 }
@@ -473,23 +477,21 @@ static void a_wrong_clock_is_corrected_once(void **state)
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
     static const char date[] =
         ERROR_TYPE("InvalidSignatureException") "date: Sat, 01 Jan 2050 12:00:00 GMT\r\n";
-    json_server_tell((struct json_answer){400, date, NULL});
-    json_server_tell((struct json_answer){200, NULL, "{}"});
+    server_say(400, date, NULL);
+    server_say(200, NULL, "{}");
     ask(service, KF_OK, 2);
-    assert_null(strcasestr(json_server_request(0), "x-amz-date: 20500101T1"));
-    assert_non_null(strcasestr(json_server_request(1), "x-amz-date: 20500101T1"));
-    ask(service, KF_OK, 1); /* the service is known by now */
-    assert_non_null(strcasestr(json_server_request(2), "x-amz-date: 20500101T1"));
+    assert_null(strcasestr(server_head(0), "x-amz-date: 20500101T1"));
+    assert_non_null(strcasestr(server_head(1), "x-amz-date: 20500101T1"));
+    ask(service, KF_OK, 1); /* the correction is remembered */
+    assert_non_null(strcasestr(server_head(2), "x-amz-date: 20500101T1"));
 
-    json_server_forget(); /* its date agrees, so that it is something else */
-    json_server_tell((struct json_answer){400, date, NULL});
+    server_forget(); /* the dates agree now, so the clock is not to blame */
+    server_say(400, date, NULL);
     ask(service, KF_E_REMOTE, 1);
 
-    json_server_forget();
-    json_server_tell((struct json_answer){
-        403, ERROR_TYPE("RequestTimeTooSkewed") "date: Sun, 01 Jan 2051 12:00:00 GMT\r\n", NULL});
-    json_server_tell((struct json_answer){
-        403, ERROR_TYPE("RequestTimeTooSkewed") "date: Mon, 01 Jan 2052 12:00:00 GMT\r\n", NULL});
+    server_forget();
+    server_say(403, ERROR_TYPE("RequestTimeTooSkewed") "date: Sun, 01 Jan 2051 12:00:00 GMT\r\n", NULL);
+    server_say(403, ERROR_TYPE("RequestTimeTooSkewed") "date: Mon, 01 Jan 2052 12:00:00 GMT\r\n", NULL);
     ask(service, KF_E_REMOTE, 2);
     close_service(service);
 }
@@ -501,11 +503,11 @@ static void a_request_ends_with_its_time(void **state)
     (void)state;
     struct asking asking;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){200, NULL, "{}"});
-    json_server_hold(true);
+    server_say(200, NULL, "{}");
+    server_hold(0, SIZE_MAX);
     asking_begin(&asking, service);
     assert_int_equal(asking_poll(&asking), KF_PENDING);
-    json_server_wait(1);
+    server_wait(1);
     support_clock_advance(TIMEOUT_MS - 1);
     assert_int_equal(asking_poll(&asking), KF_PENDING);
     (void)bell_rung(&asking.bell);
@@ -521,10 +523,10 @@ static void a_pause_for_which_there_is_no_time_is_the_end(void **state)
     (void)state;
     struct asking asking;
     struct kfi_aws_service *service = open_service(fixed(), 9, 10000);
-    json_server_tell((struct json_answer){503, "x-amz-retry-after: 4900\r\n", NULL});
+    server_say(503, "x-amz-retry-after: 4900\r\n", NULL);
     asking_begin(&asking, service);
     assert_int_equal(asking_run(&asking), KF_E_RETRY);
-    assert_int_equal(json_server_asked(), 3);
+    assert_int_equal(server_asked(), 3);
     assert_int_equal(asking.pauses, 2);
     assert_non_null(
         strstr(asking.error.text, "(Attempt 3 of 9, and the request's time limit leaves no room"));
@@ -542,7 +544,7 @@ static void waiting_for_credentials_ends_with_the_time_too(void **state)
     assert_int_equal(asking_poll(&asking), KF_PENDING);
     support_clock_advance(TIMEOUT_MS);
     assert_int_equal(asking_run(&asking), KF_E_TIMEOUT);
-    assert_int_equal(json_server_asked(), 0);
+    assert_int_equal(server_asked(), 0);
     asking_end(&asking);
     close_service(service);
 }
@@ -554,22 +556,22 @@ static void a_request_can_be_given_up_at_any_stage(void **state)
     int never;
     struct kfi_aws_service *service = open_service(provider(&never), 3, TIMEOUT_MS);
     asking_begin(&asking, service);
-    asking_end(&asking); /* before it began */
+    asking_end(&asking); /* before its first poll */
     asking_begin(&asking, service);
     assert_int_equal(asking_poll(&asking), KF_PENDING);
     asking_end(&asking); /* while it waits for credentials */
     close_service(service);
 
     service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){503, "x-amz-retry-after: 1000\r\n", NULL});
+    server_say(503, "x-amz-retry-after: 1000\r\n", NULL);
     asking_begin(&asking, service);
     assert_int_equal(asking_step(&asking), KF_PENDING);
     asking_end(&asking); /* in a pause */
 
-    json_server_hold(true);
+    server_hold(0, SIZE_MAX);
     asking_begin(&asking, service);
     assert_int_equal(asking_poll(&asking), KF_PENDING);
-    json_server_wait(2);
+    server_wait(2);
     asking_end(&asking); /* while it waits for the reply */
     close_service(service);
 }
@@ -579,12 +581,12 @@ static void a_reply_wakes(void **state)
     (void)state;
     struct asking asking;
     struct kfi_aws_service *service = open_service(fixed(), 3, TIMEOUT_MS);
-    json_server_tell((struct json_answer){200, NULL, "{}"});
-    json_server_hold(true);
+    server_say(200, NULL, "{}");
+    server_hold(0, SIZE_MAX);
     asking_begin(&asking, service);
     assert_int_equal(asking_poll(&asking), KF_PENDING);
-    json_server_wait(1);
-    json_server_hold(false);
+    server_wait(1);
+    server_hold(0, 0);
     assert_ok(asking_run(&asking), &asking.error);
     asking_end(&asking);
     close_service(service);
@@ -596,7 +598,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_request_is_sent_and_answered),
-        TEST(an_empty_reply_is_one),
+        TEST(an_empty_reply_is_a_reply),
         TEST(refusals_are_final_and_say_what_the_service_said),
         TEST(what_is_not_json_is_shown_by_its_beginning),
         TEST(nothing_but_printable_text_is_passed_on),

@@ -1,5 +1,5 @@
 /*
- * Retries: what they cost, what comes back, how long they wait.
+ * Retries: the tokens that they take and give back, and their delays.
  */
 #include "support/support.h"
 
@@ -57,7 +57,7 @@ static void successes_fill_it_again(void **state)
     struct kfi_aws_retry_quota quota;
     uint32_t taken;
     kfi_aws_retry_quota_init(&quota);
-    kfi_aws_retry_quota_give(&quota, 10); /* never fuller than full */
+    kfi_aws_retry_quota_give(&quota, 10); /* never more than at the beginning */
     assert_int_equal(take_all(&quota, KFI_AWS_TRANSIENT, 5), 100);
 
     kfi_aws_retry_quota_give(&quota, 5); /* a success after a retry */
@@ -67,7 +67,7 @@ static void successes_fill_it_again(void **state)
         kfi_aws_retry_quota_give(&quota, 0);
     assert_false(kfi_aws_retry_quota_take(&quota, KFI_AWS_TRANSIENT, &taken));
     kfi_aws_retry_quota_give(&quota, 0);
-    assert_false(kfi_aws_retry_quota_take(&quota, KFI_AWS_TIMEOUT, &taken)); /* costs more */
+    assert_false(kfi_aws_retry_quota_take(&quota, KFI_AWS_TIMEOUT, &taken)); /* a timeout costs more */
     assert_true(kfi_aws_retry_quota_take(&quota, KFI_AWS_TRANSIENT, &taken));
 
     for (unsigned i = 0; i < 1000; i++)
@@ -84,7 +84,7 @@ static void a_child_begins_with_a_full_one(void **state)
     assert_int_equal(kfi_fork_ready(NULL), KF_OK);
     kfi_aws_retry_quota_init(&quota);
     take_all(&quota, KFI_AWS_TRANSIENT, 5);
-    pthread_mutex_lock(&quota.lock); /* as a thread may be doing */
+    pthread_mutex_lock(&quota.lock); /* as another thread may at the fork */
     const pid_t child = fork();
     if (child == 0) {
         unsigned count = 0;
@@ -97,7 +97,7 @@ static void a_child_begins_with_a_full_one(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_false(
-        kfi_aws_retry_quota_take(&quota, KFI_AWS_TRANSIENT, &taken)); /* the parent's did not change */
+        kfi_aws_retry_quota_take(&quota, KFI_AWS_TRANSIENT, &taken)); /* the parent's quota did not change */
     kfi_aws_retry_quota_destroy(&quota);
 }
 
@@ -129,7 +129,7 @@ static void what_the_service_asks_for_is_honoured_within_bounds(void **state)
     (void)state;
     assert_int_equal(kfi_aws_retry_delay(KFI_AWS_THROTTLED, 0, 700, 0), 700);
     assert_int_equal(kfi_aws_retry_delay(KFI_AWS_THROTTLED, 0, 700, UINT32_MAX),
-                     1000); /* never less than ours */
+                     1000); /* never less than our own delay */
     assert_int_equal(kfi_aws_retry_delay(KFI_AWS_THROTTLED, 0, 4999, 0), 4999);
     assert_int_equal(kfi_aws_retry_delay(KFI_AWS_THROTTLED, 0, 5000, 0), 5000);
     assert_int_equal(kfi_aws_retry_delay(KFI_AWS_THROTTLED, 0, 86400000, 0), 5000);

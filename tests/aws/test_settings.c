@@ -1,5 +1,5 @@
 /*
- * Settings: which source comes first, what is said about it, and what is refused.
+ * Settings: which place comes first, how it is named, and what is refused.
  */
 #include "environment.h"
 
@@ -37,7 +37,7 @@ static void assert_setting(const struct kfi_aws_setting *setting, const char *va
     assert_string_equal(setting->source, source);
 }
 
-/* Reading fails, and the sentence says each of these. */
+/* Reading fails, and the sentence contains both. */
 static void assert_refused_with(const struct kf_aws_client_options *options, const char *first,
                                 const char *second)
 {
@@ -55,7 +55,7 @@ static void assert_refused(const char *first, const char *second)
     assert_refused_with(&options, first, second);
 }
 
-/* "profile NAME in FILE", as a source says it; holds until the next call. */
+/* "profile NAME in FILE". It is overwritten by the next call. */
 static const char *in_profile(const char *profile, const char *file)
 {
     static char phrase[256];
@@ -118,7 +118,7 @@ static void the_profile(void **state)
     assert_refused_with(&options, "no profile four (option profile)", environment_path(".aws/config"));
     environment_set("AWS_PROFILE", "five");
     assert_refused("no profile five (AWS_PROFILE in the environment)", "credentials (no such file)");
-    environment_set("AWS_PROFILE", ""); /* as good as not set */
+    environment_set("AWS_PROFILE", ""); /* counts as not set */
     read_all();
     assert_string_equal(settings.profile.value, "one");
 }
