@@ -1,6 +1,4 @@
-/*
- * AWS, as the commands see it: see aws.h. Never reads a setting of AWS itself: that is the library's.
- */
+/* AWS: see aws.h. Never reads a setting of AWS itself: that is the library's. */
 #include "aws.h"
 
 #include <stdlib.h>
@@ -39,7 +37,7 @@ enum kf_code cli_aws_kms_keyring(struct cli_aws *aws, const char *generator, con
     return kf_aws_kms_keyring_new(&options, &failure->error, out);
 }
 
-/* The accounts of "111122223333,444455556666", which is cut into pieces; answers how many. */
+/* Cuts "111122223333,444455556666" into accounts; answers how many there are. */
 static size_t split_accounts(char *text, const char **accounts)
 {
     size_t count = 0;
@@ -69,9 +67,9 @@ enum kf_code cli_aws_discovery_keyring(struct cli_aws *aws, const char *value, c
         options.accounts = accounts;
         options.account_count = split_accounts(list + 1, accounts);
     } else if (filter[0] != '\0') {
-        code =
-            cli_fail(failure, value, KF_E_USAGE,
-                     "Discovery is limited by PARTITION:ACCOUNT,..., as in kms-discovery:aws:111122223333.");
+        code = cli_fail(failure, value, KF_E_USAGE,
+                        "Discovery in some accounts only is PARTITION:ACCOUNT,..., as in "
+                        "kms-discovery:aws:111122223333.");
     }
     if (code == KF_OK)
         code = kf_aws_kms_discovery_keyring_new(&options, &failure->error, out);

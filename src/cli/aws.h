@@ -1,6 +1,6 @@
 /*
- * AWS, as the commands see it: the options that say how AWS is reached, the one client made of them, and the keyrings
- * of keys in AWS KMS. Called by keys/keys.c, doctor.c and storm/report.c; the options are in the tables of encrypt,
+ * AWS: the options that say how it is reached, the one client that is made of them, and the keyrings of keys
+ * in AWS KMS. Called by keys/keys.c, doctor.c and storm/report.c. The options are in the tables of encrypt,
  * decrypt, storm and doctor.
  *
  * A build without libkeyflight-aws has no_aws.c in the place of aws.c, doctor.c and doctor_report.c.
@@ -12,7 +12,7 @@
 
 #include "cli.h"
 
-/* Their ids, above those of any command's own options. */
+/* Ids of options, above those of all commands. */
 enum {
     CLI_REGION = 1000,
     CLI_PROFILE,
@@ -27,7 +27,10 @@ enum {
         CLI_ENDPOINT_URL, "endpoint-url", "URL", false, "endpoint of KMS; the default is the region's" \
     }
 
-/* What they said (NULL: nothing), and the client, which is made when it is first needed. Begins with zeros. */
+/*
+ * The values of the options (NULL: not given), and the client, which is made when it is first needed. Begin
+ * with zeros.
+ */
 struct cli_aws {
     const char *region;
     const char *profile;
@@ -37,19 +40,22 @@ struct cli_aws {
 
 void cli_aws_end(struct cli_aws *aws);
 
-/* If there is no client yet, makes it: reads the environment and the configuration files, sends nothing. */
+/*
+ * Makes the client unless there is one. That reads the environment and the configuration files, and sends
+ * nothing.
+ */
 enum kf_code cli_aws_connect(struct cli_aws *aws, struct cli_failure *failure);
 
 /*
- * A keyring of keys in KMS. `generator` may be NULL: then another keyring makes the data key. The caller owns one
- * reference of `*out`.
+ * Makes a keyring of keys in KMS. `generator` may be NULL; another keyring then makes the data key. The
+ * caller owns one reference of `*out`.
  */
 enum kf_code cli_aws_kms_keyring(struct cli_aws *aws, const char *generator, const char *const *key_ids,
                                  size_t key_id_count, struct cli_failure *failure, struct kf_keyring **out);
 
 /*
- * A keyring that opens with any key in KMS, or those of `filter`: "" or "PARTITION:ACCOUNT,...". `value` is what -k
- * said, for the sentence of an error.
+ * Makes a keyring that decrypts with any key in KMS, or with those of `filter`: "" or
+ * "PARTITION:ACCOUNT,...". `value` is that of -k, for errors.
  */
 enum kf_code cli_aws_discovery_keyring(struct cli_aws *aws, const char *value, const char *filter,
                                        struct cli_failure *failure, struct kf_keyring **out);
@@ -57,7 +63,7 @@ enum kf_code cli_aws_discovery_keyring(struct cli_aws *aws, const char *value, c
 /* The region in the ARN of a key or an alias; length 0 if `key` is no ARN. */
 struct kf_view cli_aws_arn_region(const char *key);
 
-/* Where KMS is asked about `key`, for people to read. */
+/* The endpoint where KMS is asked about `key`, as text for people. */
 enum kf_code cli_aws_endpoint(const struct cli_aws *aws, const char *key, struct kf_error *error,
                               struct kf_buf *out);
 

@@ -1,10 +1,10 @@
 /*
- * What the files of the program share: its commands, how they read their arguments and how they fail. The
- * program is the library's first user: it includes public headers only.
+ * What the files of the program share: its commands, how they read their arguments, and how they report
+ * errors. The program is the library's first user: it includes public headers only.
  *
- * A command is one function: it gets its arguments with its own name in front and answers the exit status.
- * Everything below it answers an enum kf_code and describes an error in a struct cli_failure; only the
- * command itself prints.
+ * A command is one function. It gets its arguments with its own name in front and answers the exit status.
+ * What it calls answers an enum kf_code and describes an error in a struct cli_failure; the command prints
+ * it.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -24,13 +24,14 @@ int cli_doctor(int argc, char **argv);
 
 /* What went wrong, and with what. */
 struct cli_failure {
-    const char *subject; /* a file or "standard input", borrowed; NULL: nothing in particular */
+    const char *subject; /* a file or "standard input", borrowed; NULL: none */
     struct kf_error error;
+    bool is_own; /* the sentence is the program's (cli_fail), not the library's */
 };
 
-#define CLI_FAILURE_INIT    \
-    {                       \
-        NULL, KF_ERROR_INIT \
+#define CLI_FAILURE_INIT           \
+    {                              \
+        NULL, KF_ERROR_INIT, false \
     }
 
 /* Describes a failure; answers `code`. */
@@ -38,12 +39,19 @@ enum kf_code cli_fail(struct cli_failure *failure, const char *subject, enum kf_
                       ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * Describes what the operating system refused: `what` ("This file can't be read") and the text of `number`. A
- * name that leads nowhere is the user's fault (KF_E_USAGE), the rest the system's (KF_E_SYSTEM).
+ * Describes an error of the operating system by `what` ("This file can't be read") and the text of the error
+ * `number`. A name that leads to no file is KF_E_USAGE, all else KF_E_SYSTEM.
  */
 enum kf_code cli_fail_errno(struct cli_failure *failure, const char *subject, const char *what, int number);
 
 enum kf_code cli_fail_memory(struct cli_failure *failure);
+
+/*
+ * Answers `text`, a sentence of the library, in `room`: cut if it is too long, and where the library names one
+ * of its options, with that of the program in its place.
+ */
+#define CLI_WORDS_ROOM 2048
+const char *cli_own_words(const char *text, char room[CLI_WORDS_ROOM]);
 
 /*
  * Prints "keyflight: COMMAND: SUBJECT: sentence" to the standard error; answers the exit status. `command`
@@ -76,11 +84,12 @@ struct cli_syntax {
 
 /*
  * Reads the arguments of a command, whose name is argv[0]: hands each option to `take`, with its id and its
- * value (NULL if it takes none), and writes the operand to `*operand` (NULL if there is none; `operand` may be
- * NULL if the command takes none). `take` answers 0, or the exit status of an error that it reported.
+ * value (NULL if it takes none), and writes the operand to `*operand` (NULL if there is none; `operand` may
+ * be NULL if the command takes none). `take` answers 0, or the exit status of an error that it has reported.
  *
- * Options and operand may be mixed; "-" alone is an operand; "--" ends the options. Whether the command is to go
- * on; if not (the help was asked for, or an error was reported), the exit status is in `*status`.
+ * Options and operand may be mixed; "-" alone is an operand; "--" ends the options. Answers whether the
+ * command goes on. If not, the help was printed or an error was reported, and the exit status is in
+ * `*status`.
  */
 bool cli_read_arguments(const struct cli_syntax *syntax, int argc, char **argv,
                         int (*take)(void *job, int id, const char *value), void *job, const char **operand,
@@ -89,7 +98,7 @@ bool cli_read_arguments(const struct cli_syntax *syntax, int argc, char **argv,
 /* Reports a usage error of this command, adds the hint where to read on, and answers the exit status. */
 int cli_usage(const struct cli_syntax *syntax, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Reads a decimal number of at least `low` and at most `high`: digits only. Whether it was one. */
+/* Reads a decimal number, digits only, from `low` to `high`. Answers whether it was one. */
 bool cli_number(const char *text, uint64_t low, uint64_t high, uint64_t *out);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The encryption context on the command line: see context.h. What pairs may be, the library says.
+ * The encryption context on the command line: see context.h. Never judges what a pair may be: that is the
+ * library's.
  */
 #include "context.h"
 

@@ -1,6 +1,6 @@
 /*
- * keyflight decrypt: message in, plaintext out. Plaintext whose signature has yet to be verified is never let
- * go: in a file it has no name yet, on its way to a stream it is held in memory.
+ * keyflight decrypt: message in, plaintext out. Called by main. Never lets plaintext out before its signature
+ * is verified: a file gets its name only then, and what goes to a stream is held in memory until then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +20,14 @@ enum {
 
 static const struct cli_option options[] = {
     {'k', "key", "KEY", true,
-     CLI_KEY_HELP ",\nkms-discovery:[PARTITION:ACCOUNT,...] for any in KMS;\nseveral are tried in turn"},
+     CLI_KEY_HELP ",\nkms-discovery:[PARTITION:ACCOUNT,...] for any in\nKMS; several are tried in turn"},
     {'c', "context", "NAME[=VALUE]", true,
-     "the message has to have a pair of this name; with\na value, this pair, which it need not store if it\n"
-     "was made so (--require-context); repeatable"},
+     "demand a pair of this name in the message; with a\nvalue, this very pair, which need not be stored if\n"
+     "it was required (--require-context); repeatable"},
     CLI_OUTPUT_OPTIONS,
     CLI_POLICY_OPTION,
     {DECRYPT_UNSIGNED, "decrypt-unsigned", NULL, false,
-     "refuse messages with a signature, so that all\nthat comes out is final when it does"},
+     "refuse messages with a signature, so that each\nframe is final as it comes out"},
     {MAX_EDKS, "max-edks", "N", false, "refuse messages with more encrypted data keys"},
     {MAX_LENGTH, "max-length", "N", false, "refuse messages with more bytes of plaintext"},
     CLI_PASSPHRASE_OPTION,
@@ -37,15 +37,16 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
     .command = "decrypt",
-    .synopsis = "-k KEY... [-c NAME[=VALUE]]... [OPTION]... [-o OUT] [IN]",
-    .about = "Decrypts and verifies a message of the AWS Encryption SDK: IN, or the standard input.\n"
-             "OUT appears once all of it is verified.",
+    .synopsis = "-k KEY... [-c NAME[=VALUE]]... [OPTION]... [IN]",
+    .about = "Decrypts and verifies a message of the AWS Encryption SDK: IN, or the standard\n"
+             "input. OUT appears once all of it is verified.",
     .has_operand = true,
     .options = options,
 };
 
 struct decrypt_job {
-    struct cli_job common; /* pairs of its context: to reproduce; names: those that the message has to have */
+    struct cli_job
+        common; /* in its context: pairs to reproduce, and names of pairs that the message has to have */
     uint64_t max_edks;
     uint64_t max_length;
     bool unsigned_only;
@@ -83,11 +84,14 @@ struct sink {
     struct cli_output *output;
     const struct kf_decryptor *decryptor;
     const struct cli_context *context;
-    uint8_t *held; /* HELD_MAX bytes, once they are needed; untouched ones cost nothing */
+    uint8_t *held; /* HELD_MAX bytes, allocated when the first is needed */
     size_t held_length;
 };
 
-/* Whether plaintext waits for the end: for the signature, or because a terminal gets nothing but text. */
+/*
+ * Whether plaintext is held until the end: because the message is signed, or because a terminal gets only
+ * text.
+ */
 static bool sink_holds(const struct sink *sink)
 {
     if (!sink->output->is_stream)
@@ -95,7 +99,7 @@ static bool sink_holds(const struct sink *sink)
     return sink->output->is_terminal || kf_header_suite(kf_decryptor_header(sink->decryptor))->sign;
 }
 
-/* Whether the message has every name that it has to have; to be asked once its header is verified. */
+/* Checks that the message has every name that it has to have. Only once its header is verified. */
 static enum kf_code sink_check_names(const struct sink *sink, struct cli_failure *failure)
 {
     const struct kf_encryption_context *context = kf_decryptor_encryption_context(sink->decryptor);
@@ -122,18 +126,20 @@ static enum kf_code sink_put(void *self, struct kf_view bytes, struct cli_failur
     if (sink->held == NULL)
         return cli_fail_memory(failure);
     if (bytes.length > HELD_MAX - sink->held_length)
-        return cli_fail(failure, sink->output->name, KF_E_LIMIT,
-                        "More than 64 MiB would have to be held until all is verified; give -o FILE.");
+        return cli_fail(
+            failure, sink->output->name, KF_E_LIMIT,
+            "More than 64 MiB would have to be held in memory until all is verified; give -o FILE.");
     memcpy(sink->held + sink->held_length, bytes.data, bytes.length);
     sink->held_length += bytes.length;
     return KF_OK;
 }
 
-/* Everything is verified. */
+/* Called once all of the message is verified. */
 static enum kf_code sink_finish(struct sink *sink, struct cli_failure *failure)
 {
     struct kf_view held = kf_view_of(sink->held, sink->held_length);
-    enum kf_code code = sink_check_names(sink, failure); /* nothing was put if the plaintext is empty */
+    enum kf_code code =
+        sink_check_names(sink, failure); /* sink_put was not called if the plaintext is empty */
     if (code != KF_OK)
         return code;
     if (sink->output->is_terminal && !cli_text_is_harmless(held))
@@ -195,19 +201,21 @@ static enum kf_code decryptor_new(const struct decrypt_job *job, struct kf_cmm *
     return code;
 }
 
-/* A policy refuses for one of several reasons; the hint is for the one that is the program's own default. */
+/*
+ * Several policies can refuse a message. The hint on commitment is given only if no other one was asked for.
+ */
 static void decrypt_hint(const struct decrypt_job *job, enum kf_code code)
 {
     bool only_commitment = job->common.policy == KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT && !job->unsigned_only &&
                            job->common.context.pair_count + job->common.context.name_count == 0;
     if (code == KF_E_KEYS)
-        cli_hint("'keyflight inspect' shows which keys a message was made for. Pairs of its context that it "
-                 "does not store have to be given by -c.");
+        cli_hint("'keyflight inspect' shows which keys a message was made for. Pairs of its encryption "
+                 "context that it does not store have to be given by -c.");
     else if (code == KF_E_POLICY && only_commitment)
         cli_hint("--commitment-policy require-encrypt-allow-decrypt reads suites without commitment.");
 }
 
-/* The output comes first: a file that must not be replaced is refused before anything is read. */
+/* Opens the output first: a file that must not be replaced is refused before anything is read. */
 static int decrypt_run(struct decrypt_job *job)
 {
     struct cli_failure failure = CLI_FAILURE_INIT;

@@ -1,7 +1,7 @@
 /*
- * keyflight doctor: how AWS KMS would be reached, where each setting comes from, and what is wrong with it.
- * Called by main. Goes on after a problem, to find the others. Never shows a secret; sends nothing to KMS
- * without --call.
+ * keyflight doctor: shows how AWS KMS would be reached, where each setting comes from, and what is wrong.
+ * Called by main. Goes on after a problem, to find the others. Never shows a secret, and never sends anything
+ * to KMS without --call.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,9 +20,9 @@ enum {
 static const struct cli_option options[] = {
     {'k', "key", "kms:KEY", false,
      "the key in AWS KMS to look at; the default is\nKMS_KEY_ARN in the environment"},
-    {CALL, "call", NULL, false, "encrypt and decrypt a few bytes with it"},
+    {CALL, "call", NULL, false, "encrypt and decrypt a few bytes with the key"},
     {'c', "context", "NAME=VALUE", true,
-     "a pair of the encryption context for --call, if\nthe policy of the key asks for it; repeatable"},
+     "a pair of the encryption context for --call, where\nthe policy of the key demands it; repeatable"},
     CLI_AWS_OPTIONS,
     {JSON, "json", NULL, false, "print one JSON object"},
     {0},
@@ -31,10 +31,10 @@ static const struct cli_option options[] = {
 static const struct cli_syntax syntax = {
     .command = "doctor",
     .synopsis = "[-k kms:KEY] [--call [-c NAME=VALUE]...] [OPTION]...",
-    .about = "Shows which credentials, profile, region, endpoint, CA bundle and key would be used with\n"
-             "AWS KMS, where each comes from, and what is wrong. Asks KMS nothing without --call, but\n"
-             "asks for credentials where these come from. The exit status is that of the first problem,\n"
-             "0 if there is none.",
+    .about = "Shows which credentials, profile, region, endpoint, CA bundle and key would be\n"
+             "used with AWS KMS, where each comes from, and what is wrong. Sends nothing to\n"
+             "KMS without --call, but fetches credentials from where they come. The exit\n"
+             "status is that of the first problem, 0 if there is none.",
     .options = options,
 };
 
@@ -57,13 +57,13 @@ static int doctor_take(void *self, int id, const char *value)
     return 0;
 }
 
-/* What no single option can see; 0, or the exit status of an error. */
+/* Checks the options together. 0, or the exit status of an error. */
 static int doctor_check(struct doctor_job *job)
 {
     struct cli_keys *keys = &job->common.keys;
     struct cli_failure failure = CLI_FAILURE_INIT;
     if (keys->count > 0 && cli_keys_kms(keys->values[0]) == NULL)
-        return cli_usage(&syntax, "It looks at a key in AWS KMS, kms:KEY, not at '%s'.", keys->values[0]);
+        return cli_usage(&syntax, "The key has to be one in AWS KMS, kms:KEY, not '%s'.", keys->values[0]);
     if (cli_keys_take_environment(keys, &failure) != KF_OK)
         return cli_report(syntax.command, &failure);
     if (job->call && keys->count == 0)
@@ -80,14 +80,14 @@ static void add_problem(struct cli_diagnosis *diagnosis, const char *about, cons
     diagnosis->problems[diagnosis->problem_count++] = (struct cli_problem){about, *error};
 }
 
-/* A key that is given by its ARN is used in the region that stands there, whatever else is set. */
+/* A key that is given by its ARN is used in the region of the ARN, whatever else is set. */
 static void find_region(struct doctor_job *job, const char *key, struct cli_diagnosis *diagnosis)
 {
     struct kf_view region = cli_aws_arn_region(key);
     if (region.length >= sizeof diagnosis->arn_region)
         return;
     memcpy(diagnosis->arn_region, region.data, region.length);
-    /* One that can't be is left to the check of the key, whose sentence speaks of the ARN. */
+    /* A region that is not well-formed is left to find_key, whose sentence speaks of the ARN. */
     if (region.length > 0 && diagnosis->arn_region[strspn(diagnosis->arn_region, REGION_LETTERS)] == '\0')
         job->common.keys.aws.region = diagnosis->arn_region;
 }
@@ -96,11 +96,11 @@ static enum kf_code find_settings(struct doctor_job *job, struct cli_diagnosis *
 {
     struct cli_failure failure = CLI_FAILURE_INIT;
     const char *key = job->common.keys.count > 0 ? cli_keys_kms(job->common.keys.values[0]) : NULL;
-    diagnosis->key = (struct kf_aws_setting){key, "option key, KMS_KEY_ARN"};
+    diagnosis->key = (struct kf_aws_setting){key, "option --key, KMS_KEY_ARN"};
     if (key != NULL) {
         find_region(job, key, diagnosis);
         diagnosis->key.source =
-            job->common.keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option key";
+            job->common.keys.from_environment != NULL ? "KMS_KEY_ARN in the environment" : "option --key";
     }
     enum kf_code code = cli_aws_connect(&job->common.keys.aws, &failure);
     if (code != KF_OK) {
@@ -121,7 +121,7 @@ static enum kf_code find_settings(struct doctor_job *job, struct cli_diagnosis *
     return KF_OK;
 }
 
-/* `*lookup` is the caller's to free; what is found lives in it. */
+/* The caller frees `*lookup`. What was found lives as long as that. */
 static enum kf_code find_credentials(struct doctor_job *job, struct cli_diagnosis *diagnosis,
                                      struct kf_aws_credentials_lookup **lookup)
 {
@@ -142,7 +142,7 @@ static enum kf_code find_credentials(struct doctor_job *job, struct cli_diagnosi
     return KF_OK;
 }
 
-/* Makes sure that there can be a key of this name; `*out` is NULL if there can't, or if none was given. */
+/* Makes a keyring of the key. `*out` stays NULL if its name is wrong, or if no key was given. */
 static void find_key(struct doctor_job *job, struct cli_diagnosis *diagnosis, struct kf_keyring **out)
 {
     struct cli_failure failure = CLI_FAILURE_INIT;
@@ -171,7 +171,7 @@ static enum kf_code call_encrypt(const struct doctor_job *job, struct kf_keyring
     return code;
 }
 
-/* With whatever key the message names: an alias that made it can't read it. */
+/* Decrypts with the key that the message names, because the name that encrypted it may have been an alias. */
 static enum kf_code call_decrypt(struct kf_aws_client *client, const struct kf_buf *message,
                                  struct kf_error *error)
 {
@@ -214,7 +214,7 @@ static int report_problems(const struct cli_diagnosis *diagnosis)
     int status = KF_CLASS_OK;
     fflush(stdout);
     for (size_t i = 0; i < diagnosis->problem_count; i++) {
-        struct cli_failure failure = {diagnosis->problems[i].about, diagnosis->problems[i].error};
+        struct cli_failure failure = {diagnosis->problems[i].about, diagnosis->problems[i].error, false};
         int class = cli_report(syntax.command, &failure);
         status = i == 0 ? class : status;
     }

@@ -1,6 +1,4 @@
-/*
- * What doctor found. Filled in by doctor.c, printed by doctor_report.c.
- */
+/* What doctor found. doctor.c fills it in, doctor_report.c prints it. */
 #ifndef CLI_DOCTOR_H
 #define CLI_DOCTOR_H
 
@@ -18,9 +16,9 @@ enum {
 };
 
 struct cli_diagnosis {
-    bool has_settings; /* else they are wrong, and nothing but the problem is known */
+    bool has_settings; /* if not, they are wrong, and only the problem is known */
     struct kf_aws_setting profile, region, endpoint, ca_bundle, max_attempts, key;
-    char arn_region[64]; /* room for `region`, if it is the key's */
+    char arn_region[64]; /* the region of the key's ARN, if `region` is that */
 
     const char *access_key_id; /* NULL: there are no credentials; lives as long as the lookup */
     const char *credentials_source;

@@ -1,6 +1,4 @@
-/*
- * Prints what doctor found: for people, or as JSON. Called by doctor.c. Judges nothing.
- */
+/* Prints what doctor found, for people or as JSON. Called by doctor.c. Never judges. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,7 +57,8 @@ static void print_row(const char *title, const char *value, const char *source, 
     cli_text_print(stdout, kf_view_text(value));
     if (source != NULL) {
         fputs(found ? " (" : " (not set: ", stdout);
-        cli_text_print(stdout, kf_view_text(source));
+        char words[CLI_WORDS_ROOM];
+        cli_text_print(stdout, kf_view_text(cli_own_words(source, words)));
         putchar(')');
     }
     putchar('\n');
@@ -110,6 +109,13 @@ static void json_member(const char *name, const char *value)
         fputs("null", stdout);
 }
 
+/* The same for words of the library. */
+static void json_words(const char *name, const char *text)
+{
+    char words[CLI_WORDS_ROOM];
+    json_member(name, text != NULL ? cli_own_words(text, words) : NULL);
+}
+
 static void json_credentials(const struct cli_diagnosis *diagnosis)
 {
     char id[SHORT_ID_ROOM], time[TIME_ROOM];
@@ -123,7 +129,7 @@ static void json_credentials(const struct cli_diagnosis *diagnosis)
     putchar('{');
     json_member("access_key_id", id);
     fputs(", ", stdout);
-    json_member("source", diagnosis->credentials_source);
+    json_words("source", diagnosis->credentials_source);
     fputs(", ", stdout);
     json_member("expires_at", diagnosis->expires_at == KF_AWS_NEVER_EXPIRES ? NULL : time);
     putchar('}');
@@ -148,7 +154,7 @@ void cli_diagnosis_print_json(const struct cli_diagnosis *diagnosis)
         printf("\"%s\": {", rows[i].name);
         json_member("value", rows[i].setting->value);
         fputs(", ", stdout);
-        json_member("source", rows[i].setting->source);
+        json_words("source", rows[i].setting->source);
         fputs("}, ", stdout);
     }
     json_credentials(diagnosis);
@@ -160,7 +166,7 @@ void cli_diagnosis_print_json(const struct cli_diagnosis *diagnosis)
         fputs(i == 0 ? "{" : ", {", stdout);
         json_member("about", problem->about);
         printf(", \"status\": %d, ", (int)kf_code_class(problem->error.code));
-        json_member("text", problem->error.text);
+        json_words("text", problem->error.text);
         putchar('}');
     }
     puts("]}");

@@ -1,6 +1,4 @@
-/*
- * keyflight encrypt: plaintext in, message out.
- */
+/* keyflight encrypt: plaintext in, message out. Called by main. Never writes a message to a terminal. */
 #include "job.h"
 #include "output.h"
 #include "transfer.h"
@@ -12,14 +10,14 @@ enum {
 };
 
 static const struct cli_option options[] = {
-    {'k', "key", "KEY", true, CLI_KEY_HELP ";\nany of several can decrypt, the first makes the\ndata key"},
+    {'k', "key", "KEY", true, CLI_KEY_HELP ";\neach of several can decrypt; the first makes the\ndata key"},
     {'c', "context", "NAME=VALUE", true,
-     "a pair of the encryption context: stored in the\nclear and authenticated; repeatable"},
+     "a pair of the encryption context, which is stored\nin the clear and authenticated; repeatable"},
     {REQUIRE_CONTEXT, "require-context", "NAME", true,
-     "do not store this pair: to decrypt, it has to be\ngiven again; repeatable"},
+     "do not store the pair of this name, so that it has\nto be given again to decrypt; repeatable"},
     CLI_OUTPUT_OPTIONS,
     {SUITE, "suite", "S", false,
-     "algorithm suite, as 0478 or by its full name; the\ndefault is what the policy prefers"},
+     "algorithm suite, as 0478 or by its full name; the\ndefault depends on the policy"},
     CLI_POLICY_OPTION,
     {FRAME_LENGTH, "frame-length", "N", false, "plaintext bytes in a frame; the default is 4096"},
     CLI_PASSPHRASE_OPTION,
@@ -29,14 +27,14 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
     .command = "encrypt",
-    .synopsis = "-k KEY... [-c NAME=VALUE]... [OPTION]... [-o OUT] [IN]",
+    .synopsis = "-k KEY... [-c NAME=VALUE]... [OPTION]... [IN]",
     .about = "Encrypts IN, or the standard input, into a message of the AWS Encryption SDK.",
     .has_operand = true,
     .options = options,
 };
 
 struct encrypt_job {
-    struct cli_job common;             /* names of its context: those that are required */
+    struct cli_job common;             /* names in its context: the pairs that are not stored */
     const struct kf_suite_info *suite; /* NULL: the policy's */
     uint64_t frame_length;
 };
@@ -55,14 +53,13 @@ static int encrypt_take(void *self, int id, const char *value)
     case REQUIRE_CONTEXT:
         if (cli_context_take_name(&job->common.context, value))
             return 0;
-        return cli_usage(&syntax, "A name of the encryption context is not empty and has no '=': '%s'.",
-                         value);
+        return cli_usage(&syntax,
+                         "A name of the encryption context is not empty and has no '=', unlike '%s'.", value);
     case SUITE:
         job->suite = kf_suite_find(value);
         if (job->suite != NULL)
             return 0;
-        return cli_usage(&syntax, "There is no suite '%s'; 0578 and 0478 are the ones to choose from.",
-                         value);
+        return cli_usage(&syntax, "There is no algorithm suite '%s'; try 0578 or 0478.", value);
     default: /* FRAME_LENGTH */
         if (cli_number(value, 1, UINT32_MAX, &job->frame_length))
             return 0;
@@ -70,7 +67,9 @@ static int encrypt_take(void *self, int id, const char *value)
     }
 }
 
-/* Whether there is a key, and a pair for every name that is required; otherwise `*status`. */
+/*
+ * Whether there is a key, and a pair for every name that is required. If not, `*status` is the exit status.
+ */
 static bool encrypt_check(const struct cli_job *job, int *status)
 {
     const struct cli_context *context = &job->context;
@@ -83,7 +82,7 @@ static bool encrypt_check(const struct cli_job *job, int *status)
         if (cli_context_has(context, name))
             continue;
         *status =
-            cli_usage(&syntax, "The required name '%.*s' has no pair: give -c '%.*s=VALUE' too.",
+            cli_usage(&syntax, "The name '%.*s' of --require-context has no pair; give -c '%.*s=VALUE' too.",
                       (int)name.length, (const char *)name.data, (int)name.length, (const char *)name.data);
         return false;
     }
@@ -141,7 +140,7 @@ static enum kf_code encrypt_with(const struct encrypt_job *job, struct kf_cmm *c
     return code;
 }
 
-/* The output comes first: a file that must not be replaced is refused before anything is read. */
+/* Opens the output first: a file that must not be replaced is refused before anything is read. */
 static enum kf_code encrypt_run(struct encrypt_job *job, struct cli_failure *failure)
 {
     struct cli_output output = CLI_OUTPUT_INIT;
@@ -167,7 +166,8 @@ static void encrypt_hint(const struct encrypt_job *job)
     if (job->common.policy != KF_FORBID_ENCRYPT_ALLOW_DECRYPT && !job->suite->commits)
         cli_hint("--commitment-policy forbid-encrypt-allow-decrypt allows suites without key commitment.");
     if (job->common.policy == KF_FORBID_ENCRYPT_ALLOW_DECRYPT && job->suite->commits)
-        cli_hint("The policy forbids suites with key commitment; leave it out to use this one.");
+        cli_hint("This policy forbids suites with key commitment; leave out --commitment-policy to use this "
+                 "suite.");
 }
 
 int cli_encrypt(int argc, char **argv)

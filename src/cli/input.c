@@ -1,6 +1,4 @@
-/*
- * What is read: see input.h. Never looks at what it reads.
- */
+/* Reading: see input.h. Never looks at what it reads. */
 #include "input.h"
 
 #include <errno.h>
@@ -26,7 +24,7 @@ enum kf_code cli_input_open(const char *path, struct cli_failure *failure, struc
     out->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (out->fd < 0)
         return cli_fail_errno(failure, path, "It can't be opened", errno);
-    /* A directory opens well and fails at the first read, when output may be out already. */
+    /* A directory can be opened, and fails at the first read, when output may be out already. */
     struct stat status;
     if (fstat(out->fd, &status) != 0 || !S_ISDIR(status.st_mode))
         return KF_OK;
@@ -39,7 +37,7 @@ enum kf_code cli_input_read(struct cli_input *input, uint8_t *bytes, size_t room
 {
     ssize_t got;
     while ((got = read(input->fd, bytes, room)) < 0) {
-        /* Whoever gave us the stream may have made it non-blocking. */
+        /* Whoever started the program may have made the stream non-blocking. */
         struct pollfd ready = {.fd = input->fd, .events = POLLIN};
         if (errno == EAGAIN)
             poll(&ready, 1, -1);

@@ -1,5 +1,6 @@
 /*
- * What is read: a file or the standard input. Called by encrypt, decrypt, inspect and for key files.
+ * Reading: a file or the standard input. Called by encrypt, decrypt, inspect and for key files and
+ * passphrases.
  */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
@@ -22,7 +23,7 @@ bool cli_is_stream(const char *path);
 /* Opens `path`. */
 enum kf_code cli_input_open(const char *path, struct cli_failure *failure, struct cli_input *out);
 
-/* Reads at least one and at most `room` bytes; 0 at the end. */
+/* Reads at least one byte and at most `room`; `*length` is 0 at the end. */
 enum kf_code cli_input_read(struct cli_input *input, uint8_t *bytes, size_t room, struct cli_failure *failure,
                             size_t *length);
 

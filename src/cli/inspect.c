@@ -1,6 +1,6 @@
 /*
- * keyflight inspect: what a message says about itself. Takes no key and verifies nothing; everything it shows
- * is the word of whoever made the message, so all text is quoted and escaped.
+ * keyflight inspect: shows the header of a message. Called by main. Takes no key and never verifies anything:
+ * what it shows may come from anybody, so all text is quoted and escaped.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,15 +26,15 @@ static const struct cli_option options[] = {
 static const struct cli_syntax syntax = {
     .command = "inspect",
     .synopsis = "[--json] [IN]",
-    .about = "Shows the header of a message of the AWS Encryption SDK: IN, or the standard input.\n"
-             "Takes no key, so nothing of it is verified.",
+    .about = "Shows the header of a message of the AWS Encryption SDK: IN, or the standard\n"
+             "input. Takes no key, so nothing of what it shows is verified.",
     .has_operand = true,
     .options = options,
 };
 
 /* ---- Reading ---- */
 
-/* Reads on into `bytes` until `room` bytes are there or the input ends. */
+/* Reads into `bytes` until there are `room` bytes or the input ends. */
 static enum kf_code header_fill(struct cli_input *input, uint8_t *bytes, size_t room,
                                 struct cli_failure *failure, size_t *length, bool *end)
 {
@@ -55,8 +55,7 @@ static enum kf_code header_incomplete(const struct cli_input *input, size_t leng
     if (!end)
         return cli_fail(failure, input->name, KF_E_LIMIT, "Its header is longer than 64 MiB.");
     return cli_fail(failure, input->name, KF_E_TRUNCATED,
-                    length == 0 ? "This is empty, not a message."
-                                : "The message ends in the middle of its header.");
+                    length == 0 ? "It is empty." : "The message ends in the middle of its header.");
 }
 
 static enum kf_code read_header(struct cli_input *input, struct cli_failure *failure,
@@ -86,9 +85,9 @@ static enum kf_code read_header(struct cli_input *input, struct cli_failure *fai
 /* ---- What an EDK says ---- */
 
 /*
- * The name of the key, if the provider's information has a known form: raw AES has behind it the lengths of
- * tag and IV and the IV (S: framework/raw-aes-keyring.md#key-provider-information), AWS KMS nothing. Length 0
- * if not.
+ * The name of the key, if the provider's information has a known form. That of raw AES is followed by the
+ * lengths of tag and IV, and by the IV; that of AWS KMS by nothing. Otherwise its length is 0.
+ * (S: framework/raw-aes-keyring.md#key-provider-information)
  */
 static struct kf_view key_name(const struct kf_edk *edk)
 {
@@ -172,7 +171,7 @@ static enum kf_code inspect_as_text(const struct kf_header *header, struct kf_er
         if (code != KF_OK)
             return code;
     }
-    puts("Nothing of this was verified: that takes a key.");
+    puts("Nothing of this was verified; that takes a key.");
     return KF_OK;
 }
 

@@ -1,6 +1,4 @@
-/*
- * What encrypt, decrypt and doctor have in common: see job.h. Never looks at what is in a file.
- */
+/* What encrypt, decrypt and doctor have in common: see job.h. Never opens a file. */
 #include "job.h"
 
 #include <string.h>
@@ -17,7 +15,7 @@ void cli_job_end(struct cli_job *job)
     cli_context_end(&job->context);
 }
 
-/* Reads "require-encrypt-require-decrypt" and its like. Whether it was one. */
+/* Reads the name of a policy, such as "require-encrypt-require-decrypt". Answers whether it was one. */
 static bool read_policy(const char *text, enum kf_commitment_policy *out)
 {
     static const struct {

@@ -1,6 +1,6 @@
 /*
- * What encrypt, decrypt and doctor have in common: the keys and the encryption context that they were given,
- * and for the first two the message's way from input to output.
+ * What encrypt, decrypt and doctor have in common: the keys and the encryption context that they were given.
+ * For the first two also the input, the output and the commitment policy.
  */
 #ifndef CLI_JOB_H
 #define CLI_JOB_H
@@ -17,7 +17,7 @@ struct cli_job {
     bool force; /* `out` may be replaced */
 };
 
-/* An option's id, above those of any command's own, of aws.h and of keys.h, and its row. */
+/* The id of an option, above those of all commands, of aws.h and of keys.h, and its row. */
 enum {
     CLI_POLICY = 1200
 };
@@ -36,11 +36,16 @@ enum {
         'f', "force", NULL, false, "replace OUT if it exists"                  \
     }
 
-/* Begins with nothing and room for the arguments of a command; cli_job_end is owed after an error too. */
+/*
+ * Begins with nothing taken, and room for all arguments of a command. cli_job_end is owed after an error too.
+ */
 enum kf_code cli_job_begin(struct cli_job *job, int argc, struct cli_failure *failure);
 void cli_job_end(struct cli_job *job);
 
-/* Takes an option that is one of these; whether it was. `*status` is 0, or the exit status of an error. */
+/*
+ * Takes an option if it is one of these, and answers whether it was. `*status` is then 0 or the exit status
+ * of an error.
+ */
 bool cli_job_take(struct cli_job *job, const struct cli_syntax *syntax, int id, const char *value,
                   int *status);
 

@@ -1,6 +1,4 @@
-/*
- * JSON text: see json.h. Never reads any.
- */
+/* Strings in JSON: see json.h. Never reads JSON. */
 #include "json.h"
 
 #include <inttypes.h>

@@ -1,6 +1,4 @@
-/*
- * JSON text, as far as this program needs it. Called by inspect, also for what people read, and by storm.
- */
+/* Strings in JSON. Called by inspect (also where people read), doctor and storm. */
 #ifndef CLI_JSON_H
 #define CLI_JSON_H
 

@@ -1,6 +1,6 @@
 /*
- * keyflight, the program: which command it is, and what holds for all of them. The commands are in files of
- * their names.
+ * keyflight, the program: finds the command and runs it, and does what all commands need. Each command is in
+ * a file of its name. Called by the system; never reads a message or a key.
  */
 #include "cli.h"
 
@@ -34,7 +34,7 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n'keyflight COMMAND --help' explains a command, 'keyflight --version' prints the version.\n\n"
-          "Exit status: 0 done, 1 a storm's check failed, 2 the call was wrong, 3 the message was,\n"
+          "Exit status: 0 done, 1 a storm was not as promised, 2 a wrong call, 3 a bad message,\n"
           "4 no key fits, 5 a service refused, 6 a limit was met, 7 the system failed, 70 a bug,\n"
           "75 try again later.\n",
           out);
@@ -84,8 +84,8 @@ static int main_run(int argc, char **argv)
 }
 
 /*
- * Makes sure that the standard streams are open, so that no file opened later becomes one of them. A missing
- * one is opened the wrong way round: using it fails, as it would have.
+ * Opens those of the standard streams that are closed, so that no file opened later gets their numbers. The
+ * input is opened for writing and the others for reading, so that using them still fails.
  */
 static bool open_standard_streams(void)
 {
@@ -96,7 +96,7 @@ static bool open_standard_streams(void)
     return true;
 }
 
-/* Whatever was printed has to have arrived; "> /dev/full" shows only here. */
+/* Checks that all that was printed was also written: a full disk may show only at the end. */
 static int close_standard_output(int status)
 {
     bool failed = ferror(stdout) != 0;
@@ -114,10 +114,13 @@ int main(int argc, char **argv)
 {
     if (!open_standard_streams())
         return KF_CLASS_SYSTEM;
-    /* A reader that left and a file that got too long are errors to be reported, and to clean up after. */
+    /*
+     * A pipe without a reader and a file that gets too long then are errors of write(): they are reported,
+     * and temporary files are removed.
+     */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     int status = main_run(argc, argv);
-    kf_cleanup(); /* connections, and what callers who gave up left under way, end before the process does */
+    kf_cleanup(); /* closes connections, and ends the fetches of callers who gave up */
     return close_standard_output(status);
 }

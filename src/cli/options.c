@@ -1,7 +1,7 @@
 /*
- * Arguments: see cli.h. Called by the commands. Written by hand because getopt takes any abbreviation of a
- * long option for it (a script that relies on one breaks with the next option), has no table to print a help
- * from, and keeps its state in globals.
+ * Arguments: see cli.h. Called by the commands. Written by hand, because getopt accepts any abbreviation of a
+ * long option (a script that relies on one breaks when an option is added), has no table to print a help
+ * from, and keeps its state in globals. Never decides what an option means.
  */
 #include "cli.h"
 
@@ -29,7 +29,7 @@ int cli_usage(const struct cli_syntax *syntax, const char *format, ...)
 
 #define HELP_COLUMN 29
 
-/* Prints `help` from the current column to its own, every further line below it. */
+/* Prints `help`, starting at column `column` of the line, with all its lines below each other. */
 static void print_column(size_t column, const char *help)
 {
     for (;; column = 0) {
@@ -114,8 +114,8 @@ static const struct cli_option *find_option(const struct cli_syntax *syntax, int
 
 /*
  * Answers an option. `value` is what was attached to it, or NULL: then an option that takes a value takes the
- * next argument. An option with a value that is given twice is refused, unless it is repeatable: which of the
- * two was meant nobody knows.
+ * next argument. An option with a value is refused the second time, unless it is repeatable: nobody knows
+ * which of the two was meant.
  */
 static int parser_take(struct parser *parser, const struct cli_option *option, const char *value)
 {
@@ -169,7 +169,7 @@ static int parser_take_letter(struct parser *parser)
     return parser_take(parser, option, attached);
 }
 
-/* Begins with the letters behind a dash. "-output" would be "-o utput": nobody means that. */
+/* Begins with the letters behind a dash. "-output" would be "-o utput", which nobody means: it is refused. */
 static int parser_take_letters(struct parser *parser, const char *letters)
 {
     size_t length = strcspn(letters, "=");

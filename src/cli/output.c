@@ -1,6 +1,6 @@
 /*
- * What is written: see output.h. Never follows a name twice: once the target's directory is open, everything
- * happens in it.
+ * Writing: see output.h. Never looks up a path twice: once the target's directory is open, all is done inside
+ * it.
  */
 #include "output.h"
 
@@ -21,7 +21,7 @@
 
 /* ---- The temporary files, and the signals that end the program ---- */
 
-/* Known to the whole process because a signal handler has to find them. */
+/* Global, because a signal handler has to find them. */
 static struct cli_temporary {
     volatile sig_atomic_t exists;
     int directory;
@@ -43,7 +43,10 @@ static void on_deadly_signal(int number)
 {
     for (size_t i = 0; i < CLI_OUTPUTS; i++)
         temporary_remove(&temporaries[i]);
-    /* It is blocked while this runs and ends the program on return, so that the parent sees what it was. */
+    /*
+     * The signal is blocked until this returns. Then it ends the program, and the parent sees which signal it
+     * was.
+     */
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -57,7 +60,7 @@ static sigset_t deadly_set(void)
     return set;
 }
 
-/* Signals that were ignored from the start (nohup) stay so. */
+/* Signals that were ignored when the program began (nohup) stay ignored. */
 static void catch_deadly_signals(void)
 {
     struct sigaction catching = {.sa_handler = on_deadly_signal, .sa_mask = deadly_set()};
@@ -80,7 +83,7 @@ static int temporary_new(int directory, struct cli_temporary **out)
     catch_deadly_signals();
     temporary->directory = directory;
     snprintf(temporary->name, sizeof temporary->name, ".keyflight-%016" PRIx64 ".tmp", random);
-    /* No signal may come between the file and our knowing of it. */
+    /* No signal may come between making the file and noting that it exists. */
     sigset_t set = deadly_set(), former;
     pthread_sigmask(SIG_BLOCK, &set, &former);
     int fd = openat(directory, temporary->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -114,7 +117,7 @@ static int temporary_rename(struct cli_temporary *temporary, const char *target,
 
 /* ---- Opening ---- */
 
-/* The path that the link at `path` contains, seen from where we are: allocated, or NULL with errno. */
+/* Where the link at `path` leads, as a path from the current directory. Allocated, or NULL with errno. */
 static char *read_link(const char *path)
 {
     char link[PATH_MAX];
@@ -136,10 +139,7 @@ static char *read_link(const char *path)
     return result;
 }
 
-/*
- * What the symbolic links at the end of `path` lead to, which need not be there: allocated, or NULL with
- * errno.
- */
+/* Where the symbolic links at the end of `path` lead; that need not exist. Allocated, or NULL with errno. */
 static char *follow_links(const char *path)
 {
     char *current = strdup(path);
@@ -156,7 +156,7 @@ static char *follow_links(const char *path)
     return NULL;
 }
 
-/* Opens the directory of the target and keeps the target's name in it. */
+/* Opens the directory of the target, and notes the target's name in there. */
 static enum kf_code open_directory(const char *path, struct cli_failure *failure, struct cli_output *out)
 {
     char *resolved = follow_links(path);
@@ -166,7 +166,7 @@ static enum kf_code open_directory(const char *path, struct cli_failure *failure
     out->target = strdup(slash == NULL ? resolved : slash + 1);
     if (slash != NULL)
         slash[slash == resolved ? 1 : 0] = '\0';
-    /* Searching and writing a directory does not need the right to read it. */
+    /* O_PATH, because a directory in which files may be made need not be readable. */
     out->directory = open(slash == NULL ? "." : resolved, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int number = errno;
     free(resolved);
@@ -179,7 +179,7 @@ static enum kf_code open_directory(const char *path, struct cli_failure *failure
     return KF_OK;
 }
 
-/* Something that keeps its nature: a device, a FIFO. */
+/* Opens a device or a FIFO, which is not replaced by a file. */
 static enum kf_code open_stream(const char *path, struct cli_failure *failure, struct cli_output *out)
 {
     out->is_stream = true;
@@ -235,7 +235,7 @@ enum kf_code cli_output_write(struct cli_output *output, struct kf_view bytes, s
 {
     for (size_t done = 0; done < bytes.length;) {
         ssize_t written = write(output->fd, bytes.data + done, bytes.length - done);
-        /* Whoever gave us the stream may have made it non-blocking. */
+        /* Whoever started the program may have made the stream non-blocking. */
         struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
         if (written >= 0)
             done += (size_t)written;
@@ -254,7 +254,7 @@ static int set_mode(const struct cli_output *output)
     mode_t everybody = mode & S_IRWXO;
     if (output->replaces && fchown(output->fd, output->owner, output->group) != 0 &&
         fchown(output->fd, (uid_t)-1, output->group) != 0) {
-        /* What its group could do is now for another group: that gets no more than everybody. */
+        /* The file has another group now. That gets no more rights than everybody. */
         mode &= S_IRWXU | S_IRWXO | everybody << 3;
     }
     return fchmod(output->fd, mode);
@@ -278,8 +278,8 @@ enum kf_code cli_output_commit(struct cli_output *output, struct cli_failure *fa
             return cli_fail(failure, output->name, KF_E_USAGE, "Somebody else made it meanwhile.");
         return cli_fail_errno(failure, output->name, what, errno);
     }
-    output->temporary = NULL; /* whose place another output may take */
-    /* So that the new name survives a crash. A directory that may not be read can't be synced. */
+    output->temporary = NULL; /* another output may take its place */
+    /* So that the new name survives a crash. A directory that is not readable can't be synced. */
     int directory = openat(output->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory >= 0) {
         fsync(directory);

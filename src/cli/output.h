@@ -1,10 +1,10 @@
 /*
- * What is written, so that a failure leaves nothing new and harms nothing that was there. Called by keygen,
- * encrypt and decrypt.
+ * Writing, so that a failure leaves no new file and no old one is harmed. Called by keygen, encrypt, decrypt
+ * and storm.
  *
- * A file appears under its name only at the commit: until then it is a temporary file of mode 0600 in the
- * same directory, which a failure or a signal that ends the program removes. Streams, devices and FIFOs have
- * no such way back: what is written there is released.
+ * A file gets its name only at the commit. Until then it is a temporary file of mode 0600 in the same
+ * directory; a failure removes it, and so does a signal that ends the program. What is written to a stream, a
+ * device or a FIFO can't be taken back.
  */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
@@ -23,7 +23,7 @@ struct cli_output {
     bool is_stream;   /* written directly: a standard stream, a device, a FIFO */
     bool is_terminal; /* then it is a stream too */
 
-    bool replaces; /* private, as all that follows: the target was there, with this mode and owner */
+    bool replaces; /* private, as all that follows: the target exists, with this mode and owner */
     mode_t mode;
     uid_t owner;
     gid_t group;
@@ -38,20 +38,20 @@ struct cli_output {
     }
 
 /*
- * Opens `path` (NULL or "-": the standard output); CLI_OUTPUTS may be open at a time. A regular file that
- * is there is replaced only if `force` says so, and keeps its mode and, if possible, its owner; a new one
- * gets `mode` less the umask. Symbolic links stay: what they lead to is replaced. Errors: KF_E_USAGE (also:
- * it exists), KF_E_SYSTEM.
+ * Opens `path` (NULL or "-": the standard output). CLI_OUTPUTS may be open at a time. A regular file that
+ * exists is replaced only with `force`, and keeps its mode and, if possible, its owner. A new one gets `mode`
+ * less the umask. A symbolic link stays, and the file it leads to is replaced. Errors: KF_E_USAGE (one of
+ * them: it exists), KF_E_SYSTEM.
  */
 enum kf_code cli_output_open(const char *path, bool force, mode_t mode, struct cli_failure *failure,
                              struct cli_output *out);
 
 enum kf_code cli_output_write(struct cli_output *output, struct kf_view bytes, struct cli_failure *failure);
 
-/* Makes it last: everything was written and verified. */
+/* Gives the file its name. Once everything was written and verified. */
 enum kf_code cli_output_commit(struct cli_output *output, struct cli_failure *failure);
 
-/* Ends it; removes what was not committed. Also legal if it never was opened. */
+/* Closes it, and removes what was not committed. Also legal if it was never opened. */
 void cli_output_close(struct cli_output *output);
 
 #endif

@@ -1,11 +1,9 @@
-/*
- * Telling text from bytes: see text.h. Never interprets what it reads.
- */
+/* Telling text from other bytes: see text.h. Never changes what it reads. */
 #include "text.h"
 
 #include <string.h>
 
-/* Bytes of the character that begins with this one; 0 if none does. */
+/* How many bytes a character has that begins with this one; 0 if none begins so. */
 static size_t char_length(uint8_t lead)
 {
     if (lead < 0x80)
@@ -27,7 +25,7 @@ size_t cli_text_char(struct kf_view text, uint32_t *character)
             return 0;
         value = value << 6 | (text.data[i] & 0x3fU);
     }
-    /* Each length has a least character (longer than needed is not well-formed); surrogates are none. */
+    /* A character that fits into fewer bytes, or is a surrogate, is not well-formed. */
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
         return 0;
@@ -40,7 +38,7 @@ bool cli_text_is_control(uint32_t character)
     return character < 0x20 || (character >= 0x7f && character < 0xa0);
 }
 
-/* Whether it is UTF-8 without control characters, those of `allowed` apart. */
+/* Whether it is UTF-8 without control characters other than those of `allowed`. */
 static bool is_plain(struct kf_view text, const char *allowed)
 {
     for (size_t done = 0, length; done < text.length; done += length) {

@@ -1,6 +1,4 @@
-/*
- * Telling text from bytes. Called wherever something foreign reaches a terminal.
- */
+/* Telling text from other bytes. Called wherever text from outside goes to a terminal. */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
@@ -8,15 +6,14 @@
 
 #include <keyflight/types.h>
 
-/* Length of the well-formed UTF-8 character at the front of `text`, and the character; 0 if there is none. */
+/* The well-formed UTF-8 character at the front of `text`; answers its length, 0 if there is none. */
 size_t cli_text_char(struct kf_view text, uint32_t *character);
 
-/* Whether a character does something to a terminal instead of being shown: C0, DEL and C1 controls. */
+/* Whether a terminal would not show a character but obey it: C0, DEL and C1 controls. */
 bool cli_text_is_control(uint32_t character);
 
 /*
- * Whether a terminal shows all of it harmlessly: UTF-8 without controls other than tab, line feed and
- * carriage return.
+ * Whether a terminal would show it all: UTF-8 without controls other than tab, line feed and carriage return.
  */
 bool cli_text_is_harmless(struct kf_view text);
 

@@ -1,6 +1,4 @@
-/*
- * Moving bytes: see transfer.h. Never holds more than its two buffers.
- */
+/* Moving a whole input: see transfer.h. Never holds more than its two buffers. */
 #include "transfer.h"
 
 #include <stdlib.h>
@@ -22,7 +20,7 @@ static enum kf_code transfer_refill(const struct cli_transfer *transfer, uint8_t
     return KF_OK;
 }
 
-/* The operation is done: so has to be the input. */
+/* The operation is done. Checks that the input has ended too. */
 static enum kf_code transfer_check_end(const struct cli_transfer *transfer, uint8_t *in, struct kf_io *io,
                                        struct cli_failure *failure)
 {

@@ -8,7 +8,7 @@
 
 struct cli_transfer {
     struct cli_input *input;
-    /* One poll of `operation`, and why the last one failed. */
+    /* Polls `operation` once; and says why the last poll failed. */
     enum kf_code (*poll)(void *operation, struct kf_io *io);
     const struct kf_error *(*error)(void *operation);
     void *operation;
@@ -18,8 +18,8 @@ struct cli_transfer {
 };
 
 /*
- * KF_OK once the operation is done and the input is at its end; bytes behind that are KF_E_TRAILING. An error
- * of the operation is described without a subject.
+ * Answers KF_OK once the operation is done and the input has ended, and KF_E_TRAILING if bytes follow. An
+ * error of the operation has no subject.
  */
 enum kf_code cli_transfer(const struct cli_transfer *transfer, struct cli_failure *failure);
 

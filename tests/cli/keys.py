@@ -1,5 +1,5 @@
 """
-What the tests of keys share: the keys of tests/corpus/keys, which the openssl command made, and what halves of a pair do.
+What the tests of keys share: the keys of tests/corpus/keys, which the openssl command made, and checks of a key pair.
 """
 import base64
 import hashlib

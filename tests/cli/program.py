@@ -1,8 +1,8 @@
 """
-How the tests in this folder run the program: path in the environment variable KEYFLIGHT.
+How the tests in this folder run the program. Its path is in the environment variable KEYFLIGHT.
 
-Where a test has to catch the program at work it lets it read from a FIFO: the output is opened before the input, so once
-the FIFO has a reader the temporary file is there.
+A test that has to catch the program at work lets it read from a FIFO. The program opens its output before its input, so
+the temporary file exists once the FIFO has a reader.
 """
 import os
 import stat
@@ -14,8 +14,8 @@ PROGRAM = os.environ["KEYFLIGHT"]
 MIB = 1024 * 1024
 USAGE, MESSAGE, KEYS, REMOTE, LIMIT, SYSTEM, RETRY = 2, 3, 4, 5, 6, 7, 75  # exit statuses
 
-# Whatever this machine has for AWS stays out of the tests, and nobody listens at the endpoint: a test that forgets to
-# give one fails, and reaches nothing.
+# Settings of AWS on this machine don't reach the tests. Nobody listens at the endpoint, so a test that forgets to give
+# one fails and reaches nothing.
 for name in list(os.environ):
     if name.startswith("AWS_") or name.lower().endswith("_proxy") or name == "KMS_KEY_ARN":
         del os.environ[name]
@@ -77,7 +77,7 @@ class Case(unittest.TestCase):
         return done.stderr.decode()
 
     def fails(self, status, *arguments, **options):
-        """The same for a run that may neither print nor leave anything new."""
+        """The same for a run that may neither print anything nor leave a new file."""
         before = self.names()
         done = self.run_program(*arguments, **options)
         stderr = self.check_failure(done, status)

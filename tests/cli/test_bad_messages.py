@@ -1,6 +1,6 @@
 """
-Messages that are damaged, cut, foreign or none: each gets a sentence and its exit status, and leaves no output. And what
-inspect says of good and bad ones.
+Messages that are damaged, cut or foreign, and input that is no message: each gets a sentence and its exit status, and
+leaves no output. And what inspect shows of good messages and bad ones.
 """
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from program import KEYS, LIMIT, MESSAGE, MIB, USAGE, Case
 
 
 def fields_of(message):
-    """The parts of a header of format 2, by an eye of its own."""
+    """The parts of a header of format 2, read by this test itself."""
     assert message[0] == 2
     position = 1 + 2 + 32
     aad_length, = struct.unpack_from(">H", message, position)
@@ -39,12 +39,12 @@ class TestBadMessages(Case):
         self.there = os.stat(self.path("there"))
 
     def refused(self, status, message, key=None):
-        """Decrypting it fails like this, to a new file, over an old one, and to a stream; answers the standard error."""
+        """Expects that decrypting fails, to a new file, over an old one, and to a stream; answers the standard error."""
         self.put("bad", message)
         key = key or self.key
         self.fails(status, "decrypt", "-k", key, "-o", "new", "bad")
         self.fails(status, "decrypt", "-k", key, "-fo", "there", "bad")
-        # All but the time of the last access, which is this test's own.
+        # All is as before, except the time of the last access: this test reads the file.
         now = os.stat(self.path("there"))
         self.assertEqual((now[:7], now[8]), (self.there[:7], self.there[8]))
         self.assertEqual(self.get("there"), b"old")
@@ -54,7 +54,7 @@ class TestBadMessages(Case):
         return stderr
 
     def refused_quickly(self, statuses, message):
-        """The same for very many, with one run each; answers the exit status."""
+        """The same with one run, for tests of many messages; answers the exit status."""
         done = self.run_program("decrypt", "-k", self.key, "-o", "new", stdin=message)
         self.assertIn(done.returncode, statuses)
         self.check_failure(done, done.returncode)

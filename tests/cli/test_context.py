@@ -1,6 +1,6 @@
 """
-The encryption context that is given again, names that have to be there, pairs that are not stored, and what decrypt refuses
-on request.
+The encryption context on the command line: pairs that are given again, names that a message has to have, pairs that are
+not stored. And what decrypt refuses if it is told to.
 """
 import itertools
 import json
@@ -64,7 +64,7 @@ class TestGivenAgain(Case):
                 stderr = self.refused(USAGE, message, *options(*bad))
                 self.assertIn(f"has no pair '{bad[-1]}'", stderr)
                 self.assertNotIn("--commitment-policy", stderr)
-            # It was not made with this one.
+            # The message was made without this pair.
             self.refused(KEYS, message, *options("c=3"))
 
     def test_names_are_looked_for_before_anything_comes_out(self):
@@ -140,7 +140,9 @@ class TestLimits(Case):
             for limit in "10000", "10001", "18446744073709551615":
                 self.assertEqual(self.decrypt(message, "--max-length", limit), plaintext)
             for limit in "0", "1", "4096", "9999":
-                self.fails(LIMIT, "decrypt", "-k", self.key, "--max-length", limit, "-o", "out", stdin=message)
+                stderr = self.fails(LIMIT, "decrypt", "-k", self.key, "--max-length", limit, "-o", "out", stdin=message)
+                self.assertIn("--max-length", stderr)
+                self.assertNotIn("max_plaintext_length", stderr)
         self.assertEqual(self.decrypt(self.encrypt(b""), "--max-length", "0"), b"")
 
     def test_signed_messages_are_refused_at_once(self):
@@ -151,9 +153,9 @@ class TestLimits(Case):
                 self.assertEqual(self.ok("decrypt", *options, stdin=message), b"text")
                 continue
             stderr = self.fails(USAGE, "decrypt", *options, "-o", "out", stdin=message)
-            self.assertIn("signature", stderr)
+            self.assertIn("option --decrypt-unsigned", stderr)
             self.assertNotIn("--commitment-policy", stderr)
-            # The first four bytes have the suite; the rest is not waited for.
+            # The suite is in the first four bytes, and the program does not wait for more.
             with self.start("decrypt", *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE) as process:
                 os.write(process.stdin.fileno(), message[:4])
@@ -164,6 +166,9 @@ class TestLimits(Case):
                         ["--max-length", "1k"], ["--max-length", "18446744073709551616"], ["--decrypt-unsigned=1"],
                         ["--max-edks", "1", "--max-edks", "1"]):
             self.fails(USAGE, "decrypt", "-k", self.key, *options)
+        # What was typed is shown as it was typed, even if it is an option of the library.
+        stderr = self.fails(USAGE, "decrypt", "-k", self.key, "--max_edks=1")
+        self.assertIn("There is no option '--max_edks'.", stderr)
         for options in ["--max-edks", "1"], ["--max-length", "1"], ["--decrypt-unsigned"]:
             self.fails(USAGE, "encrypt", "-k", self.key, *options)
 

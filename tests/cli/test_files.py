@@ -1,5 +1,5 @@
 """
-keygen, encrypt and decrypt on files and streams: arguments, round trips, key files, and what becomes of the output.
+keygen, encrypt and decrypt on files and streams: arguments, round trips, key files, and output files.
 """
 import base64
 import contextlib
@@ -186,7 +186,7 @@ class TestRoundTrips(Case):
         with self.start("decrypt", "-k", self.key, stdin=program_in, stdout=program_out) as process:
             os.close(program_in)
             os.close(program_out)
-            # Once this is through, more has been read than a pipe takes, and nobody fetches what comes out.
+            # Once all of this is written the program has read more than a pipe holds, while nobody reads its output.
             with open(our_out, "wb", buffering=0) as pipe, open(our_in, "rb") as result:
                 os.write(pipe.fileno(), message[:136 * 1024])
                 def feed():

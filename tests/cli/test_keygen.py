@@ -1,5 +1,5 @@
 """
-keygen for RSA and ECDH: both halves, their files, and what the openssl command makes of them, or we of its keys.
+keygen for RSA and ECDH: both halves and their files. The openssl command uses our keys, and we use its keys.
 """
 import os
 import shutil
@@ -24,7 +24,7 @@ class TestKeygen(KeyCase):
         self.assertEqual((edk["provider_id"], edk["provider_info"]), ("keyflight", name))
 
     def test_a_pair_needs_files(self):
-        self.assertIn("two of them", self.fails(USAGE, "keygen", "--type", "ecdh", "-o", "/dev/null"))
+        self.assertIn("written to two files", self.fails(USAGE, "keygen", "--type", "ecdh", "-o", "/dev/null"))
         self.assertFalse(os.path.exists("/dev/null.pub"))
 
     def test_rsa_with_names_and_paddings(self):
@@ -114,7 +114,7 @@ class TestKeygen(KeyCase):
 
 @unittest.skipUnless(shutil.which("openssl"), "there is no openssl command")
 class TestOpenssl(KeyCase):
-    """Keys that the openssl command makes, and what it makes of ours."""
+    """The openssl command with our keys, and our program with its keys."""
 
     def openssl(self, *arguments, stdin=b""):
         done = subprocess.run(["openssl", *arguments], cwd=self.directory, input=stdin, capture_output=True, timeout=100)

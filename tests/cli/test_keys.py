@@ -1,5 +1,5 @@
 """
-What -k takes for RSA and ECDH, in every form of a key, which half does what, and passphrases.
+Keys of RSA and ECDH with -k, in every form of a key file: what each half does, and passphrases.
 """
 import fcntl
 import itertools
@@ -80,7 +80,7 @@ class TestFiles(KeyCase):
             peer = self.put("peer", b"type: raw-ecdh\n" + corpus(f"{curve}-a-public.pem") + corpus(f"{curve}-b-pkcs8.pem"), 0o600)
             for one, other in (own, peer), (peer, own), (own, own):
                 self.opens(other, self.sealed(one))
-            # To b, whoever it came from; but it was not sent to a.
+            # b reads what anybody sent to b. This was not sent to a.
             message = self.sealed(own)
             self.opens(self.copy(f"{curve}-b-pkcs8.pem"), message)
             self.fails(KEYS, "decrypt", "-k", self.copy(f"{curve}-a-pkcs8.pem"), stdin=message)
@@ -111,21 +111,21 @@ class TestFiles(KeyCase):
         for number, (text, sentence) in enumerate((
             (rsa + rsa, "two public keys"),
             (rsa + ec, "two public keys"),
-            (rsa + corpus("p256-a-sec1.pem"), "don't belong together"),
-            (corpus("p256-a-sec1.pem") + corpus("p384-a-public.pem"), "don't belong together"),
+            (rsa + corpus("p256-a-sec1.pem"), "of different kinds"),
+            (corpus("p256-a-sec1.pem") + corpus("p384-a-public.pem"), "of different kinds"),
             (corpus("other-rsa-pkcs8.pem") + rsa, "no pair"),
             (3 * rsa, "a third key"),
-            (rsa + b"key: MDAwMDAwMDAwMDAwMDAwMA==\n", "beside the field 'key'"),
+            (rsa + b"key: MDAwMDAwMDAwMDAwMDAwMA==\n", "a key in PEM and a field 'key'"),
             (b"type: raw-aes\n" + rsa, "raw-aes is not in PEM"),
             (b"type: raw-ecdh\n" + rsa, "of type raw-rsa"),
             (b"type: raw-rsa\n" + ec, "of type raw-ecdh"),
-            (b"type: rsa\n" + rsa, "no known type"),
-            (b"type: raw-rsa\nname: a\n", "there is none"),
-            (b"name: a\n" + ec, "no namespace, name or padding"),
-            (b"padding: pkcs1\n" + ec, "no namespace, name or padding"),
-            (b"padding: oaep\n" + rsa, "'padding' is none"),
+            (b"type: rsa\n" + rsa, "The field 'type' is not known"),
+            (b"type: raw-rsa\nname: a\n", "in PEM, which is missing"),
+            (b"name: a\n" + ec, "no fields namespace, name and padding"),
+            (b"padding: pkcs1\n" + ec, "no fields namespace, name and padding"),
+            (b"padding: oaep\n" + rsa, "The field 'padding' is not known"),
             (b"namespace: aws-kms\n" + rsa, "aws-kms"),
-            (self.get("key.txt") + b"padding: pkcs1\n", "has no 'padding'"),
+            (self.get("key.txt") + b"padding: pkcs1\n", "has no field 'padding'"),
             (b"hello\n" + rsa, "Line 1 is not"),
             (rsa.replace(b"\n-----END", b"\n%%%\n-----END"), "damaged"),
             (rsa[:-30], "has no end"),
@@ -197,7 +197,7 @@ class TestPassphrases(KeyCase):
 
     def test_wrong_ones(self):
         for passphrase, sentence in ((b"Secret\n", "can't be decrypted"), (b"secret \n", "can't be decrypted"),
-                                     (b"", "no passphrase"), (b"\nsecret\n", "no passphrase"),
+                                     (b"", "The passphrase is empty"), (b"\nsecret\n", "The passphrase is empty"),
                                      (b"s" * 1025 + b"\n", "at most 1024"), (b"s" * 100000, "at most 1024")):
             self.put("passphrase", passphrase, 0o600)
             stderr = self.fails(USAGE, "decrypt", "-k", self.private, "--passphrase-file", "passphrase", stdin=self.message)
@@ -258,7 +258,7 @@ class TestPassphrases(KeyCase):
             self.assertTrue(self.echoes(terminal))
 
     def test_a_stop_asks_again(self):
-        # Nobody could let it go on, so the system does not stop it; its terminal is as it was all the same.
+        # The system stops no program that nobody could let go on. Its terminal is as before all the same.
         process, terminal = self.on_a_terminal("decrypt", "-k", self.private)
         self.question(terminal)
         os.write(terminal, b"sec\x1a")

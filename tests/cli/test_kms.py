@@ -1,6 +1,6 @@
 """
-The program with keys in AWS KMS, against a KMS of our own on loopback (support/fault_kms.py) that counts its requests
-and fails as it is told.
+The program with keys in AWS KMS, against a server on loopback (support/fault_kms.py) that counts its requests and fails
+when it is told to.
 """
 import json
 import os
@@ -21,9 +21,9 @@ SECRET = "this+is+the+secret+that+nobody+sees"
 
 
 class KmsCase(Case):
-    """A KMS of its own for each test, and an environment with credentials and its endpoint."""
+    """A KMS for each test, and an environment with credentials and its endpoint."""
 
-    environment = None  # the tests' own, until there is a server
+    environment = None  # that of the tests, until there is a server
 
     def setUp(self):
         super().setUp()
@@ -304,7 +304,8 @@ class TestDoctor(KmsCase):
         self.put_profile("letters", aws_access_key_id="SHORT", aws_secret_access_key=SECRET)
         found = self.doctor("--region", "us-east-1", "--profile", "letters", "--endpoint-url", "https://127.0.0.1:1")
         self.assertEqual((found["region"]["value"], found["profile"]["value"]), ("us-east-1", "letters"))
-        self.assertEqual(found["kms_endpoint"]["value"], "https://127.0.0.1:1")
+        self.assertEqual(found["kms_endpoint"], {"value": "https://127.0.0.1:1", "source": "option --endpoint-url"})
+        self.assertEqual([found[name]["source"] for name in ("region", "profile")], ["option --region", "option --profile"])
         self.assertEqual(found["credentials"]["access_key_id"], "S...T")
         self.assertIn("letters", found["credentials"]["source"])
 

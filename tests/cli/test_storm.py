@@ -1,9 +1,9 @@
 """
-keyflight storm: the counts it shows, what it promises of them, and how it judges.
+keyflight storm: the counts it shows, those it expects, and how it judges.
 
-Counts that hold for any interleaving are tested with a short round trip. Where everybody has to ask before the first
-answer (capacity 0, contexts that evict each other, peaks), the round trip is long enough for that; the interleavings
-themselves are forced one by one elsewhere. No time is asserted.
+Counts that hold for any interleaving are tested with a short round trip. Where all callers have to ask before the first
+answer (capacity 0, contexts that evict each other, peaks) the round trip is long enough for that. Other tests force the
+interleavings one by one. No time is asserted.
 """
 
 import errno
@@ -16,7 +16,7 @@ import unittest
 KEYFLIGHT = os.environ["KEYFLIGHT"]
 os.environ.pop("KMS_KEY_ARN", None)  # with it the service would not be simulated
 SHORT = ("--rtt-ms", "5")
-LONG = ("--rtt-ms", "300")  # for a hundred callers, who need less than a millisecond to ask
+LONG = ("--rtt-ms", "300")  # for a hundred callers, which ask within a millisecond
 VERY_LONG = ("--rtt-ms", "1500")  # for a thousand, under a sanitizer too
 MEMBERS = {
     "scenario": str, "encryptions": int, "distinct_deks": int, "uses": dict, "errors": int, "cancelled": int,
@@ -243,7 +243,7 @@ class Naive(Storm):
 
 
 def read_terminal(reader):
-    """All that was written to a terminal that nobody has open any more; one read may give less."""
+    """All that was written to a terminal that the program has closed; one read may give less."""
     shown = b""
     try:
         while data := os.read(reader, 4096):

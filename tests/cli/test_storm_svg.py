@@ -11,7 +11,7 @@ from program import USAGE, Case
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHORT = ("--rtt-ms", "5")
-LONG = ("--rtt-ms", "300")  # for a hundred callers, who need less than a millisecond to ask
+LONG = ("--rtt-ms", "300")  # for a hundred callers, which ask within a millisecond
 VERY_LONG = ("--rtt-ms", "1500")  # for a thousand, under a sanitizer too
 
 

@@ -1,6 +1,4 @@
-/*
- * Base64: see base64.h. Leaves copies of what it works on nowhere but where it was asked to.
- */
+/* Base64: see base64.h. Never leaves a copy of its input but in its output. */
 #include "keys/base64.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * Key files, read: see keyfile.h. Called by keys.c. Key bytes are wiped wherever they were, and are never
- * part of an error: a line that is not understood may be a key.
+ * Reading key files: see keyfile.h. Called by keys.c. Wipes key bytes wherever they were. Never puts a line
+ * into an error, as a line that is not understood may be a key.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,7 @@ static bool view_begins(struct kf_view view, const char *text)
     return view.length >= strlen(text) && memcmp(view.data, text, strlen(text)) == 0;
 }
 
-/* Splits the next line off `text`. */
+/* Answers the next line, without blanks at its ends, and moves `text` behind it. */
 static struct kf_view take_line(struct kf_view *text)
 {
     const uint8_t *end = memchr(text->data, '\n', text->length);
@@ -83,7 +83,7 @@ static struct kf_view take_line(struct kf_view *text)
     return cli_trim(line);
 }
 
-/* Reads one line that is neither blank, a comment, nor PEM. */
+/* Reads a line that is not blank, no comment and not PEM. */
 static enum kf_code read_field(struct cli_parts *parts, unsigned number, struct kf_view line,
                                struct cli_failure *failure)
 {
@@ -100,14 +100,14 @@ static enum kf_code read_field(struct cli_parts *parts, unsigned number, struct 
     if (field == CLI_FIELDS)
         return cli_fail(
             failure, parts->path, KF_E_USAGE,
-            "Line %u has an unknown field; the fields are type, namespace, name, padding and key.", number);
+            "Line %u has an unknown field. The fields are type, namespace, name, padding and key.", number);
     if (parts->fields[field].data != NULL &&
         (field == CLI_FIELD_KEY || !view_equals(parts->fields[field], value)))
         return cli_fail(failure, parts->path, KF_E_USAGE, "Line %u has the field '%s' a second time.", number,
                         cli_field_names[field]);
     if (value.length == 0)
-        return cli_fail(failure, parts->path, KF_E_USAGE, "Line %u gives the field '%s' no value.", number,
-                        cli_field_names[field]);
+        return cli_fail(failure, parts->path, KF_E_USAGE, "Line %u has the field '%s' without a value.",
+                        number, cli_field_names[field]);
     if (field != CLI_FIELD_KEY && !cli_text_is_printable(value))
         return cli_fail(failure, parts->path, KF_E_USAGE,
                         "Line %u is not UTF-8 text without control characters.", number);
@@ -115,7 +115,7 @@ static enum kf_code read_field(struct cli_parts *parts, unsigned number, struct 
     return KF_OK;
 }
 
-/* Reads on, behind the line `begin`, to the end of the key in PEM that begins there. */
+/* Reads a key in PEM to its end; `begin` is its first line, and `text` goes on behind that. */
 static enum kf_code read_pem(struct cli_parts *parts, unsigned *number, struct kf_view begin,
                              struct kf_view *text, struct cli_failure *failure)
 {
@@ -128,12 +128,12 @@ static enum kf_code read_pem(struct cli_parts *parts, unsigned *number, struct k
         line = take_line(text);
         ++*number;
     }
-    /* openssl ecparam writes the name of the curve before the key, which says it again. */
+    /* openssl ecparam writes the name of the curve, and then the key, which holds that name too. */
     if (view_begins(begin, "-----BEGIN EC PARAMETERS-----"))
         return KF_OK;
     if (parts->key_count == CLI_KEYS_MAX)
         return cli_fail(failure, parts->path, KF_E_USAGE,
-                        "Line %u begins a third key; a key file has one, or two that belong together.",
+                        "Line %u begins a third key. A key file has one key, or two that belong together.",
                         first);
     parts->keys[parts->key_count++] = kf_view_of(begin.data, (size_t)(line.data + line.length - begin.data));
     return KF_OK;
@@ -156,7 +156,7 @@ static enum kf_code read_lines(struct cli_parts *parts, struct kf_view text, str
 
 /* ---- The whole ---- */
 
-/* Whether the field "type", if it is there, fits what the file holds. */
+/* Checks that the field "type", if there is one, fits what is in the file. */
 static enum kf_code check_type_field(const struct cli_parts *parts, struct cli_failure *failure)
 {
     struct kf_view type = parts->fields[CLI_FIELD_TYPE];
@@ -167,11 +167,11 @@ static enum kf_code check_type_field(const struct cli_parts *parts, struct cli_f
         known++;
     if (known == CLI_KEY_TYPES)
         return cli_fail(failure, parts->path, KF_E_USAGE,
-                        "This key is of no known type; those are raw-aes, raw-rsa and raw-ecdh.");
+                        "The field 'type' is not known: it is raw-aes, raw-rsa or raw-ecdh.");
     if ((known == CLI_RAW_AES) != (parts->key_count == 0))
         return cli_fail(failure, parts->path, KF_E_USAGE,
                         known == CLI_RAW_AES ? "A key of type raw-aes is not in PEM."
-                                             : "A key of type %s is in PEM, and there is none.",
+                                             : "A key of type %s is in PEM, which is missing.",
                         cli_key_type_names[known]);
     return KF_OK;
 }
@@ -191,7 +191,8 @@ static enum kf_code parse(struct cli_parts *parts, struct kf_view text, struct c
     if (parts->key_count == 0)
         return cli_keyfile_open_aes(parts, failure, out);
     if (parts->fields[CLI_FIELD_KEY].data != NULL)
-        return cli_fail(failure, parts->path, KF_E_USAGE, "There is a key in PEM beside the field 'key'.");
+        return cli_fail(failure, parts->path, KF_E_USAGE,
+                        "There is a key in PEM and a field 'key'; only one of them can be there.");
     return cli_keyfile_open_pair(parts, passphrase, failure, out);
 }
 
@@ -207,7 +208,7 @@ static enum kf_code read_all(struct cli_input *input, uint8_t *bytes, struct cli
         if (code != KF_OK)
             return code;
         if (*length + got > FILE_MAX)
-            return cli_fail(failure, input->name, KF_E_USAGE, "This is too long for a key file.");
+            return cli_fail(failure, input->name, KF_E_USAGE, "It is too long for a key file.");
     }
     return KF_OK;
 }
@@ -217,7 +218,7 @@ static void warn_if_readable(const struct cli_input *input)
     struct stat status;
     if (fstat(input->fd, &status) == 0 && S_ISREG(status.st_mode) &&
         (status.st_mode & (S_IRGRP | S_IROTH)) != 0)
-        cli_warn("Others than its owner may read the key file %s: chmod 600 it.", input->name);
+        cli_warn("Not only its owner may read the key file %s; take 'chmod 600'.", input->name);
 }
 
 enum kf_code cli_keyfile_read(const char *path, enum cli_use use, struct cli_passphrase *passphrase,

@@ -7,11 +7,11 @@
  *     name: 5f0c2d3a9b1e4c77
  *     key: <16, 24 or 32 bytes in base64>
  *
- * Fields come in any order; blank lines and lines that begin with '#' are skipped. A key of RSA or of an
- * elliptic curve stands in PEM among the lines, instead of the field "key", and all other fields may be
- * missing: so a PEM file is a key file. A DER file is one too. There may be two keys: both halves of an RSA
- * key, or one's own private key for ECDH and the public key of the only one to talk to. So that two files can
- * be joined, a field may come twice if it says the same.
+ * Fields come in any order. Blank lines and lines that begin with '#' are skipped. A key of RSA or of an
+ * elliptic curve is in PEM, in the place of the field "key"; then all other fields may be missing, so a PEM
+ * file is a key file. A DER file is one too. There may be two keys: both halves of an RSA key, or for ECDH
+ * one's own private key and the public key of the other side. A field may come twice if it says the same, so
+ * that two files can be joined.
  */
 #ifndef CLI_KEYFILE_H
 #define CLI_KEYFILE_H
@@ -21,18 +21,18 @@
 
 /* What the keys are for. */
 enum cli_use {
-    CLI_ENCRYPTS, /* discovery and private keys can't */
-    CLI_DECRYPTS  /* public keys can't, nor key ids that no message carries */
+    CLI_ENCRYPTS, /* not discovery, and not private keys */
+    CLI_DECRYPTS  /* not public keys, and not ids of keys that no message carries */
 };
 
 /*
- * Reads a key file ("-": the standard input) and makes its keyring; `passphrase` is fetched only if it is
- * needed. Errors never show what a line contains.
+ * Reads a key file ("-": the standard input) and makes its keyring. `passphrase` is fetched only if it is
+ * needed. Errors never show what is in a line.
  */
 enum kf_code cli_keyfile_read(const char *path, enum cli_use use, struct cli_passphrase *passphrase,
                               struct cli_failure *failure, struct kf_keyring **out);
 
-/* Reads "oaep-sha256" and its like. Whether it was one. */
+/* Reads the name of a padding, such as "oaep-sha256". Answers whether it was one. */
 bool cli_rsa_padding(struct kf_view text, enum kf_rsa_padding *out);
 
 #define CLI_PADDINGS "oaep-sha1, oaep-sha256, oaep-sha384, oaep-sha512 or pkcs1"
@@ -48,15 +48,15 @@ enum cli_key_type {
 struct cli_key {
     enum cli_key_type type;
     bool is_public;               /* the public half of a pair */
-    struct kf_view key_namespace; /* not of ECDH, as name */
+    struct kf_view key_namespace; /* ECDH has none, and no name */
     struct kf_view name;
     enum kf_rsa_padding padding; /* of RSA only */
-    struct kf_view key;          /* AES: its bytes; else PEM, with a line feed at its end */
+    struct kf_view key;          /* of AES its bytes; of the others PEM, with a line feed at its end */
 };
 
 /*
- * Whether namespace and name are such as a keyring takes and a key file can hold: KF_OK or KF_E_USAGE. Of a
- * pair it looks at the public half.
+ * Checks that a keyring takes the namespace and the name, and that a key file can hold them: KF_OK or
+ * KF_E_USAGE. Of a pair, give the public half.
  */
 enum kf_code cli_keyfile_check(const struct cli_key *key, struct cli_failure *failure);
 
@@ -66,7 +66,7 @@ enum kf_code cli_keyfile_write(const struct cli_key *key, struct cli_output *out
 
 /* ---- What stands in a key file: for the files keyfile*.c only ---- */
 
-#define CLI_DER_BEGINS 0x30 /* with a sequence; no field has a name that begins like this */
+#define CLI_DER_BEGINS 0x30 /* a DER file begins with this byte, and no field does */
 
 enum {
     CLI_FIELD_TYPE,
@@ -79,14 +79,14 @@ enum {
     CLI_KEYS_MAX = 2
 };
 
-/* A key file taken apart: views of its text. */
+/* The parts of a key file, as views of its text. */
 struct cli_parts {
     const char *path;
     enum cli_use use;
     struct kf_view fields[CLI_FIELDS]; /* data is NULL where there is none */
     struct kf_view keys[CLI_KEYS_MAX]; /* in PEM or DER */
     size_t key_count;
-    bool is_secret; /* whether something in it has to be */
+    bool is_secret; /* whether one of its keys is not public */
 };
 
 extern const char *const cli_field_names[CLI_FIELDS];
@@ -96,14 +96,14 @@ extern const char *const cli_padding_names[]; /* by enum kf_rsa_padding */
 /* Whether the view is this text. */
 bool cli_view_is(struct kf_view view, const char *text);
 
-/* The text without blanks at its ends. */
+/* Answers the text without blanks at its ends. */
 struct kf_view cli_trim(struct kf_view text);
 
 /* Makes the keyring of the fields of an AES key. */
 enum kf_code cli_keyfile_open_aes(const struct cli_parts *parts, struct cli_failure *failure,
                                   struct kf_keyring **out);
 
-/* Makes the keyring of one or two keys of RSA or of a curve; says whether one of them is private. */
+/* Makes the keyring of one or two keys of RSA or of a curve; sets `is_secret`. */
 enum kf_code cli_keyfile_open_pair(struct cli_parts *parts, struct cli_passphrase *passphrase,
                                    struct cli_failure *failure, struct kf_keyring **out);
 

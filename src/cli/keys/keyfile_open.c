@@ -1,6 +1,6 @@
 /*
- * The keyring of a key file: see keyfile.h. Called by keyfile.c. What a key can do decides what it may be given
- * for: a public one encrypts, a private one decrypts.
+ * Making the keyring of a key file: see keyfile.h. Called by keyfile.c. Never takes a public key to decrypt
+ * or a private one to encrypt.
  */
 #include "keys/base64.h"
 
@@ -16,8 +16,8 @@ enum kf_code cli_keyfile_open_aes(const struct cli_parts *parts, struct cli_fail
     for (size_t field = 0; field < CLI_FIELDS; field++) {
         if ((parts->fields[field].data == NULL) != (field == CLI_FIELD_PADDING))
             return cli_fail(failure, parts->path, KF_E_USAGE,
-                            field == CLI_FIELD_PADDING ? "A key of type raw-aes has no '%s'."
-                                                       : "This is no key file, as it lacks the field '%s'.",
+                            field == CLI_FIELD_PADDING ? "A key of type raw-aes has no field '%s'."
+                                                       : "This is no key file: the field '%s' is missing.",
                             cli_field_names[field]);
     }
     uint8_t bytes[KF_DATA_KEY_MAX];
@@ -40,10 +40,10 @@ enum kf_code cli_keyfile_open_aes(const struct cli_parts *parts, struct cli_fail
 
 /* ---- Pairs ---- */
 
-/* The one or two keys of a file by their halves; length 0 where there is none. */
+/* The public and the private key of a file. The length is 0 where there is none. */
 struct halves {
     struct kf_view public_key, private_key;
-    struct kf_raw_key_info info; /* of either; they are of one kind */
+    struct kf_raw_key_info info; /* of either key; both are of one kind */
 };
 
 static enum kf_code add_half(struct halves *halves, const char *path, struct kf_view key,
@@ -53,11 +53,10 @@ static enum kf_code add_half(struct halves *halves, const char *path, struct kf_
     bool is_first = halves->public_key.length + halves->private_key.length == 0;
     if (half->length > 0)
         return cli_fail(failure, path, KF_E_USAGE,
-                        "This file has two %s keys; two keys in one file are a private and a public one.",
+                        "This file has two %s keys. Two keys in one file are a private and a public one.",
                         info->is_private ? "private" : "public");
     if (!is_first && halves->info.curve != info->curve)
-        return cli_fail(failure, path, KF_E_USAGE,
-                        "The two keys in this file don't belong together: they are of different kinds.");
+        return cli_fail(failure, path, KF_E_USAGE, "The two keys in this file are of different kinds.");
     *half = key;
     halves->info = *info;
     return KF_OK;
@@ -108,7 +107,7 @@ static enum kf_code open_rsa(const struct cli_parts *parts, const struct halves 
     if (fields[CLI_FIELD_PADDING].data != NULL &&
         !cli_rsa_padding(fields[CLI_FIELD_PADDING], &options.padding))
         return cli_fail(failure, parts->path, KF_E_USAGE,
-                        "The field 'padding' is none; it is " CLI_PADDINGS ".");
+                        "The field 'padding' is not known: it is " CLI_PADDINGS ".");
     failure->subject = parts->path;
     return kf_raw_rsa_keyring_new(&options, &failure->error, out);
 }
@@ -122,8 +121,9 @@ static enum kf_code open_ecdh(const struct cli_parts *parts, const struct halves
     const struct kf_view *fields = parts->fields;
     if (fields[CLI_FIELD_NAMESPACE].data != NULL || fields[CLI_FIELD_NAME].data != NULL ||
         fields[CLI_FIELD_PADDING].data != NULL)
-        return cli_fail(failure, parts->path, KF_E_USAGE,
-                        "A key for ECDH has no namespace, name or padding: it is known by its public half.");
+        return cli_fail(
+            failure, parts->path, KF_E_USAGE,
+            "A key for ECDH has no fields namespace, name and padding: it is known by its public half.");
     struct kf_raw_ecdh_keyring_options options = KF_RAW_ECDH_KEYRING_OPTIONS_INIT;
     options.schema = halves->public_key.length == 0    ? KF_ECDH_DISCOVERY
                      : halves->private_key.length == 0 ? KF_ECDH_EPHEMERAL
@@ -146,7 +146,7 @@ static enum kf_code check_pair_type(const struct cli_parts *parts, enum cli_key_
     if (given.data == NULL || cli_view_is(given, name))
         return KF_OK;
     return cli_fail(failure, parts->path, KF_E_USAGE,
-                    "The key in PEM is not of the type that the field 'type' says: it is of type %s.", name);
+                    "The field 'type' is wrong: the key in PEM is of type %s.", name);
 }
 
 enum kf_code cli_keyfile_open_pair(struct cli_parts *parts, struct cli_passphrase *passphrase,
@@ -163,7 +163,8 @@ enum kf_code cli_keyfile_open_pair(struct cli_parts *parts, struct cli_passphras
     if (code == KF_OK)
         code = type == CLI_RAW_RSA ? open_rsa(parts, &halves, source, failure, out)
                                    : open_ecdh(parts, &halves, source, failure, out);
-    if (passphrase->failure.error.code != KF_OK) { /* which says more than the library, who only got none */
+    if (passphrase->failure.error.code !=
+        KF_OK) { /* its sentence says more: the library knows only that it got no passphrase */
         *failure = passphrase->failure;
         code = failure->error.code;
     }

@@ -1,6 +1,4 @@
-/*
- * Key files, written: see keyfile.h. Called by keygen.
- */
+/* Writing key files: see keyfile.h. Called by keygen. Never replaces a file: that is the output's. */
 #include "keys/base64.h"
 
 #include <string.h>
@@ -10,7 +8,7 @@
 
 /* ---- Checking ---- */
 
-/* The keyring knows what its names may be. */
+/* Makes the keyring of a key, which checks the names. */
 static enum kf_code make_keyring(const struct cli_key *key, struct cli_failure *failure,
                                  struct kf_keyring **out)
 {
@@ -38,9 +36,10 @@ enum kf_code cli_keyfile_check(const struct cli_key *key, struct cli_failure *fa
     for (size_t i = 0; i < 2; i++) {
         if (texts[i].length == 0 || cli_trim(texts[i]).length != texts[i].length ||
             !cli_text_is_printable(texts[i]))
-            return cli_fail(failure, NULL, KF_E_USAGE,
-                            "A key's %s is not empty, printable UTF-8, and without blanks at its ends.",
-                            i == 0 ? "namespace" : "name");
+            return cli_fail(
+                failure, NULL, KF_E_USAGE,
+                "The %s of a key has to be printable UTF-8, not empty, and without blanks at its ends.",
+                i == 0 ? "namespace" : "name");
     }
     struct kf_keyring *keyring;
     enum kf_code code = make_keyring(key, failure, &keyring);
@@ -51,7 +50,7 @@ enum kf_code cli_keyfile_check(const struct cli_key *key, struct cli_failure *fa
 
 /* ---- Writing ---- */
 
-/* Writes a line of a field. */
+/* Writes a field, which is a line. */
 static enum kf_code write_field(struct cli_output *output, const char *name, struct kf_view value,
                                 struct cli_failure *failure)
 {

@@ -1,6 +1,6 @@
 /*
- * keyflight keygen: makes a key file, and one of the public half if the key has one. Never prints key bytes,
- * never writes them to a terminal.
+ * keyflight keygen: makes a key file, and a second one of the public half if the key has one. Called by main.
+ * Never shows key bytes on a terminal.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,14 +31,15 @@ static const struct cli_option options[] = {
      "aes (the default): one key for both ways;\nrsa or ecdh: the public half encrypts, the private\none "
      "decrypts"},
     {BITS, "bits", "N", false,
-     "length of the key: for aes 128, 192 or 256 (the\ndefault), for rsa 2048 to 16384 (3072)"},
+     "length of the key: 128, 192 or 256 (the default)\nfor aes, 2048 to 16384 (3072) for rsa"},
     {CURVE, "curve", "C", false, "curve of a key for ecdh: p256, p384 (the default)\nor p521"},
     {PADDING, "padding", "P", false,
      "for rsa: oaep-sha1, oaep-sha256 (the default),\noaep-sha384, oaep-sha512 or pkcs1"},
     {NAME, "name", "NAME", false,
-     "what messages call the key, readable by anybody;\nthe default is a random number, or for rsa the\n"
-     "fingerprint; not for ecdh"},
-    {NAMESPACE, "namespace", "NS", false, "whose name that is; the default is keyflight; not\nfor ecdh"},
+     "the name of the key in messages, where anybody can\nread it; the default is a random number, for rsa\n"
+     "the fingerprint; not for ecdh"},
+    {NAMESPACE, "namespace", "NS", false,
+     "the namespace of the name; the default is\nkeyflight; not for ecdh"},
     {0},
 };
 
@@ -53,7 +54,7 @@ struct keygen_job {
     const char *path;
     bool force;
     enum cli_key_type type;
-    const char *bits; /* as all that follows: NULL if not given */
+    const char *bits; /* as the next four: NULL if not given */
     const char *curve;
     const char *padding;
     const char *name;
@@ -70,7 +71,7 @@ struct keygen_job {
 
 /* ---- Arguments ---- */
 
-/* Reports a usage error if `value`, of the option `name`, was given although this type has no use for it. */
+/* Reports a usage error if an option was given that keys of this type do not have. */
 static bool is_useless(const char *value, const char *name, const char *type, int *status)
 {
     if (value != NULL)
@@ -101,7 +102,8 @@ static bool check_rsa(struct keygen_job *job, int *status)
     }
     if (job->padding == NULL || cli_rsa_padding(kf_view_text(job->padding), &job->with_padding))
         return true;
-    *status = cli_usage(&syntax, "There is no padding '%s'; it is " CLI_PADDINGS ".", job->padding);
+    *status =
+        cli_usage(&syntax, "There is no padding '%s'; the paddings are " CLI_PADDINGS ".", job->padding);
     return false;
 }
 
@@ -111,7 +113,7 @@ static bool check_ecdh(struct keygen_job *job, int *status)
         const char *name;
         enum kf_ecdh_curve curve;
     } curves[] = {{"p256", KF_ECDH_P256}, {"p384", KF_ECDH_P384}, {"p521", KF_ECDH_P521}};
-    job->on_curve = KF_ECDH_P384; /* that of the signatures of the default suite */
+    job->on_curve = KF_ECDH_P384; /* the curve of the default suite's signatures */
     if (is_useless(job->bits, "bits", "ecdh", status) ||
         is_useless(job->padding, "padding", "ecdh", status) ||
         is_useless(job->name, "name", "ecdh", status) ||
@@ -125,11 +127,11 @@ static bool check_ecdh(struct keygen_job *job, int *status)
         job->on_curve = curves[i].curve;
         return true;
     }
-    *status = cli_usage(&syntax, "There is no curve '%s'; it is p256, p384 or p521.", job->curve);
+    *status = cli_usage(&syntax, "There is no curve '%s'; the curves are p256, p384 and p521.", job->curve);
     return false;
 }
 
-/* The types, as the command line has them, and what each makes of the other options. */
+/* The types by their names on the command line, and how each checks the other options. */
 static const struct {
     const char *name;
     bool (*check)(struct keygen_job *job, int *status);
@@ -147,7 +149,7 @@ static int take_type(struct keygen_job *job, const char *value)
         job->type = (enum cli_key_type)i;
         return 0;
     }
-    return cli_usage(&syntax, "There is no type '%s' of keys; it is aes, rsa or ecdh.", value);
+    return cli_usage(&syntax, "There is no type '%s' of keys; the types are aes, rsa and ecdh.", value);
 }
 
 static int keygen_take(void *self, int id, const char *value)
@@ -170,7 +172,7 @@ static int keygen_take(void *self, int id, const char *value)
     return 0;
 }
 
-/* Whether the options are complete and fit each other; otherwise `*status`. */
+/* Whether the options are complete and fit each other. If not, `*status` is the exit status. */
 static bool keygen_check(struct keygen_job *job, int *status)
 {
     if (job->path == NULL || strcmp(job->path, "-") == 0) {
@@ -189,7 +191,7 @@ static bool has_halves(const struct keygen_job *job)
     return job->type != CLI_RAW_AES;
 }
 
-/* Opens the files, before there is a key: one that must not be replaced is refused at once. */
+/* Opens the files before a key is made: one that must not be replaced is refused at once. */
 static enum kf_code open_files(struct keygen_job *job, struct cli_failure *failure)
 {
     if (asprintf(&job->public_path, "%s" PUBLIC_SUFFIX, job->path) < 0) {
@@ -200,15 +202,15 @@ static enum kf_code open_files(struct keygen_job *job, struct cli_failure *failu
     if (code == KF_OK && job->output.is_terminal)
         code = cli_fail(failure, job->path, KF_E_USAGE, "A key is not written to a terminal.");
     if (code == KF_OK && has_halves(job) && job->output.is_stream)
-        code = cli_fail(failure, job->path, KF_E_USAGE,
-                        "This is no file: a key pair is written to two of them, FILE and FILE" PUBLIC_SUFFIX
-                        ".");
+        code =
+            cli_fail(failure, job->path, KF_E_USAGE,
+                     "This is no file. A key pair is written to two files, FILE and FILE" PUBLIC_SUFFIX ".");
     if (code == KF_OK && has_halves(job))
         code = cli_output_open(job->public_path, job->force, 0666, failure, &job->public_output);
     return code;
 }
 
-/* Neither half gets its name before both are written. */
+/* Both halves are written before either file gets its name. */
 static enum kf_code commit_files(struct keygen_job *job, struct cli_failure *failure)
 {
     enum kf_code code = cli_output_commit(&job->output, failure);
@@ -256,7 +258,7 @@ static enum kf_code make_aes(struct keygen_job *job, struct cli_key *key, struct
     return code;
 }
 
-/* Writes a key pair, both halves of which are in PEM. */
+/* Writes a key pair, given as both halves in PEM. */
 static enum kf_code write_pair(struct keygen_job *job, struct cli_key *key, const struct kf_buf *private_pem,
                                const struct kf_buf *public_pem, struct cli_failure *failure)
 {

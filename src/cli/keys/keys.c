@@ -1,5 +1,5 @@
 /*
- * The values of -k: see keys.h. Each kind of value is known by its prefix; what has none is a path. Never
+ * The values of -k: see keys.h. Tells them apart by their prefixes; a value without one is a path. Never
  * sends anything: KMS is asked when a message is made or read.
  */
 #include "keys/keys.h"
@@ -15,7 +15,7 @@
 
 enum kf_code cli_keys_begin(struct cli_keys *keys, int argc, struct cli_failure *failure)
 {
-    /* No option is given more often than there are arguments, and one key may come from the environment. */
+    /* There are at most as many -k as arguments, and one key may come from the environment. */
     *keys = (struct cli_keys){.values = calloc((size_t)argc + 1, sizeof *keys->values)};
     return keys->values != NULL ? KF_OK : cli_fail_memory(failure);
 }
@@ -88,7 +88,7 @@ static enum kf_code check_value(const char *value, enum cli_use use, struct cli_
     const char *kms = cli_keys_kms(value);
     if (use == CLI_ENCRYPTS && after(value, KMS_DISCOVERY) != NULL)
         return cli_fail(failure, value, KF_E_USAGE,
-                        "Discovery only decrypts: to encrypt, name the key as " KMS "ARN.");
+                        "Discovery only decrypts. To encrypt, name the key as " KMS "ARN.");
     if (use == CLI_DECRYPTS && kms != NULL && (after(kms, "arn:") == NULL || strstr(kms, ":key/") == NULL))
         return cli_fail(failure, value, KF_E_USAGE,
                         "To decrypt, a KMS key is named by its key ARN, which messages carry, not by "
@@ -116,8 +116,8 @@ static enum kf_code check_values(const struct cli_keys *keys, enum cli_use use, 
 /* ---- Keyrings ---- */
 
 /*
- * All the keys in KMS make one keyring, so that they wrap side by side; the first of them generates if it is
- * the first of all.
+ * Makes one keyring of all keys in KMS, so that they wrap side by side. The first of them makes the data key
+ * if it is the first of all keys.
  */
 static enum kf_code open_kms(struct cli_keys *keys, struct cli_failure *failure, struct kf_keyring **out)
 {
@@ -136,7 +136,7 @@ static enum kf_code open_kms(struct cli_keys *keys, struct cli_failure *failure,
     return code;
 }
 
-/* The keyrings of the values, in their order; those in KMS stand where the first of them does. */
+/* Makes the keyrings of the values, in their order. All keys in KMS are in the place of the first of them. */
 static enum kf_code open_each(struct cli_keys *keys, enum cli_use use, struct cli_failure *failure,
                               struct kf_keyring **keyrings, size_t *count)
 {

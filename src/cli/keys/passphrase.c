@@ -1,6 +1,6 @@
 /*
- * Passphrases: see passphrase.h. Never shows one: the terminal does not while it is typed, and gets its echo
- * back even if a signal comes meanwhile.
+ * Passphrases: see passphrase.h. Never shows one: the terminal's echo is off while it is typed. It is turned
+ * on again even if a signal comes meanwhile.
  */
 #include "keys/passphrase.h"
 
@@ -29,7 +29,7 @@ static void on_signal(int number)
     caught = number;
 }
 
-/* Turns the echo off and asks; what the terminal was like before goes to `*before`. False with errno. */
+/* Turns the echo off and asks. Writes the former settings of the terminal to `*before`. False with errno. */
 static bool terminal_ask(FILE *terminal, const char *key, struct termios *before)
 {
     if (tcgetattr(fileno(terminal), before) != 0)
@@ -47,8 +47,8 @@ static bool terminal_ask(FILE *terminal, const char *key, struct termios *before
 }
 
 /*
- * Asks once; the bytes that were read, or -1 with errno. Signals wait until the answer is waited for, and are
- * then only noted: the echo has to come back first.
+ * Asks once. Answers how many bytes were read, or -1 with errno. Signals are blocked until the program waits
+ * for the answer, and then only noted: first the echo has to be turned on again.
  */
 static ssize_t terminal_ask_quietly(FILE *terminal, const char *key, char *line, size_t room)
 {
@@ -100,7 +100,8 @@ static enum kf_code read_from_terminal(const char *key, char *line, size_t room,
         got = terminal_ask_quietly(terminal, key, line, room);
         int number = errno;
         if (caught != 0)
-            raise(caught); /* as it would have been: most end the program; behind a stop it goes on */
+            raise(
+                caught); /* what the signal would have done: most end the program; after a stop it asks again */
         errno = number;
     } while (got < 0 && errno == EINTR);
     int number = errno;
@@ -150,7 +151,7 @@ static enum kf_code passphrase_fetch(struct cli_passphrase *passphrase)
             code = cli_fail(failure, subject, KF_E_USAGE, "A passphrase has at most %d bytes.",
                             CLI_PASSPHRASE_MAX);
         else if (passphrase->length == 0)
-            code = cli_fail(failure, subject, KF_E_USAGE, "There is no passphrase: the line is empty.");
+            code = cli_fail(failure, subject, KF_E_USAGE, "The passphrase is empty.");
     }
     if (code == KF_OK)
         memcpy(passphrase->text, line, passphrase->length);

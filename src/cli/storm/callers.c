@@ -1,8 +1,8 @@
 /*
  * The callers of a storm, and how many of them are driven at once: see scene.h. Called by run.c and by
- * bench/kms_storm. Never keeps a message: its header is read for the fingerprint, the rest is thrown away.
- * Never polls a caller on the one thread that was not woken, so an answer whose waker stays silent shows; and
- * never polls one on a thread of its own with a waker, for there the library does the waiting.
+ * bench/kms_storm. Never keeps a message: its header is read for the fingerprint, the rest is thrown away. On
+ * the one thread it never polls a caller that was not woken, so a waker that stays silent shows as a caller
+ * without an answer.
  */
 #include "storm/scene.h"
 
@@ -16,7 +16,7 @@ enum kf_code storm_fingerprint(struct kf_view message, struct kf_error *error, s
     enum kf_code code = kf_header_parse(message, 0, error, &header);
     if (code != KF_OK)
         return code;
-    /* Every data key has an EDK of its own under the first of the keys; that one stands for it. */
+    /* There is an EDK for each wrapping key. The first of them tells data keys apart. */
     struct kf_edk edk = kf_header_edk(header, 0);
     char text[KF_FINGERPRINT_SIZE];
     code = kf_edk_fingerprint(&edk, error, text);
@@ -56,8 +56,7 @@ void storm_caller_ask(struct storm_caller *caller, const struct kf_waker *waker)
         code = kf_encryptor_poll(caller->encryptor, &io, waker);
     } else {
         /*
-         * A decryptor asks once it has read the header; it gets nothing beyond that, so it stops when it has
-         * its keys.
+         * A decryptor asks once it has read the header. It gets only that, so it stops when it has its key.
          */
         const struct storm_message *message = &caller->job->messages[caller->context];
         io.in = message->bytes.data + caller->fed;
@@ -186,7 +185,7 @@ void storm_queue_end(struct storm_queue *queue)
     pthread_mutex_destroy(&queue->ready_lock);
 }
 
-/* The waker: only posts. */
+/* The waker of a caller: puts it into the queue. */
 static void queue_post(void *context)
 {
     struct storm_caller *caller = context;
@@ -205,7 +204,7 @@ static void queue_post(void *context)
     pthread_mutex_unlock(&queue->ready_lock);
 }
 
-/* The next caller that was woken; NULL if nobody is for `patience_ms`. */
+/* Takes the next caller that was woken; NULL if none is woken for `patience_ms`. */
 static struct storm_caller *queue_take(struct storm_queue *queue, uint64_t patience_ms)
 {
     uint64_t until_ns = storm_now_ns() + patience_ms * 1000000;
@@ -225,7 +224,7 @@ static struct storm_caller *queue_take(struct storm_queue *queue, uint64_t patie
 
 void storm_queue_ask(struct storm_queue *queue, struct storm_caller *caller)
 {
-    if (caller->state == STORM_IDLE) /* later a waker may be reading it */
+    if (caller->state == STORM_IDLE) /* set once, as wakers read it */
         caller->queue = queue;
     struct kf_waker waker = {queue_post, caller};
     storm_caller_ask(caller, &waker);
@@ -241,7 +240,10 @@ void storm_queue_wait(struct storm_queue *queue, const struct storm_caller *call
         struct storm_caller *caller = queue_take(queue, patience_ms);
         if (caller == NULL)
             return;
-        /* Wakers may be called more than once, and for nothing; and who gave up may be in the queue still. */
+        /*
+         * A waker may be called more than once and without need, and a caller that gave up may still be in
+         * the queue.
+         */
         if (caller->state != STORM_WAITING)
             continue;
         storm_queue_ask(queue, caller);
@@ -251,14 +253,14 @@ void storm_queue_wait(struct storm_queue *queue, const struct storm_caller *call
 
 /* ---- Each on a thread of its own ---- */
 
-/* All threads wait here until all have come, twice: before they ask, and before they make their messages. */
+/* Where each thread waits for all others: before they ask, and again before they make their messages. */
 struct barrier {
     pthread_mutex_t arrivals_lock;
     pthread_cond_t complete;
     size_t size;
     size_t arrived;
     unsigned round;
-    bool broken; /* there are not enough threads: everybody goes home */
+    bool broken; /* not all threads could be started: none goes on */
 };
 
 struct thread {
@@ -291,7 +293,7 @@ static void barrier_break(struct barrier *barrier)
     pthread_mutex_unlock(&barrier->arrivals_lock);
 }
 
-/* Waits for the answer. A deadline that passes is how a blocking caller gives up. */
+/* Asks and waits for the answer. A blocking caller gives up by its deadline. */
 static void thread_ask(struct storm_caller *caller)
 {
     storm_caller_ask(caller, NULL);
@@ -316,10 +318,7 @@ static void *thread_main(void *context)
     if (!barrier_pass(thread->barrier))
         return NULL;
     thread_ask(thread->caller);
-    /*
-     * Whoever is answered first must not keep the others from asking: the machine has fewer cores than
-     * callers.
-     */
+    /* The first that are answered wait for the others to have asked: there are fewer cores than callers. */
     if (barrier_pass(thread->barrier) && thread->caller->state == STORM_HOLDS)
         storm_caller_finish(thread->caller);
     return NULL;

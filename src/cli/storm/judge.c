@@ -1,11 +1,11 @@
 /*
- * What a storm should show, what its callers show, and whether that is as promised. Called by storm.c and
- * run.c. Never looks at a clock, and tells data keys apart by the fingerprints in the messages, not by
- * anything that the library or the service counted.
+ * Computes what a storm should show, counts what it did show, and compares. Called by storm.c and run.c.
+ * Never judges a time. Tells data keys apart by the fingerprints in the messages, never by what the library
+ * or the service counted.
  *
- * One data key serves u messages, the smaller of max_messages and what max_bytes holds. A context whose w
- * warm-up messages and n later ones share keys without a gap needs ceil((w + n) / u) of them; the floor(w /
- * u) that the warm-up used up are not seen after it.
+ * One data key serves u messages: max_messages, or fewer if max_bytes holds fewer. A context with w warm-up
+ * messages and n later ones needs ceil((w + n) / u) keys. The warm-up uses up floor(w / u) of them, which are
+ * not seen after it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,7 +15,9 @@
 
 /* ---- What it should show ---- */
 
-/* How many messages one data key may serve; 0: the cache is bypassed, and each message gets its own. */
+/*
+ * How many messages one data key may serve. 0: the cache is bypassed, and each message gets a key of its own.
+ */
 static uint64_t messages_per_key(const struct storm_options *options)
 {
     if (!options->suite->derives)
@@ -27,7 +29,7 @@ static uint64_t messages_per_key(const struct storm_options *options)
     return options->max_bytes / options->bytes;
 }
 
-/* How many of `callers` have context `context`, if they take the contexts in turn. */
+/* How many of `callers` have the context `context`; they take the contexts in turn. */
 static uint64_t turns(const struct storm_options *options, uint64_t callers, uint64_t context)
 {
     return callers / options->contexts + (context < callers % options->contexts);
@@ -54,10 +56,7 @@ void storm_expect(const struct storm_options *options, const struct storm_scenar
     }
     uint64_t all = scenario->warm + after;
     out->bound = out->calls;
-    /*
-     * A call that fails has cost its callers a key they did not get; a lost key may cost every later caller
-     * one.
-     */
+    /* Each call that fails may cost one more call. A lost key may cost one more for every later caller. */
     if (!out->exact && (key_lost || all - out->calls < options->fail_first))
         out->bound = all;
     else
@@ -65,8 +64,8 @@ void storm_expect(const struct storm_options *options, const struct storm_scenar
 }
 
 /*
- * Whether some data key did more than it may, warm-up included. Bypassing messages have a key each, outside
- * the limits.
+ * Whether `uses` of one data key, warm-up included, are too many. Where the cache is bypassed limits do not
+ * matter.
  */
 static bool is_over_used(const struct storm_options *options, uint64_t uses)
 {
@@ -84,7 +83,7 @@ void storm_judge(struct storm_report *report)
     const size_t room = sizeof report->reason;
     reason[0] = '\0';
     if (result->answered != result->callers)
-        snprintf(reason, room, "%" PRIu64 " of %" PRIu64 " callers were never answered",
+        snprintf(reason, room, "%" PRIu64 " of %" PRIu64 " callers got no answer",
                  result->callers - result->answered, result->callers);
     else if (is_over_used(options, result->max_uses_per_dek))
         snprintf(reason, room, "a data key was used %" PRIu64 " times, more than its limits allow",
@@ -92,13 +91,13 @@ void storm_judge(struct storm_report *report)
     else if (options->fail_first == 0 && result->errors + result->warm_errors > 0)
         snprintf(reason, room, "%" PRIu64 " callers got an error", result->errors + result->warm_errors);
     else if (!expected->exact && result->backing_calls > expected->bound)
-        snprintf(reason, room, "%" PRIu64 " backing calls, where at most %" PRIu64 " are promised",
+        snprintf(reason, room, "%" PRIu64 " calls to the key service, where at most %" PRIu64 " are promised",
                  result->backing_calls, expected->bound);
     else if (expected->exact && !options->decrypt && result->distinct_deks != expected->deks)
         snprintf(reason, room, "%" PRIu64 " data keys, where %" PRIu64 " %s promised", result->distinct_deks,
                  expected->deks, expected->deks == 1 ? "is" : "are");
     else if (expected->exact && result->backing_calls != expected->calls)
-        snprintf(reason, room, "%" PRIu64 " backing calls, where %" PRIu64 " %s promised",
+        snprintf(reason, room, "%" PRIu64 " calls to the key service, where %" PRIu64 " %s promised",
                  result->backing_calls, expected->calls, expected->calls == 1 ? "is" : "are");
     report->ok = reason[0] == '\0';
 }
@@ -124,8 +123,8 @@ static int descending(const void *left, const void *right)
 }
 
 /*
- * From `count` sorted records to the uses of each data key after the warm-up, in `uses`; answers how many
- * there are.
+ * Counts in `count` sorted records how often each data key was used after the warm-up, into `uses`. Answers
+ * how many such keys there are.
  */
 static size_t count_uses(const struct record *records, size_t count, uint64_t *uses, uint64_t *max_uses)
 {

@@ -1,6 +1,6 @@
 /*
- * Caching without coalescing: see scene.h. Called through the library. Its limits hold: a look and its
- * charge are one step under a lock. What it lacks is any memory of the fetches under way.
+ * Caching without coalescing: see scene.h. Called by the library, as a CMM. Keeps the limits: looking and
+ * charging are one step under a lock. Never knows which fetches are under way.
  */
 #include "storm/scene.h"
 
@@ -11,7 +11,7 @@
 /* One cached key, of either direction. */
 struct entry {
     struct entry *older;
-    struct kf_view key; /* into the materials' encryption context */
+    struct kf_view key; /* a view into the materials' encryption context */
     const struct kf_encryption_materials *encryption;
     const struct kf_decryption_materials *decryption;
     uint64_t messages;
@@ -43,7 +43,7 @@ static void entry_free(struct entry *entry)
     free(entry);
 }
 
-/* Takes the entry for `key` out of the list; NULL if there is none. */
+/* Takes the entry of `key` out of the list; NULL if there is none. */
 static struct entry *naive_take_locked(struct storm_naive *naive, struct kf_view key, bool encrypts)
 {
     for (struct entry **link = &naive->newest; *link != NULL; link = &(*link)->older) {
@@ -64,7 +64,10 @@ static bool naive_has_budget(const struct storm_naive *naive, const struct entry
                                          bytes <= naive->options.max_bytes - entry->bytes);
 }
 
-/* Puts an entry in front; if that is one too many, the one used longest ago goes. */
+/*
+ * Puts an entry in front. If there are too many then, the one at the end is dropped: it was not used for
+ * longest.
+ */
 static void naive_put_locked(struct storm_naive *naive, struct entry *entry)
 {
     entry->older = naive->newest;
@@ -82,8 +85,8 @@ static void naive_put_locked(struct storm_naive *naive, struct entry *entry)
 }
 
 /*
- * Looks for a key that may do one more message of `bytes`, charges it and writes a reference of its
- * materials to `*out`. A key that can't is dropped, as the other ESDKs do.
+ * Looks for a key that may encrypt one more message of `bytes`, charges it, and writes a reference of its
+ * materials to `*out`. A key that may not is dropped, as the other ESDKs do.
  */
 static bool naive_look(struct storm_naive *naive, struct kf_view key, uint64_t bytes, bool encrypts,
                        struct entry *out)
@@ -112,9 +115,7 @@ static bool naive_look(struct storm_naive *naive, struct kf_view key, uint64_t b
     return found;
 }
 
-/*
- * Keeps what was fetched, taking references of its own; a key that is there for the same question gives way.
- */
+/* Keeps what was fetched, with references of its own, in the place of any other key for the same request. */
 static void naive_put(struct storm_naive *naive, const struct entry *fetched)
 {
     struct entry *entry = malloc(sizeof *entry);

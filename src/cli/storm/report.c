@@ -1,6 +1,4 @@
-/*
- * Prints what a storm showed, as JSON or for people. Called by storm.c. Judges nothing.
- */
+/* Prints what a storm showed, as JSON or for people. Called by storm.c. Never judges. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +41,13 @@ static void json_bool(FILE *out, const char *name, bool value)
     fprintf(out, ",\"%s\":%s", name, value ? "true" : "false");
 }
 
-/* In whole numbers, so that no locale puts a comma into it. */
+/* Prints whole numbers only, so that no locale puts a comma there. */
 static void json_ms(FILE *out, const char *name, uint64_t ns)
 {
     fprintf(out, ",\"%s\":%" PRIu64 ".%03" PRIu64, name, ns / 1000000, ns / 1000 % 1000);
 }
 
-/* Key `i`, if it is in KMS, and the endpoint where it is used, which the caller frees. */
+/* Whether key `i` is in KMS. Then its name, and its endpoint, which the caller frees. */
 static bool kms_key(const struct storm_options *options, size_t i, struct kf_view *key,
                     struct kf_buf *endpoint)
 {
@@ -131,7 +129,7 @@ static void print_coloured(FILE *out, int colour, const char *text)
         fputs(text, out);
 }
 
-/* The keys in KMS; a key file beside them is not worth a line. */
+/* Prints the keys in KMS, and no key files. */
 static void print_keys(FILE *out, const struct storm_options *options)
 {
     fputs(";\nevery cache is cold, and data keys come from AWS KMS:\n", out);
@@ -164,10 +162,10 @@ void storm_print_opening(FILE *out, const struct storm_options *options)
         fprintf(out, ";\nevery cache is cold, and the simulated key service is %" PRIu64 " ms away.\n",
                 options->rtt_ms);
     if (!options->coalescing)
-        fprintf(out, "Without coalescing: each caller that misses fetches a key of its own.\n");
+        fprintf(out, "Without coalescing, each caller that finds no key fetches one of its own.\n");
 }
 
-/* "2 DEKs used 5x, 1 used 4x"; a long list is cut. */
+/* Prints ": 2 DEKs used 5x, 1 used 4x". A long list is cut. */
 static void print_uses(FILE *out, const struct storm_result *result)
 {
     static const size_t shown = 5;
@@ -203,7 +201,7 @@ static void print_counts(FILE *out, const struct storm_report *report)
         print_uses(out, result);
         putc('\n', out);
     }
-    fprintf(out, "    backing calls  %8" PRIu64 "   %s %" PRIu64 ": %" PRIu64 " in flight at once\n",
+    fprintf(out, "    service calls  %8" PRIu64 "   %s %" PRIu64 ": %" PRIu64 " in flight at once\n",
             result->backing_calls, expected->exact ? "expected" : "at most", expected->bound,
             result->peak_in_flight);
 
@@ -227,13 +225,13 @@ static void print_verdict(FILE *out, const struct storm_report *report)
     }
     print_coloured(out, 32, "OK");
     if (expected->exact && options->decrypt)
-        fputs(": no call more than needed\n", out);
+        fputs(": as few calls as needed\n", out);
     else if (expected->exact)
-        fputs(": no data key more than the limits demand, none used beyond them\n", out);
+        fputs(": as few data keys as the limits allow, none used beyond its limits\n", out);
     else if (options->cancel > 0 || options->fail_first > 0)
-        fputs(": within the bound (who gives up or fails leaves no exact count to promise)\n", out);
+        fputs(": within the bound (no exact count is promised if callers give up or calls fail)\n", out);
     else
-        fputs(": within the bound (a key was lost by capacity or age: no exact count is promised)\n", out);
+        fputs(": within the bound (no exact count is promised if a key ends by capacity or age)\n", out);
 }
 
 void storm_print_scenario(FILE *out, unsigned number, const struct storm_report *report)
@@ -255,6 +253,7 @@ void storm_print_closing(FILE *out, const struct storm_options *options, unsigne
     else if (scenarios > 1)
         fprintf(out, "\n%u of %u failed.\n", failed, scenarios);
     if (!options->coalescing && failed > 0)
-        fprintf(out, "%sThis is what other caches do. Without --no-coalescing you see the difference.\n",
+        fprintf(out,
+                "%sThis is what other caches do. Leave out --no-coalescing to see what Keyflight does.\n",
                 scenarios > 1 ? "" : "\n");
 }

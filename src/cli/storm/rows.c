@@ -1,18 +1,18 @@
 /*
- * Who shared which call to the key service: see storm.h. Called by svg.c. Knows it from the fingerprints of
- * the encrypted data keys; only where several calls opened the same one (readers without coalescing) times
- * decide.
+ * Finds out which callers shared a call to the key service: see storm.h. Called by svg.c. Goes by the
+ * fingerprints of the encrypted data keys. Where several calls opened the same one (readers without
+ * coalescing) it goes by times. Never changes what it reads.
  */
 #include <stdlib.h>
 
 #include "storm/scene.h"
 
-/* A fetch that brought a key, to be found by it. */
+/* A fetch that brought a key, and which one. */
 struct brought {
     uint64_t fingerprint;
     uint64_t begin_ns;
     size_t fetch;
-    bool is_taken; /* by whoever opened it */
+    bool is_taken; /* a caller that waited for it was found */
 };
 
 static int by_fingerprint_and_time(const void *left, const void *right)
@@ -23,7 +23,7 @@ static int by_fingerprint_and_time(const void *left, const void *right)
     return (a->begin_ns > b->begin_ns) - (a->begin_ns < b->begin_ns);
 }
 
-/* The fetches that brought a key, sorted; `*count` of them, in `brought`, which has room for all fetches. */
+/* Lists the fetches that brought a key, sorted. `brought` has room for all fetches. */
 static void rows_index(const struct storm_trace *trace, struct brought *brought, size_t *count)
 {
     *count = 0;
@@ -35,7 +35,7 @@ static void rows_index(const struct storm_trace *trace, struct brought *brought,
     qsort(brought, *count, sizeof *brought, by_fingerprint_and_time);
 }
 
-/* The first of the fetches that is not before a fetch of this key at this time. */
+/* The first fetch that comes not before `wanted` in the order of keys and times. */
 static size_t lower_bound(const struct brought *brought, size_t count, const struct brought *wanted)
 {
     size_t low = 0;
@@ -50,8 +50,9 @@ static size_t lower_bound(const struct brought *brought, size_t count, const str
 }
 
 /*
- * The fetch that a caller's key is from: one that began while the caller waited and that nobody else opened, or
- * else the last that began before it asked. `none` if it has no key.
+ * The fetch that brought a caller's key: the first that began while the caller waited and that no other
+ * caller took. If there is none, the last that began before the caller asked. `none` if the caller has no
+ * key.
  */
 static size_t rows_find(struct brought *brought, size_t count, const struct storm_caller *caller, size_t none)
 {
@@ -70,7 +71,7 @@ static size_t rows_find(struct brought *brought, size_t count, const struct stor
     return i > first ? brought[first].fetch : none;
 }
 
-/* Sorts the callers by their rows; `row_of` says which each is in. */
+/* Sorts the callers by their rows; `row_of` says in which row each is. */
 static void rows_fill(const struct storm_trace *trace, const size_t *row_of, struct storm_rows *rows)
 {
     const struct storm_caller **next = rows->callers;

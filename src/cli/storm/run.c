@@ -1,6 +1,6 @@
 /*
- * Runs one scenario: builds what it needs (key, service, cache, CMM, contexts), lets the callers come, and
- * counts. Called by storm.c. Keeps nothing between scenarios: every cache begins cold.
+ * Runs one scenario: makes what it needs (key, service, cache, CMM, contexts), lets the callers come, and
+ * counts. Called by storm.c. Never keeps a key from one scenario to the next.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 
 #include "storm/scene.h"
 
-/* Beyond the round trip a caller waits for so long; if nothing came then, nothing will. */
+/* A caller waits so much longer than a round trip before it counts as forgotten. */
 #define PATIENCE_MS 30000
 
 struct run {
@@ -22,7 +22,7 @@ struct run {
     struct storm_service *service; /* lives as long as `remote` */
     struct kf_cache *cache;
     struct storm_job job;
-    size_t context_count; /* that callers come for */
+    size_t context_count; /* contexts that the callers have */
     struct storm_caller *callers;
     size_t caller_count;
     struct storm_queue queue;
@@ -42,7 +42,7 @@ static enum kf_code local_keyring_new(struct kf_error *error, struct kf_keyring 
     return code;
 }
 
-/* Keys that had budget left when they ended by capacity or age. */
+/* How many keys had budget left when they ended by capacity or age. */
 static uint64_t cache_lost_keys(void *context)
 {
     struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
@@ -95,7 +95,7 @@ static enum kf_code contexts_new(struct run *run, struct kf_error *error)
     return code;
 }
 
-/* The messages to decrypt are made with the keys themselves; the service does not count that. */
+/* Makes the messages to decrypt, past the service, which does not count that. */
 static enum kf_code messages_new(struct run *run, struct kf_error *error)
 {
     uint8_t *plaintext = calloc(1, (size_t)run->job.bytes + 1);
@@ -171,13 +171,13 @@ static void run_end(struct run *run)
     free(run->job.messages);
 }
 
-/* Whether caller `index` after the warm-up is one of the percentage that gives up, spread evenly. */
+/* Whether caller `index` after the warm-up is one that gives up; those are spread evenly. */
 static bool caller_gives_up(const struct storm_options *options, uint64_t index)
 {
     return (index + 1) * options->cancel / 100 > index * options->cancel / 100;
 }
 
-/* Begins `count` callers, who take the contexts in turn. */
+/* Begins `count` callers, which take the contexts in turn. */
 static enum kf_code run_begin(struct run *run, struct storm_caller *callers, size_t count, bool may_give_up,
                               struct kf_error *error)
 {
@@ -186,7 +186,7 @@ static enum kf_code run_begin(struct run *run, struct storm_caller *callers, siz
         callers[i].job = &run->job;
         callers[i].context = i % run->options->contexts;
         callers[i].gives_up = may_give_up && caller_gives_up(run->options, i);
-        /* Who polls gives up by freeing his operation, who blocks by his deadline. */
+        /* A caller that polls gives up by freeing its operation, one that blocks by its deadline. */
         uint64_t deadline_ms =
             callers[i].gives_up ? run->options->rtt_ms / 2 : run->options->rtt_ms + PATIENCE_MS;
         code = storm_caller_begin(&callers[i], run->options->threads ? deadline_ms : 0, error);
@@ -248,7 +248,7 @@ static enum kf_code run_phases(struct run *run, const struct storm_scenario *sce
     return KF_OK;
 }
 
-/* What the service saw, and all that happened, to `out`, which then owns the callers. */
+/* Writes what the service counted, and all that happened, to `out`, which then owns the callers. */
 static enum kf_code run_trace(struct run *run, struct kf_error *error, struct storm_result *out)
 {
     struct storm_service_counts counts;

@@ -1,7 +1,7 @@
 /*
  * The actors of a storm: its callers, the key service, and the cache without coalescing. Included by run.c,
- * which brings them together, by judge.c, which counts what the callers show, and by bench/kms_storm, which
- * drives callers of its own.
+ * which brings them together, by judge.c and rows.c, which look at the callers, and by bench/storm and
+ * bench/kms_storm, which drive callers of their own.
  */
 #ifndef CLI_STORM_SCENE_H
 #define CLI_STORM_SCENE_H
@@ -13,10 +13,7 @@
 
 #include "storm/storm.h"
 
-/*
- * Nanoseconds on CLOCK_MONOTONIC, for the simulated round trip and for what is printed. Nothing is judged by
- * it.
- */
+/* Nanoseconds on CLOCK_MONOTONIC, for the simulated round trip and for what is printed. */
 static inline uint64_t storm_now_ns(void)
 {
     struct timespec now;
@@ -34,8 +31,8 @@ struct storm_message {
 };
 
 /*
- * The fingerprint of the encrypted data key in the header at the front of `message`; KF_WANT_INPUT if that
- * goes on.
+ * Answers the fingerprint of the encrypted data key in the header at the front of `message`. KF_WANT_INPUT if
+ * the header is not complete.
  */
 enum kf_code storm_fingerprint(struct kf_view message, struct kf_error *error, size_t *header_length,
                                uint64_t *out);
@@ -53,10 +50,10 @@ struct storm_job {
 enum storm_state {
     STORM_IDLE,    /* has not asked yet */
     STORM_WAITING, /* has asked */
-    STORM_HOLDS,   /* was answered: has its materials */
+    STORM_HOLDS,   /* was answered and has its materials */
     STORM_DONE,    /* ... and has made or read its message */
-    STORM_FAILED,  /* was answered: an error */
-    STORM_GAVE_UP, /* wanted no answer any more */
+    STORM_FAILED,  /* got an error */
+    STORM_GAVE_UP, /* gave up before it was answered */
 };
 
 struct storm_queue;
@@ -66,33 +63,33 @@ struct storm_caller {
     const struct storm_job *job;
     size_t context; /* which of the job's */
     bool gives_up;  /* before the answer */
-    size_t fed;     /* bytes of the message to be decrypted that were taken */
+    size_t fed;     /* how much of the message to be decrypted was taken */
     enum storm_state state;
-    uint64_t fingerprint; /* of the encrypted data key in its message; from STORM_DONE on */
+    uint64_t fingerprint; /* of the encrypted data key in its message, from STORM_DONE on */
     uint64_t asked_ns;
     uint64_t held_ns;
     uint64_t left_ns;               /* when it got an error or gave up */
     struct kf_encryptor *encryptor; /* either */
-    struct kf_decryptor *decryptor; /* or; NULL once it is done or gave up */
+    struct kf_decryptor *decryptor; /* or this; NULL once it is done or gave up */
 
     struct storm_queue *queue; /* where its waker posts, */
-    struct storm_caller *next; /* ... who is in it behind this one, */
-    bool queued;               /* ... and whether this one is; all under the queue's lock */
+    struct storm_caller *next; /* ... the caller behind this one in that queue, */
+    bool queued;               /* ... and whether this one is in it; all under the queue's lock */
 };
 
 /*
- * Prepares a caller that is all zero but for `job`, `context` and `gives_up`; `timeout_ms` limits its wait
- * (0: nothing does).
+ * Prepares a caller of which `job`, `context` and `gives_up` are set and all else is zero. `timeout_ms`
+ * limits its wait (0: no limit).
  */
 enum kf_code storm_caller_begin(struct storm_caller *caller, uint64_t timeout_ms, struct kf_error *error);
 
 /*
- * Asks, or asks again, for the materials; with `waker` NULL it waits for the answer. Moves the caller's
- * state on.
+ * Asks for the materials, or polls again. Waits for the answer if `waker` is NULL. Changes the caller's
+ * state.
  */
 void storm_caller_ask(struct storm_caller *caller, const struct kf_waker *waker);
 
-/* Makes or reads the message of a caller that holds its materials, without keeping it. */
+/* Makes or reads the message of a caller that holds its materials. The message is thrown away. */
 void storm_caller_finish(struct storm_caller *caller);
 
 /* The caller waits no more. */
@@ -106,7 +103,7 @@ void storm_caller_end(struct storm_caller *caller);
 
 /* ---- Many callers on one thread (callers.c) ---- */
 
-/* The callers whose wakers were called. Whoever is in it is polled again. */
+/* The callers whose wakers were called, and which are to be polled again. */
 struct storm_queue {
     pthread_mutex_t ready_lock;
     pthread_cond_t ready;
@@ -122,8 +119,8 @@ void storm_queue_end(struct storm_queue *queue);
 void storm_queue_ask(struct storm_queue *queue, struct storm_caller *caller);
 
 /*
- * Polls whoever is woken until none of the `count` callers is waiting. If nobody is woken for `patience_ms`
- * it gives up: those who still wait then were forgotten.
+ * Polls callers that are woken until none of the `count` callers waits. If none is woken for `patience_ms` it
+ * returns: those that still wait were forgotten.
  */
 void storm_queue_wait(struct storm_queue *queue, const struct storm_caller *callers, size_t count,
                       uint64_t patience_ms);
@@ -131,28 +128,27 @@ void storm_queue_wait(struct storm_queue *queue, const struct storm_caller *call
 /* ---- Each caller on a thread of its own (callers.c) ---- */
 
 /*
- * Lets `count` callers that have begun ask at once, each blocking on its own thread, and, when all were
- * answered, make their messages. A caller that gives up does so by its deadline. Errors: KF_E_SYSTEM (too
- * many threads), KF_E_NO_MEMORY.
+ * Lets `count` callers that have begun ask at once, each blocking on a thread of its own. Once all were
+ * answered they make their messages. Errors: KF_E_SYSTEM (too many threads), KF_E_NO_MEMORY.
  */
 enum kf_code storm_threads_run(struct storm_caller *callers, size_t count, struct kf_error *error);
 
-/* One blocking caller on this thread: asks, and makes its message if it is answered. */
+/* Lets a blocking caller ask on this thread, and make its message once it is answered. */
 void storm_threads_ask(struct storm_caller *caller);
 
 /* ---- The key service (service.c) ---- */
 
 /*
- * What stands behind the cache: an asynchronous CMM, written against the public interface as a user would, that
- * counts what reaches it and hands it to another CMM. In front of a local key it simulates a service: each call
- * waits for a round trip first.
+ * The CMM behind the cache. It counts the calls that reach it and passes them on to another CMM. In front of
+ * a local key it simulates a service: each call first waits for a round trip. It is asynchronous, and written
+ * against the public interface, as a user would write it.
  */
 struct storm_service;
 
 struct storm_service_counts {
     uint64_t calls;     /* begun */
     uint64_t answered;  /* of these, answered */
-    uint64_t in_flight; /* under way now; the rest was cancelled */
+    uint64_t in_flight; /* under way now; whatever else is not answered was cancelled */
     uint64_t peak;      /* under way at once */
     bool key_lost;      /* a call began after a key had been lost */
 };
@@ -166,22 +162,23 @@ enum kf_code storm_service_new(struct kf_cmm *inner, uint64_t rtt_ms, uint64_t f
                                struct kf_error *error, struct storm_service **service, struct kf_cmm **out);
 
 /*
- * Says who knows how many keys with budget left were lost so far. Before the first call; `context` has to
- * live as long as calls may come.
+ * Sets a function that says how many keys with budget left were lost so far. Call this before the first call
+ * to the service; `context` has to live as long as calls may come.
  */
 void storm_service_watch(struct storm_service *service, uint64_t (*lost_keys)(void *context), void *context);
 
 void storm_service_counts(struct storm_service *service, struct storm_service_counts *out);
 
-/* Copies what is known of each call, in the order in which they began; the caller frees `*fetches`. */
+/* Copies what is known of each call, in the order in which the calls began. The caller frees `*fetches`. */
 enum kf_code storm_service_fetches_copy(struct storm_service *service, struct kf_error *error,
                                         struct storm_fetch **fetches, size_t *count);
 
 /* ---- The cache without coalescing (naive.c) ---- */
 
 /*
- * The bug, for comparison: a caching CMM, written against the public interface as a user would, that does what
- * every other ESDK's does: look, miss, fetch, put. Nobody knows who else is fetching.
+ * The bug, for comparison: a caching CMM that does what that of every other ESDK does. It looks, misses,
+ * fetches and puts, and does not know who else is fetching. It is written against the public interface, as a
+ * user would write it.
  */
 struct storm_naive;
 
@@ -192,7 +189,7 @@ struct storm_naive_options {
     uint64_t capacity;
 };
 
-/* The pair of a request's encryption context that tells its keys from others. */
+/* The name of the pair of the encryption context by which it tells requests apart. */
 #define STORM_NAIVE_KEY "context"
 
 /*
@@ -208,8 +205,8 @@ uint64_t storm_naive_lost_keys(void *naive);
 /* ---- Counting (judge.c) ---- */
 
 /*
- * Counts `count` callers, of which the first `warm` were the warm-up, into `*out`, which is all zero. On an
- * error the caller owes nothing. Errors: KF_E_NO_MEMORY.
+ * Counts what `count` callers show, of which the first `warm` were the warm-up, into `*out`, which is all
+ * zero. Errors: KF_E_NO_MEMORY; the caller then owes nothing.
  */
 enum kf_code storm_tally(const struct storm_caller *callers, size_t warm, size_t count,
                          struct kf_error *error, struct storm_result *out);

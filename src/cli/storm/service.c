@@ -1,6 +1,6 @@
 /*
- * The key service of a storm: see scene.h. Called through the library by whoever polls a fetch: a caller, or
- * the internal thread. Never sleeps: the call's timer brings it back when the simulated round trip is over.
+ * The key service of a storm: see scene.h. Called by the library, on a caller's thread or on the internal
+ * one. Never sleeps: a timer of the call gets it polled again when the simulated round trip is over.
  */
 #include "storm/scene.h"
 
@@ -17,11 +17,11 @@ struct storm_service {
 
     pthread_mutex_t counts_lock;
     struct storm_service_counts counts;
-    struct storm_fetch *fetches; /* one for each call that was begun */
+    struct storm_fetch *fetches; /* one for each call that began */
     size_t room;
 };
 
-/* One call on its way; kept with the library's call and freed with it. */
+/* A call under way. It is the state of the library's call, and freed with it. */
 struct trip {
     struct storm_service *service;
     size_t number; /* among the fetches */
@@ -30,7 +30,7 @@ struct trip {
     bool over; /* counted as answered */
 };
 
-/* The call ends. If it was not answered yet it was cancelled, and is under way no more. */
+/* The call ends. If it was not answered it was cancelled. */
 static void trip_drop(void *state)
 {
     struct trip *trip = state;
@@ -83,7 +83,7 @@ static struct trip *trip_begin(struct storm_service *service, struct kf_call *ca
     return trip;
 }
 
-/* There and back again: KF_PENDING until the round trip is over, then KF_OK or the simulated failure. */
+/* Waits for the round trip: KF_PENDING until it is over, then KF_OK or the simulated failure. */
 static enum kf_code service_travel(struct storm_service *service, struct kf_call *call,
                                    struct kf_error *error)
 {

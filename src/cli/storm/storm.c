@@ -1,7 +1,7 @@
 /*
- * `keyflight storm`: many callers want a data key at once, and the report shows how many keys were made.
- * Called by main. Reads the options and judges; the work is done by run.c. Uses keys of the user only
- * where -k or KMS_KEY_ARN names them.
+ * keyflight storm: lets many callers ask for a data key at once, and shows how many keys were made. Called by
+ * main. Reads the options, has the scenarios run, and prints. Never uses a key of the user unless -k or
+ * KMS_KEY_ARN names it.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,9 +35,9 @@ enum {
 };
 
 static const struct cli_option option_table[] = {
-    {OPT_PARALLEL, "parallel", "N", false, "one scenario of your own: N callers at once"},
-    {OPT_SEQUENTIAL, "sequential", "N", false, "... before them N, one by one"},
-    {OPT_WARM, "warm", "W", false, "... before those W, whose messages do not count"},
+    {OPT_PARALLEL, "parallel", "N", false, "a scenario of your own: N callers at once"},
+    {OPT_SEQUENTIAL, "sequential", "N", false, "... and before those N, one by one"},
+    {OPT_WARM, "warm", "W", false, "... and before all W, whose messages do not count"},
     {OPT_MAX_MESSAGES, "max-messages", "M", false, "messages that a data key may encrypt (5)"},
     {OPT_MAX_BYTES, "max-bytes", "B", false, "bytes that a data key may encrypt (2^63-1)"},
     {OPT_BYTES, "bytes", "L", false, "length of each message (1024)"},
@@ -47,15 +47,15 @@ static const struct cli_option option_table[] = {
     {OPT_RTT, "rtt-ms", "R", false, "round trip of the simulated key service (50)"},
     {OPT_SUITE, "suite", "S", false, "algorithm suite (0478)"},
     {OPT_CALLERS, "callers", "HOW", false,
-     "poll (the default): one thread polls for all;\nthreads: each blocks on a thread of its own"},
+     "poll (the default): one thread polls all callers;\nthreads: each caller blocks on its own thread"},
     {OPT_FAIL_FIRST, "fail-first", "F", false, "the first F calls to the key service fail (0)"},
-    {OPT_CANCEL, "cancel", "P", false, "P percent of the callers give up before the answer (0)"},
+    {OPT_CANCEL, "cancel", "P", false, "P percent of the callers give up early (0)"},
     {OPT_DECRYPT, "decrypt", NULL, false, "the callers decrypt one message of each context"},
-    {OPT_NO_COALESCING, "no-coalescing", NULL, false, "look, miss, fetch, put: what other caches do"},
-    {'k', "key", "KEY", true, CLI_KEY_HELP ";\nwith one in KMS nothing is simulated (KMS_KEY_ARN)"},
+    {OPT_NO_COALESCING, "no-coalescing", NULL, false, "cache as others do: look, miss, fetch, put"},
+    {'k', "key", "KEY", true, CLI_KEY_HELP ";\nwith a key in KMS, nothing is simulated"},
     CLI_AWS_OPTIONS,
     {OPT_JSON, "json", NULL, false, "one JSON object a line for each scenario"},
-    {OPT_SVG, "svg", "FILE", false, "draw what happened, too"},
+    {OPT_SVG, "svg", "FILE", false, "draw what happened, as a picture in SVG"},
     {'f', "force", NULL, false, "replace FILE if it exists"},
     {0},
 };
@@ -65,9 +65,9 @@ static const struct cli_syntax syntax = {
     .synopsis = "[OPTION]...",
     .about = "Lets many callers ask for data keys at once and shows how many keys were made.\n"
              "Without --parallel, --sequential or --warm three scenarios run: 10 in parallel,\n"
-             "10 one by one, and 1 warm-up before 10 in parallel. The key service is simulated and\n"
-             "nothing leaves this machine, unless -k or KMS_KEY_ARN names a key in AWS KMS. The exit\n"
-             "status is 0 if all counts are as promised, 1 if not.",
+             "10 one by one, and 1 warm-up before 10 in parallel. The key service is\n"
+             "simulated and nothing leaves this machine, unless -k or KMS_KEY_ARN names a key\n"
+             "in AWS KMS. The exit status is 0 if all counts are as promised, 1 if not.",
     .options = option_table,
 };
 
@@ -76,13 +76,13 @@ struct request {
     struct storm_options options;
     struct storm_scenario scenario;
     struct cli_keys keys;
-    bool is_simulating; /* an option was given that only the simulated service understands */
+    bool is_simulating; /* an option was given that is for the simulated service */
     bool is_json;
     const char *svg; /* where to draw; NULL: nowhere */
     bool force;
 };
 
-/* An option whose value is a number: where it goes, and what it may be. */
+/* An option with a number: its bounds, and where it goes. */
 struct number {
     int id;
     uint64_t low;
@@ -90,7 +90,7 @@ struct number {
     uint64_t *target;
 };
 
-/* Takes one option in; 0, or the exit status of an error. */
+/* Takes the number of an option. 0, or the exit status of an error. */
 static int take_number(struct request *request, int id, const char *value)
 {
     struct storm_options *options = &request->options;
@@ -157,7 +157,7 @@ static int storm_take(void *self, int id, const char *value)
     }
 }
 
-/* What no single option can see; 0, or the exit status of an error. */
+/* Checks the options together. 0, or the exit status of an error. */
 static int check_request(const struct request *request)
 {
     const struct storm_options *options = &request->options;

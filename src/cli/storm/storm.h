@@ -54,7 +54,7 @@ struct storm_fetch {
     bool failed;
 };
 
-/* All that happened, one by one. */
+/* All that happened. */
 struct storm_trace {
     struct storm_caller *callers; /* in the order in which they came */
     size_t caller_count;
@@ -62,24 +62,24 @@ struct storm_trace {
     size_t fetch_count;
 };
 
-/* What the service and the messages showed. "After the warm-up" is what the scenario is about. */
+/* What the service and the messages showed. */
 struct storm_result {
-    uint64_t callers;          /* who asked, warm-up included */
-    uint64_t answered;         /* who got an answer or gave up, warm-up included */
+    uint64_t callers;          /* that asked, warm-up included */
+    uint64_t answered;         /* that got an answer or gave up, warm-up included */
     uint64_t encryptions;      /* messages made (or read) after the warm-up */
-    uint64_t errors;           /* callers who got an error after the warm-up, */
+    uint64_t errors;           /* callers that got an error after the warm-up, */
     uint64_t warm_errors;      /* ... and during it */
-    uint64_t cancelled;        /* callers who gave up after the warm-up */
+    uint64_t cancelled;        /* callers that gave up after the warm-up */
     uint64_t distinct_deks;    /* data keys of the messages after the warm-up */
     uint64_t max_uses_per_dek; /* warm-up included */
     uint64_t backing_calls;    /* warm-up included */
     uint64_t peak_in_flight;   /* backing calls under way at once */
     bool key_lost;             /* a call began after a key with budget left had ended by capacity or age */
-    uint64_t answer_ns; /* after the warm-up: from the first ask to the last caller holding its materials */
+    uint64_t answer_ns; /* after the warm-up, from the first ask until the last caller held its materials */
     uint64_t wall_ns;
     struct storm_use {
-        uint64_t uses; /* so many messages after the warm-up under one data key, */
-        uint64_t deks; /* ... so many data keys */
+        uint64_t uses; /* messages after the warm-up under one data key, */
+        uint64_t deks; /* ... and how many data keys were used so often */
     } * uses;          /* the most used first */
     size_t use_count;
     struct kf_error error; /* the first error that a caller got */
@@ -93,10 +93,7 @@ struct storm_expected {
     uint64_t bound; /* backing calls at most; equals `calls` if exact */
 };
 
-/*
- * Runs a scenario and counts. On an error nothing is answered; else the caller owes a storm_result_end.
- * (run.c)
- */
+/* Runs a scenario and counts. Unless there is an error the caller owes a storm_result_end. (run.c) */
 enum kf_code storm_run(const struct storm_options *options, const struct storm_scenario *scenario,
                        struct kf_error *error, struct storm_result *out);
 void storm_result_end(struct storm_result *result);
@@ -131,16 +128,16 @@ const char *storm_plural(uint64_t number);
 /* One JSON object on one line. */
 void storm_print_json(FILE *out, const struct storm_report *report);
 
-/* For people: what is about to happen, one scenario (`number` 0: it is the only one), and how it all went. */
+/* For people: what is going to happen, one scenario (`number` 0: it is the only one), and how it all went. */
 void storm_print_opening(FILE *out, const struct storm_options *options);
 void storm_print_scenario(FILE *out, unsigned number, const struct storm_report *report);
 void storm_print_closing(FILE *out, const struct storm_options *options, unsigned scenarios, unsigned failed);
 
 /* ---- Drawing ---- */
 
-/* A call to the key service, and those who share the key that it brought. */
+/* A call to the key service, and the callers that share the key it brought. */
 struct storm_row {
-    const struct storm_fetch *fetch;     /* NULL in the last row: that of those who got no key */
+    const struct storm_fetch *fetch;     /* NULL in a last row, of callers without a key */
     const struct storm_caller **callers; /* in the order in which they came */
     size_t count;
 };
@@ -151,7 +148,10 @@ struct storm_rows {
     const struct storm_caller **callers; /* private: of all rows */
 };
 
-/* Who shared which call; views into `trace`. The caller owes a storm_rows_end. (rows.c) */
+/*
+ * Finds out which callers shared a call. The rows point into `trace`. The caller owes a storm_rows_end.
+ * (rows.c)
+ */
 enum kf_code storm_rows_new(const struct storm_trace *trace, struct kf_error *error, struct storm_rows *out);
 void storm_rows_end(struct storm_rows *rows);
 
@@ -161,7 +161,7 @@ struct storm_picture;
 enum kf_code storm_picture_new(struct kf_error *error, struct storm_picture **out);
 enum kf_code storm_picture_add(struct storm_picture *picture, const struct storm_report *report,
                                struct kf_error *error);
-/* The text, complete, as long as the picture lives. Only once, after everything was added. */
+/* Completes the picture; `*out` is its text, which lives as long as the picture. Call it once, at the end. */
 enum kf_code storm_picture_finish(struct storm_picture *picture, struct kf_error *error, struct kf_view *out);
 void storm_picture_free(struct storm_picture *picture); /* NULL is allowed */
 

@@ -1,11 +1,11 @@
 /*
  * Draws what a storm did: see storm.h. Called by storm.c. Time runs from left to right. Each call to the key
  * service is a bar, and each caller a line across the bar of the call that it shares, from its ask to its
- * answer. Judges nothing, and draws no text that comes from outside.
+ * answer. Never judges, and never draws text that comes from outside.
  *
- * So that thousands of callers stay legible, a line may stand for several callers of one call, and some calls
- * are left out, always the same share of them; the picture says so. Lengths on the time axis and the heights
- * are in tenths of a pixel, whole numbers, so that no locale puts a comma into them.
+ * Thousands of callers have to stay legible. So a line may stand for several callers of one call, and of many
+ * calls only every n-th is drawn. The picture says so. Lengths are whole numbers of tenths of a pixel, so
+ * that no locale puts a comma into them.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,13 +16,13 @@
 
 enum {
     WIDTH = 540,
-    LEFT = 24,          /* edges of the plot, */
-    RIGHT = WIDTH - 24, /* ... which is a time axis wide */
-    TOP = 86,           /* of the plot, in its scenario */
+    LEFT = 24,          /* the plot is from here */
+    RIGHT = WIDTH - 24, /* ... to here */
+    TOP = 86,           /* of the plot, within its scenario */
     PLOT_MAX = 400,     /* its height at most */
     LANE_MAX = 16,      /* height of a lane at most, */
-    LANES_MAX = 120,    /* ... and how many there are */
-    ROW_LANES_MAX = 10, /* the most that a call keeps when lanes get too many */
+    LANES_MAX = 120,    /* ... and how many lanes there are at most */
+    ROW_LANES_MAX = 10, /* lanes of one call, if there would be too many */
     LABEL_MIN = 110,    /* tenths of a pixel: rows that are lower than that have no label */
     TICKS_MAX = 8,
     LINE = 18,
@@ -41,20 +41,20 @@ static const char style[] =
     ".ok{color:#43c5b2}.failed{color:#ff9a6b}.mark{fill:currentColor}.left{fill:#0d1117}"
     ".error{stroke:#ff7b72}}";
 
-/* What the legend has to explain, beside calls and callers. */
+/* Marks that the legend explains if they were drawn. */
 enum {
-    CACHED = 1, /* a caller whose key was there */
+    CACHED = 1, /* a caller whose key was in the cache */
     GAVE_UP = 2,
     ERROR = 4,
     LOST = 8, /* a call that failed, or that nobody waited for */
 };
 
-/* One scenario on its way to the paper. */
+/* The drawing of one scenario. */
 struct plot {
     FILE *out;
     const struct storm_report *report;
     struct storm_rows rows;
-    size_t every;  /* which rows are drawn: the first of so many */
+    size_t every;  /* of so many rows the first is drawn */
     size_t bundle; /* callers that a line stands for */
     uint64_t begin_ns, span_ns, unit_ns, step;
     int64_t height, lane; /* tenths of a pixel: of all lanes, and of one */
@@ -83,7 +83,7 @@ static void draw_text(FILE *out, const char *classes, int x, int64_t y, const ch
 
 /* ---- What is drawn ---- */
 
-/* 1, 2, 5, 10, 20, 50, ... */
+/* The next number of 1, 2, 5, 10, 20, 50, ... */
 static uint64_t next_round(uint64_t number)
 {
     uint64_t power = 1;
@@ -97,7 +97,7 @@ static size_t divide_up(size_t dividend, size_t divisor)
     return (dividend + divisor - 1) / divisor;
 }
 
-/* How many lines a row has. Who got no key has a row that is thinned out as the calls are. */
+/* How many lines a row has. The row of those without a key is thinned out as the calls are. */
 static size_t row_lanes(const struct plot *plot, const struct storm_row *row)
 {
     size_t bundle = row->fetch == NULL ? plot->bundle * plot->every : plot->bundle;
@@ -123,7 +123,10 @@ static size_t count_lanes(const struct plot *plot, size_t *rows)
     return lanes;
 }
 
-/* Bundles callers of the same call first, as far as that leaves ROW_LANES_MAX; then leaves out calls. */
+/*
+ * If there would be too many lanes: first bundles callers of one call until none has more than ROW_LANES_MAX
+ * lanes, then leaves out calls.
+ */
 static void choose_lanes(struct plot *plot)
 {
     size_t most = 0, rows, lanes;
@@ -138,7 +141,7 @@ static void choose_lanes(struct plot *plot)
             plot->every = next_round(plot->every);
     }
     plot->height = 10 * (int64_t)(lanes * LANE_MAX < PLOT_MAX ? lanes * LANE_MAX : PLOT_MAX);
-    /* Between two rows six tenths of a lane are free. */
+    /* Between two rows there is a gap of 0.6 lanes. */
     plot->lane = 10 * plot->height / (int64_t)(10 * lanes + 6 * (rows - 1));
 }
 
@@ -147,7 +150,10 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* From the first ask to beyond the last answer, in round trips or, if their length is not known, in time. */
+/*
+ * The axis goes from the first ask to beyond the last answer, in round trips or, if none is set, in
+ * milliseconds.
+ */
 static void choose_time(struct plot *plot)
 {
     const struct storm_trace *trace = &plot->report->result.trace;
@@ -193,7 +199,7 @@ static void draw_axis(const struct plot *plot)
     }
 }
 
-/* A line from the first ask of a bundle to its last answer, and how it ended. */
+/* Draws a line from the first ask of some callers to their last answer, and a mark that says how it ended. */
 static void draw_callers(struct plot *plot, const struct storm_caller *const *callers, size_t count,
                          int64_t y)
 {
@@ -216,7 +222,7 @@ static void draw_callers(struct plot *plot, const struct storm_caller *const *ca
     fputs("\"/>\n", plot->out);
 }
 
-/* The bar of a call; one that was not answered goes on to the end. */
+/* Draws the bar of a call. If the call was not answered the bar goes to the end of the axis. */
 static void draw_call(struct plot *plot, const struct storm_fetch *fetch, int64_t y, int64_t height)
 {
     const int64_t x = x_of(plot, fetch->begin_ns);
@@ -232,7 +238,7 @@ static void draw_call(struct plot *plot, const struct storm_fetch *fetch, int64_
     fputs("\"/>\n", plot->out);
 }
 
-/* Says what came of a row: beside it, or when it is pointed at. */
+/* Says what a row is, in words. */
 static void describe_row(const struct plot *plot, const struct storm_row *row, char text[64])
 {
     const char *what = plot->report->options->decrypt ? "reader" : "message";
@@ -246,7 +252,7 @@ static void describe_row(const struct plot *plot, const struct storm_row *row, c
         snprintf(text, 64, "%zu %s%s", row->count, what, storm_plural(row->count));
 }
 
-/* Writes on the right of a row what came of it, or on the left if there is no room. */
+/* Writes what a row is on its right, or on its left if there is no room. */
 static void draw_label(const struct plot *plot, const struct storm_row *row, uint64_t last_ns, int64_t y,
                        const char *text)
 {
@@ -335,7 +341,7 @@ static int64_t draw_unit(const struct plot *plot, int64_t y)
     return y + 6;
 }
 
-/* The rule by which some are left out. */
+/* Writes by which rule some are left out. */
 static int64_t draw_rule(const struct plot *plot, int64_t y)
 {
     char lines[64] = "";
@@ -387,7 +393,7 @@ static int64_t draw_plot(struct plot *plot)
     return y + 16;
 }
 
-/* What the lines, bars and dots are, in two columns; answers its height. */
+/* Explains lines, bars and dots, in two columns. Answers its height. */
 static int64_t draw_legend(FILE *out, unsigned marks)
 {
     static const char line[] = "<path class=\"caller\" d=\"M0 -4H26\"/>";
@@ -426,7 +432,7 @@ struct storm_picture {
     FILE *body;
     char *body_text;
     size_t body_length;
-    FILE *words; /* the same for whoever does not see it */
+    FILE *words; /* the same in words, for readers who don't see it */
     char *words_text;
     size_t words_length;
     int64_t height;
