@@ -17,39 +17,43 @@ struct kfi_request {
 
 /* ---- One poll ---- */
 
-/* Refuses materials that have been in a caching CMM, and marks those that have not. */
-static enum kf_code asked_mark(const struct kfi_materials *materials, struct kf_error *error)
+static enum kf_code encryption_poll(const struct kfi_asked *asked, struct kf_call *child,
+                                    struct kf_error *error, const struct kfi_materials **out)
 {
-    if (!kfi_materials_mark_cached(materials))
-        return KF_OK;
-    kfi_materials_unref(materials);
-    return kf_error_set(
-        error, KF_E_USAGE,
-        "The materials that this caching CMM fetched came out of a caching CMM already: a second one around "
-        "it would multiply the limits. Put one caching CMM outermost, or use CMMs that make new materials.");
+    const struct kf_encryption_materials *materials;
+    enum kf_code code =
+        kf_cmm_get_encryption_materials(asked->backing, child, asked->request.encryption, error, &materials);
+    if (code == KF_OK)
+        *out = &materials->head;
+    return code;
+}
+
+static enum kf_code decryption_poll(const struct kfi_asked *asked, struct kf_call *child,
+                                    struct kf_error *error, const struct kfi_materials **out)
+{
+    const struct kf_decryption_materials *materials;
+    enum kf_code code =
+        kf_cmm_decrypt_materials(asked->backing, child, asked->request.decryption, error, &materials);
+    if (code == KF_OK)
+        *out = &materials->head;
+    return code;
 }
 
 enum kf_code kfi_asked_poll(const struct kfi_asked *asked, struct kf_call *call, struct kf_error *error,
                             const struct kfi_materials **out)
 {
-    const struct kf_encryption_materials *encryption;
-    const struct kf_decryption_materials *decryption;
     struct kf_call *child = kf_call_child(call, 0);
-    enum kf_code code;
     *out = NULL;
-    if (asked->direction == KFI_ENCRYPTION)
-        code = kf_cmm_get_encryption_materials(asked->backing, child, asked->request.encryption, error,
-                                               &encryption);
-    else
-        code = kf_cmm_decrypt_materials(asked->backing, child, asked->request.decryption, error, &decryption);
-    if (code != KF_OK)
+    enum kf_code code = asked->direction == KFI_ENCRYPTION ? encryption_poll(asked, child, error, out)
+                                                           : decryption_poll(asked, child, error, out);
+    if (code != KF_OK || !kfi_materials_mark_cached(*out))
         return code;
-    const struct kfi_materials *materials =
-        asked->direction == KFI_ENCRYPTION ? &encryption->head : &decryption->head;
-    code = asked_mark(materials, error);
-    if (code == KF_OK)
-        *out = materials;
-    return code;
+    kfi_materials_unref(*out);
+    *out = NULL;
+    return kf_error_set(
+        error, KF_E_USAGE,
+        "The materials that this caching CMM fetched came out of a caching CMM already: a second one around "
+        "it would multiply the limits. Put one caching CMM outermost, or use CMMs that make new materials.");
 }
 
 enum kf_code kfi_request_poll(const struct kfi_request *request, struct kf_call *call, struct kf_error *error,
