@@ -10,7 +10,7 @@
 #ifndef KFI_BASE_ASKING_H
 #define KFI_BASE_ASKING_H
 
-#include "base/flight.h"
+#include "base/seat.h"
 
 struct kfi_asking;
 

@@ -58,9 +58,9 @@ static void fetch_land(struct kfi_flight *flight)
     struct kfi_list seated;
     kfi_list_init(&seated);
     pthread_mutex_lock(&owner_lock);
-    kfi_flight_land_locked(flight, &seated);
+    kfi_seats_land_locked(flight, &seated);
     pthread_mutex_unlock(&owner_lock);
-    kfi_flight_deliver(&seated);
+    kfi_seats_deliver(&seated);
     ring(&((struct fetch *)flight)->landed);
 }
 

@@ -123,10 +123,10 @@ static void credentials_fetch_land(struct kfi_flight *flight)
         former = cache->current;
         cache->current = kfi_aws_credentials_ref(fetch->credentials);
     }
-    kfi_flight_land_locked(flight, &seated);
+    kfi_seats_land_locked(flight, &seated);
     credentials_unlock(cache);
 
-    kfi_flight_deliver(&seated);
+    kfi_seats_deliver(&seated);
     kfi_aws_credentials_unref(former);
 }
 

@@ -295,7 +295,7 @@ static void fetch_land(struct kfi_flight *flight)
         kfi_ledger_land(&cache->ledger, &fetch->flight, next != NULL ? &next->flight : NULL, now_ms, &after);
     cache_unlock(cache);
 
-    kfi_flight_deliver(&after.answered);
+    kfi_seats_deliver(&after.answered);
     tell_landed(fetch);
     aftermath_free(&after);
     if (opened) {
@@ -318,7 +318,7 @@ static void caller_leave(struct kfi_seat *base)
     kfi_ledger_leave(&caller->cache->ledger, &caller->seat, now_ms, &after);
     cache_unlock(caller->cache);
 
-    kfi_flight_deliver(&after.answered);
+    kfi_seats_deliver(&after.answered);
     aftermath_tell_seated(&after.seated);
     aftermath_free(&after);
 }

@@ -141,7 +141,8 @@ static void destroy(void *context)
 
 #define FAILURE_BACKOFF_MAX_MS 86400000
 
-static enum kf_code options_check(const struct kf_caching_cmm_options *options, struct kf_error *error)
+static enum kf_code caching_options_check(const struct kf_caching_cmm_options *options,
+                                          struct kf_error *error)
 {
     enum kf_code code = kfi_view_check(options->partition_id, "Option partition_id", error);
     if (code != KF_OK)
@@ -223,7 +224,7 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
     enum kf_code code =
         kfi_sized_read(&options, sizeof options, given, "The options of a caching CMM", error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = caching_options_check(&options, error);
     struct caching_cmm *self = NULL;
     if (code == KF_OK)
         code = self_new(&options, error, &self);

@@ -141,7 +141,7 @@ void kfi_flights_close(struct flights *flights, struct flight *flight, struct kf
     stats->waiting -= flight->seated;
     if (flight->base.code != KF_OK)
         stats->flights_failed++;
-    kfi_flight_land_locked(&flight->base, answered);
+    kfi_seats_land_locked(&flight->base, answered);
 }
 
 void kfi_flights_keep(struct flights *flights, struct flight *flight, uint64_t now_ms,

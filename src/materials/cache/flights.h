@@ -5,7 +5,7 @@
 #ifndef KFI_MATERIALS_CACHE_FLIGHTS_H
 #define KFI_MATERIALS_CACHE_FLIGHTS_H
 
-#include "base/flight.h"
+#include "base/seat.h"
 #include "materials/cache/entry.h"
 
 struct flight {
