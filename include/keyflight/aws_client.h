@@ -23,6 +23,8 @@ enum kf_aws_switch {
     KF_AWS_ON = 2
 };
 
+KF_API const char *kf_aws_switch_name(enum kf_aws_switch value);
+
 struct kf_aws_client_options {
     size_t size;
 

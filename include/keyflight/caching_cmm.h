@@ -82,6 +82,8 @@ enum kf_cache_event_kind {
     KF_CACHE_LOW_REUSE = 6, /* keys are hardly ever used twice, because of these keys of the context */
 };
 
+KF_API const char *kf_cache_event_kind_name(enum kf_cache_event_kind kind);
+
 /* Why a key ended: as the counters of kf_cache_stats. */
 enum kf_cache_end {
     KF_CACHE_END_MESSAGES = 1,
@@ -91,6 +93,8 @@ enum kf_cache_end {
     KF_CACHE_END_REPLACED = 5,
     KF_CACHE_END_CLEARED = 6,
 };
+
+KF_API const char *kf_cache_end_name(enum kf_cache_end end);
 
 /* What a listener is told. Views live until it returns; what does not belong to the kind is zero. */
 struct kf_cache_event {

@@ -66,6 +66,8 @@ enum kf_rsa_padding {
     KF_RSA_OAEP_SHA512 = 5,
 };
 
+KF_API const char *kf_rsa_padding_name(enum kf_rsa_padding padding);
+
 /*
  * Makes an RSA key pair with 2,048 to 16,384 bits: SubjectPublicKeyInfo and PKCS#8 in PEM, the latter not
  * encrypted. The buffers have to be two. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
@@ -115,6 +117,8 @@ enum kf_ecdh_curve {
     KF_ECDH_P521 = 521,
 };
 
+KF_API const char *kf_ecdh_curve_name(enum kf_ecdh_curve curve);
+
 /* Makes a key pair on a curve, as kf_raw_rsa_key_generate does. */
 KF_CODE kf_raw_ecdh_key_generate(enum kf_ecdh_curve curve, struct kf_error *error, struct kf_buf *public_key,
                                  struct kf_buf *private_key);
@@ -137,6 +141,8 @@ enum kf_ecdh_schema {
      */
     KF_ECDH_DISCOVERY = 3,
 };
+
+KF_API const char *kf_ecdh_schema_name(enum kf_ecdh_schema schema);
 
 /*
  * A raw ECDH keyring: wraps by AES-GCM under a key derived from the secret that two parties share.

@@ -47,12 +47,16 @@ KF_API const struct kf_suite_info *kf_suite_info_of(enum kf_suite id);
  */
 KF_API const struct kf_suite_info *kf_suite_find(const char *name);
 
+KF_API const char *kf_suite_name(enum kf_suite id);
+
 /* Which suites are allowed. (S: framework/commitment-policy.md) */
 enum kf_commitment_policy {
     KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT = 0, /* both only with commitment; default suite 0578 */
     KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT = 1,   /* encrypt only with, decrypt all; default suite 0578 */
     KF_FORBID_ENCRYPT_ALLOW_DECRYPT = 2,    /* encrypt only without, decrypt all; default suite 0378 */
 };
+
+KF_API const char *kf_commitment_policy_name(enum kf_commitment_policy policy);
 
 #ifdef __cplusplus
 }

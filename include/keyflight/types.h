@@ -104,8 +104,14 @@ enum kf_class {
 /* The class of `code`; KF_CLASS_OK for every non-negative code. */
 KF_API enum kf_class kf_code_class(enum kf_code code);
 
-/* The name of `code` ("KF_E_FORGED"), or "KF_E_BUG" for a number that is none. Static storage. */
+/*
+ * Every enum has a function kf_…_name, which answers text in static storage. Codes are named as they are here
+ * ("KF_E_FORGED"), suites and commitment policies as in the specification. All others have the end of their
+ * enumerator in small letters: "keys" for KF_CLASS_KEYS, "low-reuse" for KF_CACHE_LOW_REUSE. A number that is
+ * none is "unknown", as a code "KF_E_BUG".
+ */
 KF_API const char *kf_code_name(enum kf_code code);
+KF_API const char *kf_class_name(enum kf_class code_class);
 
 /* Why something failed: a value of fixed size that owns nothing. */
 struct kf_error {

@@ -6,11 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Every error once. A code without a row here is answered as a bug. */
-static const struct {
-    enum kf_code code;
-    const char *name;
-} names[] = {
+#include "base/names.h"
+
+/* Every code once. One without a row here is answered as a bug. */
+static const struct kfi_name codes[] = {
     {KF_OK, "KF_OK"},
     {KF_PENDING, "KF_PENDING"},
     {KF_WANT_INPUT, "KF_WANT_INPUT"},
@@ -35,11 +34,17 @@ static const struct {
 
 const char *kf_code_name(enum kf_code code)
 {
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (names[i].code == code)
-            return names[i].name;
-    }
-    return "KF_E_BUG";
+    return KFI_NAME_OF(codes, code, "KF_E_BUG");
+}
+
+const char *kf_class_name(enum kf_class code_class)
+{
+    static const struct kfi_name classes[] = {
+        {KF_CLASS_OK, "ok"},         {KF_CLASS_USAGE, "usage"},   {KF_CLASS_MESSAGE, "message"},
+        {KF_CLASS_KEYS, "keys"},     {KF_CLASS_REMOTE, "remote"}, {KF_CLASS_LIMIT, "limit"},
+        {KF_CLASS_SYSTEM, "system"}, {KF_CLASS_BUG, "bug"},       {KF_CLASS_RETRY, "retry"},
+    };
+    return KFI_NAME_OF(classes, code_class, "unknown");
 }
 
 enum kf_class kf_code_class(enum kf_code code)

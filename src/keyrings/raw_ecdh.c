@@ -7,6 +7,7 @@
 #include <keyflight/raw_keyrings.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "base/sized.h"
 #include "keyrings/ecdh_edk.h"
 #include "materials/materials.h"
@@ -212,4 +213,20 @@ enum kf_code kf_raw_ecdh_keyring_new(const struct kf_raw_ecdh_keyring_options *g
     if (code != KF_OK)
         raw_ecdh_destroy(self);
     return code;
+}
+
+/* ---- Names ---- */
+
+const char *kf_ecdh_curve_name(enum kf_ecdh_curve curve)
+{
+    static const struct kfi_name curves[] = {
+        {KF_ECDH_P256, "p256"}, {KF_ECDH_P384, "p384"}, {KF_ECDH_P521, "p521"}};
+    return KFI_NAME_OF(curves, curve, "unknown");
+}
+
+const char *kf_ecdh_schema_name(enum kf_ecdh_schema schema)
+{
+    static const struct kfi_name schemas[] = {
+        {KF_ECDH_STATIC, "static"}, {KF_ECDH_EPHEMERAL, "ephemeral"}, {KF_ECDH_DISCOVERY, "discovery"}};
+    return KFI_NAME_OF(schemas, schema, "unknown");
 }

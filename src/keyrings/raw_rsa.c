@@ -5,6 +5,7 @@
 #include <keyflight/raw_keyrings.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "base/sized.h"
 #include "base/text.h"
 #include "keyrings/raw_names.h"
@@ -151,4 +152,18 @@ enum kf_code kf_raw_rsa_keyring_new(const struct kf_raw_rsa_keyring_options *giv
     if (code != KF_OK)
         raw_rsa_destroy(self);
     return code;
+}
+
+/* ---- Names ---- */
+
+const char *kf_rsa_padding_name(enum kf_rsa_padding padding)
+{
+    static const struct kfi_name paddings[] = {
+        {KF_RSA_PKCS1, "pkcs1"},
+        {KF_RSA_OAEP_SHA1, "oaep-sha1"},
+        {KF_RSA_OAEP_SHA256, "oaep-sha256"},
+        {KF_RSA_OAEP_SHA384, "oaep-sha384"},
+        {KF_RSA_OAEP_SHA512, "oaep-sha512"},
+    };
+    return KFI_NAME_OF(paddings, padding, "unknown");
 }

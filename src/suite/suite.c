@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "base/names.h"
+
 #define ID_LENGTH_1 16
 #define ID_LENGTH_2 32
 
@@ -109,6 +111,14 @@ const struct kf_suite_info *kf_suite_find(const char *name)
     return NULL;
 }
 
+const char *kf_suite_name(enum kf_suite id)
+{
+    const struct kf_suite_info *info = kf_suite_info_of(id);
+    if (info != NULL)
+        return info->name;
+    return id == KF_SUITE_DEFAULT ? "DEFAULT" : "unknown";
+}
+
 enum kf_suite kfi_suite_default(enum kf_commitment_policy policy)
 {
     /*
@@ -120,19 +130,15 @@ enum kf_suite kfi_suite_default(enum kf_commitment_policy policy)
     return KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
 }
 
-/* The policy's name, or NULL for a number that is none. */
-static const char *policy_name(enum kf_commitment_policy policy)
+static const struct kfi_name policies[] = {
+    {KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"},
+    {KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT, "REQUIRE_ENCRYPT_ALLOW_DECRYPT"},
+    {KF_FORBID_ENCRYPT_ALLOW_DECRYPT, "FORBID_ENCRYPT_ALLOW_DECRYPT"},
+};
+
+const char *kf_commitment_policy_name(enum kf_commitment_policy policy)
 {
-    switch (policy) {
-    case KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT:
-        return "REQUIRE_ENCRYPT_REQUIRE_DECRYPT";
-    case KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT:
-        return "REQUIRE_ENCRYPT_ALLOW_DECRYPT";
-    case KF_FORBID_ENCRYPT_ALLOW_DECRYPT:
-        return "FORBID_ENCRYPT_ALLOW_DECRYPT";
-    default:
-        return NULL;
-    }
+    return KFI_NAME_OF(policies, policy, "unknown");
 }
 
 static enum kf_code unknown_policy(enum kf_commitment_policy policy, struct kf_error *error)
@@ -146,7 +152,7 @@ static enum kf_code unknown_policy(enum kf_commitment_policy policy, struct kf_e
 enum kf_code kfi_policy_check_encrypt(enum kf_commitment_policy policy, const struct kfi_suite *suite,
                                       struct kf_error *error)
 {
-    const char *name = policy_name(policy);
+    const char *name = KFI_NAME_OF(policies, policy, NULL);
     if (name == NULL)
         return unknown_policy(policy, error);
     bool forbids = policy == KF_FORBID_ENCRYPT_ALLOW_DECRYPT;
@@ -168,7 +174,7 @@ enum kf_code kfi_policy_check_encrypt(enum kf_commitment_policy policy, const st
 enum kf_code kfi_policy_check_decrypt(enum kf_commitment_policy policy, const struct kfi_suite *suite,
                                       struct kf_error *error)
 {
-    const char *name = policy_name(policy);
+    const char *name = KFI_NAME_OF(policies, policy, NULL);
     if (name == NULL)
         return unknown_policy(policy, error);
     if (!suite->info.commits && policy == KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT)

@@ -16,6 +16,7 @@
 #include "aws/service/text.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "base/text.h"
 
 /* Where a setting may come from, in this order. NULL: not from there. */
@@ -282,4 +283,13 @@ void kfi_aws_settings_free(struct kfi_aws_settings *settings)
     setting_free(&settings->kms_endpoint_url);
     setting_free(&settings->ca_bundle);
     setting_free(&settings->max_attempts);
+}
+
+/* ---- Names ---- */
+
+const char *kf_aws_switch_name(enum kf_aws_switch value)
+{
+    static const struct kfi_name switches[] = {
+        {KF_AWS_UNSET, "unset"}, {KF_AWS_OFF, "off"}, {KF_AWS_ON, "on"}};
+    return KFI_NAME_OF(switches, value, "unknown");
 }

@@ -22,18 +22,10 @@ const char *const cli_field_names[CLI_FIELDS] = {
 
 const char *const cli_key_type_names[CLI_KEY_TYPES] = {"raw-aes", "raw-rsa", "raw-ecdh"};
 
-const char *const cli_padding_names[] = {
-    [KF_RSA_PKCS1] = "pkcs1",
-    [KF_RSA_OAEP_SHA1] = "oaep-sha1",
-    [KF_RSA_OAEP_SHA256] = "oaep-sha256",
-    [KF_RSA_OAEP_SHA384] = "oaep-sha384",
-    [KF_RSA_OAEP_SHA512] = "oaep-sha512",
-};
-
 bool cli_rsa_padding(struct kf_view text, enum kf_rsa_padding *out)
 {
     for (int i = KF_RSA_PKCS1; i <= KF_RSA_OAEP_SHA512; i++) {
-        if (!cli_view_is(text, cli_padding_names[i]))
+        if (!cli_view_is(text, kf_rsa_padding_name((enum kf_rsa_padding)i)))
             continue;
         *out = (enum kf_rsa_padding)i;
         return true;

@@ -91,7 +91,6 @@ struct cli_parts {
 
 extern const char *const cli_field_names[CLI_FIELDS];
 extern const char *const cli_key_type_names[CLI_KEY_TYPES];
-extern const char *const cli_padding_names[]; /* by enum kf_rsa_padding */
 
 /* Whether the view is this text. */
 bool cli_view_is(struct kf_view view, const char *text);

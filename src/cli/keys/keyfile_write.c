@@ -83,7 +83,7 @@ enum kf_code cli_keyfile_write(const struct cli_key *key, struct cli_output *out
     if (code == KF_OK && key->type != CLI_RAW_ECDH)
         code = write_field(output, "name", key->name, failure);
     if (code == KF_OK && key->type == CLI_RAW_RSA)
-        code = write_field(output, "padding", kf_view_text(cli_padding_names[key->padding]), failure);
+        code = write_field(output, "padding", kf_view_text(kf_rsa_padding_name(key->padding)), failure);
     if (code != KF_OK)
         return code;
     return key->type == CLI_RAW_AES ? write_bytes(output, key->key, failure)

@@ -109,10 +109,7 @@ static bool check_rsa(struct keygen_job *job, int *status)
 
 static bool check_ecdh(struct keygen_job *job, int *status)
 {
-    static const struct {
-        const char *name;
-        enum kf_ecdh_curve curve;
-    } curves[] = {{"p256", KF_ECDH_P256}, {"p384", KF_ECDH_P384}, {"p521", KF_ECDH_P521}};
+    static const enum kf_ecdh_curve curves[] = {KF_ECDH_P256, KF_ECDH_P384, KF_ECDH_P521};
     job->on_curve = KF_ECDH_P384; /* the curve of the default suite's signatures */
     if (is_useless(job->bits, "bits", "ecdh", status) ||
         is_useless(job->padding, "padding", "ecdh", status) ||
@@ -122,9 +119,9 @@ static bool check_ecdh(struct keygen_job *job, int *status)
     if (job->curve == NULL)
         return true;
     for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
-        if (strcmp(job->curve, curves[i].name) != 0)
+        if (strcmp(job->curve, kf_ecdh_curve_name(curves[i])) != 0)
             continue;
-        job->on_curve = curves[i].curve;
+        job->on_curve = curves[i];
         return true;
     }
     *status = cli_usage(&syntax, "There is no curve '%s'; the curves are p256, p384 and p521.", job->curve);

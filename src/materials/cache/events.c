@@ -6,7 +6,27 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/names.h"
 #include "base/refs.h"
+
+const char *kf_cache_event_kind_name(enum kf_cache_event_kind kind)
+{
+    static const struct kfi_name kinds[] = {
+        {KF_CACHE_MISS, "miss"},     {KF_CACHE_COALESCED, "coalesced"}, {KF_CACHE_LANDED, "landed"},
+        {KF_CACHE_FAILED, "failed"}, {KF_CACHE_ENDED, "ended"},         {KF_CACHE_LOW_REUSE, "low-reuse"},
+    };
+    return KFI_NAME_OF(kinds, kind, "unknown");
+}
+
+const char *kf_cache_end_name(enum kf_cache_end end)
+{
+    static const struct kfi_name ends[] = {
+        {KF_CACHE_END_MESSAGES, "messages"}, {KF_CACHE_END_BYTES, "bytes"},
+        {KF_CACHE_END_AGE, "age"},           {KF_CACHE_END_CAPACITY, "capacity"},
+        {KF_CACHE_END_REPLACED, "replaced"}, {KF_CACHE_END_CLEARED, "cleared"},
+    };
+    return KFI_NAME_OF(ends, end, "unknown");
+}
 
 struct kf_cache_listener {
     struct kfi_refs refs;
