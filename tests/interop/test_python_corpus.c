@@ -2,14 +2,15 @@
  * Messages of the official Python client with its material providers, decrypted through the public interface:
  * every suite by every raw keyring, and contexts that are required.
  *
- * Reads tests/corpus/python, which python/make_corpus.py made; the first lines of cases.txt and keys.txt say
- * there what they hold. One test for each message. Never writes anything.
+ * Reads tests/corpus/python, which python/make_corpus.py made; the first lines of cases.txt and keys.txt there say what
+ * they hold. Each message is a test. Never writes anything.
  */
 #include "support/client.h"
+#include "support/corpus.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
+
+#define CORPUS "python"
 
 #define MAX_KEYS 32
 #define MAX_READERS 16
@@ -41,88 +42,21 @@ static struct test_case cases[MAX_CASES];
 static size_t case_count;
 static struct kf_view plaintext;
 
-/* ---- Reading the corpus ---- */
-
-static _Noreturn void give_up(const char *what, const char *detail)
-{
-    fprintf(stderr, "test_python_corpus: %s: %s\n", what, detail);
-    exit(2);
-}
-
-/* The whole file, with a NUL behind it; for corpus_drop. */
-static struct kf_view corpus_read(const char *file)
-{
-    char path[4096];
-    const char *source = getenv("KEYFLIGHT_SOURCE");
-    if (source == NULL)
-        give_up("KEYFLIGHT_SOURCE", "is not set; ctest sets it");
-    snprintf(path, sizeof path, "%s/tests/corpus/python/%s", source, file);
-    FILE *stream = fopen(path, "rb");
-    if (stream == NULL)
-        give_up(path, strerror(errno));
-    fseek(stream, 0, SEEK_END);
-    const size_t length = (size_t)ftell(stream);
-    rewind(stream);
-    uint8_t *bytes = calloc(1, length + 1);
-    if (bytes == NULL || fread(bytes, 1, length, stream) != length)
-        give_up(path, "can't be read");
-    fclose(stream);
-    return kf_view_of(bytes, length);
-}
-
-static void corpus_drop(struct kf_view file)
-{
-    free((void *)(uintptr_t)file.data);
-}
-
-/* Cuts the next field off `*line`; `what` is wanted there. */
-static char *field(char **line, const char *separators, const char *what)
-{
-    char *text = strsep(line, separators);
-    if (text == NULL)
-        give_up("a field is missing", what);
-    return text;
-}
-
-/* Turns hexadecimal text into bytes in its own place. */
-static struct kf_view unhex(char *text)
-{
-    uint8_t *bytes = (uint8_t *)text;
-    const size_t length = strlen(text) / 2;
-    for (size_t i = 0; i < length; i++) {
-        unsigned value;
-        if (sscanf(text + 2 * i, "%2x", &value) != 1)
-            give_up("not hexadecimal", text);
-        bytes[i] = (uint8_t)value;
-    }
-    return kf_view_of(bytes, length);
-}
-
-/* Calls `read` with each line of a file that is no comment. The line is its own, to keep and to cut up. */
-static void each_line(const char *file, void (*read)(char *line))
-{
-    char *rest = (char *)(uintptr_t)corpus_read(file).data, *line;
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        if (line[0] != '#' && line[0] != '\0')
-            read(line);
-    }
-}
-
 /* ---- Keys ---- */
 
 /* The content of the file named in the next field; "-": none. */
 static struct kf_view key_of_file(char **line)
 {
-    const char *name = field(line, " ", "file");
-    return strcmp(name, "-") == 0 ? kf_view_of(NULL, 0) : corpus_read(name);
+    const char *name = corpus_field(line, " ", "file");
+    return strcmp(name, "-") == 0 ? kf_view_of(NULL, 0) : corpus_read(CORPUS, name);
 }
 
 static enum kf_code read_aes(char **line, struct kf_error *error, struct kf_keyring **out)
 {
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
-    options.key_namespace = kf_view_text(field(line, " ", "namespace"));
-    options.key_name = kf_view_text(field(line, " ", "name"));
-    options.wrapping_key = unhex(field(line, " ", "key"));
+    options.key_namespace = kf_view_text(corpus_field(line, " ", "namespace"));
+    options.key_name = kf_view_text(corpus_field(line, " ", "name"));
+    options.wrapping_key = corpus_unhex(corpus_field(line, " ", "key"));
     return kf_raw_aes_keyring_new(&options, error, out);
 }
 
@@ -136,9 +70,9 @@ static enum kf_code read_rsa(char **line, struct kf_error *error, struct kf_keyr
         [KF_RSA_OAEP_SHA512] = "oaep-sha512",
     };
     struct kf_raw_rsa_keyring_options options = KF_RAW_RSA_KEYRING_OPTIONS_INIT;
-    options.key_namespace = kf_view_text(field(line, " ", "namespace"));
-    options.key_name = kf_view_text(field(line, " ", "name"));
-    const char *padding = field(line, " ", "padding");
+    options.key_namespace = kf_view_text(corpus_field(line, " ", "namespace"));
+    options.key_name = kf_view_text(corpus_field(line, " ", "name"));
+    const char *padding = corpus_field(line, " ", "padding");
     for (int i = KF_RSA_PKCS1; i <= KF_RSA_OAEP_SHA512; i++) {
         if (strcmp(paddings[i], padding) == 0)
             options.padding = (enum kf_rsa_padding)i;
@@ -152,9 +86,9 @@ static enum kf_code read_rsa(char **line, struct kf_error *error, struct kf_keyr
 static enum kf_code read_ecdh(char **line, struct kf_error *error, struct kf_keyring **out)
 {
     struct kf_raw_ecdh_keyring_options options = KF_RAW_ECDH_KEYRING_OPTIONS_INIT;
-    const char *schema = field(line, " ", "schema");
+    const char *schema = corpus_field(line, " ", "schema");
     options.schema = strcmp(schema, "static") == 0 ? KF_ECDH_STATIC : KF_ECDH_DISCOVERY;
-    options.curve = (enum kf_ecdh_curve)atoi(field(line, " ", "curve"));
+    options.curve = (enum kf_ecdh_curve)atoi(corpus_field(line, " ", "curve"));
     options.private_key = key_of_file(line);
     options.public_key = key_of_file(line);
     enum kf_code code = kf_raw_ecdh_keyring_new(&options, error, out);
@@ -167,16 +101,16 @@ static void read_key(char *line)
 {
     struct kf_error error = KF_ERROR_INIT;
     if (key_count == MAX_KEYS)
-        give_up("keys.txt", "has too many keys");
+        corpus_give_up("keys.txt", "has too many keys");
     struct key *key = &keys[key_count++];
-    key->label = field(&line, " ", "label");
-    const char *kind = field(&line, " ", "kind");
+    key->label = corpus_field(&line, " ", "label");
+    const char *kind = corpus_field(&line, " ", "kind");
     enum kf_code code = strcmp(kind, "aes") == 0    ? read_aes(&line, &error, &key->keyring)
                         : strcmp(kind, "rsa") == 0  ? read_rsa(&line, &error, &key->keyring)
                         : strcmp(kind, "ecdh") == 0 ? read_ecdh(&line, &error, &key->keyring)
                                                     : KF_E_USAGE;
     if (code != KF_OK)
-        give_up(key->label, error.text);
+        corpus_give_up(key->label, error.text);
 }
 
 static const struct key *key_find(const char *label)
@@ -185,7 +119,7 @@ static const struct key *key_find(const char *label)
         if (strcmp(keys[i].label, label) == 0)
             return &keys[i];
     }
-    give_up("no such key", label);
+    corpus_give_up("no such key", label);
 }
 
 /* ---- Cases ---- */
@@ -193,40 +127,40 @@ static const struct key *key_find(const char *label)
 /* The list in the next field, or NULL if it is "-". */
 static char *list_of(char **line, const char *what)
 {
-    char *list = field(line, " ", what);
+    char *list = corpus_field(line, " ", what);
     return strcmp(list, "-") == 0 ? NULL : list;
 }
 
 static void read_case(char *line)
 {
     if (case_count == MAX_CASES)
-        give_up("cases.txt", "has too many cases");
+        corpus_give_up("cases.txt", "has too many cases");
     struct test_case *c = &cases[case_count++];
-    c->name = field(&line, " ", "name");
-    c->suite = kf_suite_find(field(&line, " ", "suite"));
+    c->name = corpus_field(&line, " ", "name");
+    c->suite = kf_suite_find(corpus_field(&line, " ", "suite"));
     if (c->suite == NULL)
-        give_up("no such suite", c->name);
-    char *list = field(&line, " ", "keys"), *item;
+        corpus_give_up("no such suite", c->name);
+    char *list = corpus_field(&line, " ", "keys"), *item;
     while ((item = strsep(&list, ",")) != NULL && c->reader_count < MAX_READERS)
         c->readers[c->reader_count++] = key_find(item);
-    c->plaintext_length = (size_t)atoi(field(&line, " ", "plaintext_length"));
+    c->plaintext_length = corpus_number(&line, "plaintext_length");
     if (c->plaintext_length > plaintext.length)
-        give_up("plaintext.bin is too short for", c->name);
-    c->file = field(&line, " ", "ciphertext_file");
+        corpus_give_up("plaintext.bin is too short for", c->name);
+    c->file = corpus_field(&line, " ", "ciphertext_file");
     list = list_of(&line, "context");
     while ((item = strsep(&list, ",")) != NULL && c->pair_count < MAX_PAIRS) {
         struct kf_pair *pair = &c->pairs[c->pair_count++];
-        pair->key = unhex(field(&item, "=", "key"));
-        pair->value = unhex(field(&item, "=", "value"));
+        pair->key = corpus_unhex(corpus_field(&item, "=", "key"));
+        pair->value = corpus_unhex(corpus_field(&item, "=", "value"));
     }
     list = list_of(&line, "required");
     while ((item = strsep(&list, ",")) != NULL && c->required_count < MAX_PAIRS)
-        c->required[c->required_count++] = unhex(item);
+        c->required[c->required_count++] = corpus_unhex(item);
 }
 
 /* ---- Decrypting ---- */
 
-/* What the reader has to bring: the pairs that are required. NULL if none is. */
+/* The pairs that are required, which the reader has to give again. NULL if there are none. */
 static const struct kf_encryption_context *reproduced_of(const struct test_case *c)
 {
     struct kf_pair pairs[MAX_PAIRS];
@@ -247,7 +181,7 @@ static const struct kf_encryption_context *reproduced_of(const struct test_case 
     return context;
 }
 
-/* The keyring behind a CMM that requires what the message does. */
+/* A CMM on the keyring that requires what the message requires. */
 static struct kf_cmm *cmm_of(const struct test_case *c, struct kf_keyring *keyring)
 {
     struct kf_cmm *cmm;
@@ -265,7 +199,7 @@ static struct kf_cmm *cmm_of(const struct test_case *c, struct kf_keyring *keyri
     return cmm;
 }
 
-/* What is stored: the case's context without what is required; a signing suite adds its public key. */
+/* The message stores the case's context without what is required; a signing suite adds its public key. */
 static void check_header(const struct test_case *c, const struct kf_header *header)
 {
     const struct kf_encryption_context *stored = kf_header_encryption_context(header);
@@ -284,7 +218,7 @@ static void check_header(const struct test_case *c, const struct kf_header *head
 static void test_message(void **state)
 {
     const struct test_case *c = *state;
-    const struct kf_view message = corpus_read(c->file);
+    const struct kf_view message = corpus_read(CORPUS, c->file);
     const struct kf_encryption_context *reproduced = reproduced_of(c);
     struct kf_decrypt_options options = client_decrypt_options();
     for (size_t i = 0; i < c->reader_count; i++) {
@@ -304,14 +238,14 @@ static void test_message(void **state)
             assert_refused(cmm, &options, message, KF_E_POLICY);
         kf_cmm_unref(cmm);
     }
-    /* A key that it was not written for, be it of the same curve. */
+    /* A key that it was not written for is refused, even one of the same curve. */
     for (size_t i = 0; i < key_count; i++) {
         bool reads = false;
         for (size_t r = 0; r < c->reader_count; r++)
             reads = reads || c->readers[r] == &keys[i];
         struct kf_cmm *cmm = client_cmm_on(kf_keyring_ref(keys[i].keyring));
         options.reproduced_encryption_context = reproduced;
-        /* One RSA key serves several paddings, and PKCS#1 v1.5 may take what is OAEP for a key. */
+        /* One RSA key serves several paddings, and PKCS#1 v1.5 may make a key of what OAEP wrapped. */
         if (!reads && strcmp(keys[i].label, "rsa2048-pkcs1") != 0)
             assert_refused(cmm, &options, message, KF_E_KEYS);
         kf_cmm_unref(cmm);
@@ -323,11 +257,11 @@ static void test_message(void **state)
 int main(void)
 {
     static struct CMUnitTest tests[MAX_CASES];
-    plaintext = corpus_read("plaintext.bin");
-    each_line("keys.txt", read_key);
-    each_line("cases.txt", read_case);
+    plaintext = corpus_read(CORPUS, "plaintext.bin");
+    corpus_each_line(CORPUS, "keys.txt", read_key);
+    corpus_each_line(CORPUS, "cases.txt", read_case);
     if (case_count == 0)
-        give_up("cases.txt", "has no messages");
+        corpus_give_up("cases.txt", "has no messages");
     for (size_t i = 0; i < case_count; i++)
         tests[i] = (struct CMUnitTest){cases[i].name, test_message, NULL, NULL, &cases[i]};
     int failed = _cmocka_run_group_tests("python corpus", tests, case_count, NULL, NULL);
