@@ -4,7 +4,7 @@
  *
  *     HEADER  gathered to its last byte and no further, then parsed; policy
  *     KEYS    the CMM is asked once, and materials come back once
- *     VERIFY  derivation, commitment, the header's tag
+ *     VERIFY  derivation, commitment, the header's tag; what is expected of the encryption context
  *     BODY    frames, each released once it is authenticated
  *     FOOTER  the signature; until it holds, the final frame of a signed message is kept back
  *     DONE
@@ -19,6 +19,7 @@
 #include "base/operation.h"
 #include "base/sized.h"
 #include "materials/materials.h"
+#include "message/expected_context.h"
 #include "message/frame.h"
 #include "message/header.h"
 #include "suite/aead.h"
@@ -38,6 +39,7 @@ struct kf_decryptor {
     enum stage stage;
     struct kf_cmm *cmm;
     const struct kf_encryption_context *reproduced;
+    struct kfi_expected_context expected;
     enum kf_commitment_policy commitment_policy;
     bool unsigned_only;
     struct kfi_header_limits limits;
@@ -83,6 +85,12 @@ enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_option
     struct kf_decryptor *decryptor = kfi_alloc_zeroed(sizeof *decryptor);
     if (decryptor == NULL)
         return kfi_no_memory(error);
+    code = kfi_expected_context_init(&decryptor->expected, options.expected_encryption_context,
+                                     options.expected_keys, options.expected_key_count, error);
+    if (code != KF_OK) {
+        kfi_free(decryptor);
+        return code;
+    }
     kfi_operation_init(&decryptor->operation, options.timeout_ms, "No data key");
     decryptor->cmm = kf_cmm_ref(cmm);
     decryptor->reproduced = kf_encryption_context_ref(options.reproduced_encryption_context);
@@ -110,6 +118,7 @@ void kf_decryptor_free(struct kf_decryptor *decryptor)
     kf_decryption_materials_unref(decryptor->materials);
     kf_header_unref(decryptor->header);
     kf_encryption_context_unref(decryptor->reproduced);
+    kfi_expected_context_end(&decryptor->expected);
     kf_cmm_unref(decryptor->cmm);
     kfi_free(decryptor);
 }
@@ -223,6 +232,10 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
     consume(decryptor, io, bytes.length);
 
     const struct kf_header *parsed = decryptor->header;
+    /* The header's tag covers what it stores, so that what differs can be refused before anybody is asked for keys. */
+    code = kfi_expected_context_check_stored(&decryptor->expected, parsed->encryption_context, error);
+    if (code != KF_OK)
+        return code;
     decryptor->request = (struct kf_decryption_request){
         .suite = parsed->suite->info.id,
         .commitment_policy = decryptor->commitment_policy,
@@ -297,6 +310,8 @@ static enum kf_code verify(struct kf_decryptor *decryptor)
     kfi_wipe(&message_key, sizeof message_key);
     if (code == KF_OK)
         code = verify_header_tag(decryptor);
+    if (code == KF_OK)
+        code = kfi_expected_context_check(&decryptor->expected, decryptor->materials->head.context, error);
     if (code == KF_OK && parsed->suite->info.sign)
         code = kfi_transcript_new(parsed->suite->signature_hash, error, &decryptor->transcript);
     if (code == KF_OK)

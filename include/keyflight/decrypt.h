@@ -26,12 +26,22 @@ struct kf_decrypt_options {
      * final, and no signature behind it can take it back. (S: client-apis/decrypt.md#behavior)
      */
     bool unsigned_only;
+    /*
+     * Refuse messages (KF_E_POLICY) whose encryption context lacks one of these pairs or has another value of its key,
+     * or lacks one of these keys, of which the value does not matter. Reproduced pairs, required ones among them, count
+     * as well. A stored value that differs is refused before the CMM is asked; whatever is missing once the header is
+     * authenticated, since a CMM may add pairs. In either case before any plaintext. The sentence names keys, never
+     * values. All is copied.
+     */
+    const struct kf_encryption_context *expected_encryption_context; /* NULL: none */
+    const struct kf_view *expected_keys;
+    size_t expected_key_count;
 };
 
 #define KF_DECRYPT_OPTIONS_INIT                                                                     \
     {                                                                                               \
         sizeof(struct kf_decrypt_options), NULL, KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT, 0, UINT32_MAX, \
-            UINT64_MAX, 0, UINT64_MAX, false                                                        \
+            UINT64_MAX, 0, UINT64_MAX, false, NULL, NULL, 0                                         \
     }
 
 KF_API void kf_decrypt_options_init(struct kf_decrypt_options *out, size_t size);

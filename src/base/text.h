@@ -30,8 +30,7 @@ static inline struct kfi_shown kfi_shown_text(const char *text, size_t most)
 struct kfi_shown kfi_quoted(struct kf_view name);
 
 /*
- * A list that becomes part of a sentence, such as what failed one after another. Begin with {.room = …}, the most
- * bytes that it may have (to KFI_LISTING_MAX); the rest of the sentence has to fit behind that.
+ * A list that becomes part of a sentence, such as what failed one after another.
  */
 #define KFI_LISTING_MAX (sizeof(((struct kf_error *)NULL)->text) - 1)
 
@@ -42,6 +41,15 @@ struct kfi_listing {
     size_t omitted; /* items of which nothing is there */
     char text[KFI_LISTING_MAX + 1];
 };
+
+/* Begins a list of at most `room` bytes (to KFI_LISTING_MAX): what the rest of the sentence leaves. */
+static inline void kfi_listing_begin(struct kfi_listing *listing, size_t room)
+{
+    listing->room = room;
+    listing->length = listing->omitted = 0;
+    listing->full = false;
+    listing->text[0] = '\0';
+}
 
 /* Adds an item, behind `separator` unless it is the first. One that does not fit is cut, and the next are counted. */
 KFI_SHARED void kfi_listing_add(struct kfi_listing *listing, const char *separator, const char *format, ...)

@@ -83,7 +83,6 @@ static int decrypt_take(void *self, int id, const char *value)
 struct sink {
     struct cli_output *output;
     const struct kf_decryptor *decryptor;
-    const struct cli_context *context;
     uint8_t *held; /* HELD_MAX bytes, allocated when the first is needed */
     size_t held_length;
 };
@@ -99,26 +98,9 @@ static bool sink_holds(const struct sink *sink)
     return sink->output->is_terminal || kf_header_suite(kf_decryptor_header(sink->decryptor))->sign;
 }
 
-/* Checks that the message has every name that it has to have. Only once its header is verified. */
-static enum kf_code sink_check_names(const struct sink *sink, struct cli_failure *failure)
-{
-    const struct kf_encryption_context *context = kf_decryptor_encryption_context(sink->decryptor);
-    for (size_t i = 0; i < sink->context->name_count; i++) {
-        struct kf_view name = sink->context->names[i];
-        if (!kf_encryption_context_get(context, name, NULL))
-            return cli_fail(failure, NULL, KF_E_POLICY,
-                            "The encryption context of this message has no pair '%.*s'.", (int)name.length,
-                            (const char *)name.data);
-    }
-    return KF_OK;
-}
-
 static enum kf_code sink_put(void *self, struct kf_view bytes, struct cli_failure *failure)
 {
     struct sink *sink = self;
-    enum kf_code code = sink_check_names(sink, failure);
-    if (code != KF_OK)
-        return code;
     if (!sink_holds(sink))
         return cli_output_write(sink->output, bytes, failure);
     if (sink->held == NULL)
@@ -138,14 +120,10 @@ static enum kf_code sink_put(void *self, struct kf_view bytes, struct cli_failur
 static enum kf_code sink_finish(struct sink *sink, struct cli_failure *failure)
 {
     struct kf_view held = kf_view_of(sink->held, sink->held_length);
-    enum kf_code code =
-        sink_check_names(sink, failure); /* sink_put was not called if the plaintext is empty */
-    if (code != KF_OK)
-        return code;
     if (sink->output->is_terminal && !cli_text_is_harmless(held))
         return cli_fail(failure, sink->output->name, KF_E_USAGE,
                         "The plaintext is not text and is not written to a terminal; give -o FILE.");
-    code = cli_output_write(sink->output, held, failure);
+    enum kf_code code = cli_output_write(sink->output, held, failure);
     return code == KF_OK ? cli_output_commit(sink->output, failure) : code;
 }
 
@@ -168,11 +146,10 @@ static const struct kf_error *decryptor_error(void *operation)
     return kf_decryptor_error(operation);
 }
 
-static enum kf_code decrypt_input(const struct decrypt_job *job, struct kf_decryptor *decryptor,
-                                  struct cli_input *input, struct cli_output *output,
-                                  struct cli_failure *failure)
+static enum kf_code decrypt_input(struct kf_decryptor *decryptor, struct cli_input *input,
+                                  struct cli_output *output, struct cli_failure *failure)
 {
-    struct sink sink = {.output = output, .decryptor = decryptor, .context = &job->common.context};
+    struct sink sink = {.output = output, .decryptor = decryptor};
     struct cli_transfer run = {input, poll_decryptor, decryptor_error, decryptor, sink_put, &sink};
     enum kf_code code = cli_transfer(&run, failure);
     if (code == KF_OK)
@@ -192,6 +169,8 @@ static enum kf_code decryptor_new(const struct decrypt_job *job, struct kf_cmm *
         return code;
     struct kf_decrypt_options settings = KF_DECRYPT_OPTIONS_INIT;
     settings.reproduced_encryption_context = context;
+    settings.expected_keys = job->common.context.names;
+    settings.expected_key_count = job->common.context.name_count;
     settings.commitment_policy = job->common.policy;
     settings.max_edks = (uint16_t)job->max_edks;
     settings.max_plaintext_length = job->max_length;
@@ -231,7 +210,7 @@ static int decrypt_run(struct decrypt_job *job)
     if (code == KF_OK)
         code = decryptor_new(job, cmm, &failure, &decryptor);
     if (code == KF_OK)
-        code = decrypt_input(job, decryptor, &input, &output, &failure);
+        code = decrypt_input(decryptor, &input, &output, &failure);
     kf_decryptor_free(decryptor);
     kf_cmm_unref(cmm);
     cli_input_close(&input);

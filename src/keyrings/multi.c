@@ -172,7 +172,7 @@ static enum kf_code multi_on_decrypt(void *context, struct kf_call *call,
         if (decryption == NULL)
             return kfi_no_memory(error);
         decryption->code = KF_E_KEYS;
-        decryption->said.room = KFI_LISTING_MAX;
+        kfi_listing_begin(&decryption->said, KFI_LISTING_MAX);
         kf_call_state_set(call, decryption, kfi_free);
     }
     for (; decryption->next < self->count; decryption->next++) {

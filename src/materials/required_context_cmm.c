@@ -22,7 +22,7 @@ struct required_context_cmm {
 static bool has_all(const struct required_context_cmm *self, const struct kf_encryption_context *context,
                     struct kfi_listing *missing)
 {
-    *missing = (struct kfi_listing){.room = MISSING_ROOM};
+    kfi_listing_begin(missing, MISSING_ROOM);
     for (size_t i = 0; i < self->key_count; i++) {
         if (!kf_encryption_context_get(context, self->keys[i], NULL))
             kfi_listing_add(missing, ", ", "%s", kfi_quoted(self->keys[i]).text);

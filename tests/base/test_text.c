@@ -56,7 +56,8 @@ static void what_is_cut_ends_in_a_sign(void **state)
 static void a_list_that_fits_is_whole(void **state)
 {
     (void)state;
-    struct kfi_listing listing = {.room = 11};
+    struct kfi_listing listing;
+    kfi_listing_begin(&listing, 11);
     assert_true(kfi_listing_is_empty(&listing));
     kfi_listing_add(&listing, ", ", "%s", "one");
     assert_false(kfi_listing_is_empty(&listing));
@@ -64,7 +65,8 @@ static void a_list_that_fits_is_whole(void **state)
     kfi_listing_add(&listing, ", ", "%s", "33");
     assert_string_equal(kfi_listing_end(&listing), "one, 22, 33");
 
-    struct kfi_listing empty = {.room = 11};
+    struct kfi_listing empty;
+    kfi_listing_begin(&empty, 11);
     assert_string_equal(kfi_listing_end(&empty), "");
 }
 
@@ -76,7 +78,8 @@ static void a_list_that_does_not_fit_says_how_much_is_missing(void **state)
     memset(item, 'a', sizeof item);
     for (size_t room = 60; room <= KFI_LISTING_MAX; room += 13) {
         for (size_t length = 1; length < sizeof item; length += length < 150 ? 7 : 331) {
-            struct kfi_listing listing = {.room = room};
+            struct kfi_listing listing;
+            kfi_listing_begin(&listing, room);
             size_t used = 0;
             for (size_t i = 0; i < 5; i++) {
                 item[0] = (char)('1' + i);
@@ -108,7 +111,8 @@ static void a_list_is_cut_between_characters(void **state)
 {
     (void)state;
     for (size_t room = 60; room < 70; room++) {
-        struct kfi_listing listing = {.room = room};
+        struct kfi_listing listing;
+        kfi_listing_begin(&listing, room);
         kfi_listing_add(&listing, " ", "%s", "\xf0\x9f\x94\x91\xf0\x9f\x94\x91\xf0\x9f\x94\x91");
         for (size_t i = 0; i < 3; i++)
             kfi_listing_add(&listing, " ", "%s%s", "\xf0\x9f\x94\x91\xf0\x9f\x94\x91\xf0\x9f\x94\x91",

@@ -62,7 +62,7 @@ class TestGivenAgain(Case):
                 self.assertIn("different values", self.refused(USAGE, message, *options(*bad)))
             for bad in ["c"], ["a", "b", "c"], ["A"], ["aa"]:
                 stderr = self.refused(USAGE, message, *options(*bad))
-                self.assertIn(f"has no pair '{bad[-1]}'", stderr)
+                self.assertIn(f'is not as expected: it has no "{bad[-1]}".', stderr)
                 self.assertNotIn("--commitment-policy", stderr)
             # The message was made without this pair.
             self.refused(KEYS, message, *options("c=3"))

@@ -214,7 +214,7 @@ static enum kf_code unwrapping_new(const struct question *question, struct kf_ca
     if (unwrapping == NULL)
         return kfi_no_memory(error);
     unwrapping->failed = KF_E_KEYS;
-    unwrapping->said.room = SAID_ROOM;
+    kfi_listing_begin(&unwrapping->said, SAID_ROOM);
     kf_call_state_set(call, unwrapping, unwrapping_drop);
     *out = unwrapping;
     return KF_OK;

@@ -49,7 +49,7 @@ static enum kf_code chain_fetch(void *self, struct kf_call *call, struct kf_erro
     struct progress *progress = kf_call_state(call);
     struct kf_call *child = kf_call_child(call, 0);
     if (progress == NULL && (progress = kfi_alloc_zeroed(sizeof *progress)) != NULL) {
-        progress->tried.room = TRIED_ROOM;
+        kfi_listing_begin(&progress->tried, TRIED_ROOM);
         kf_call_state_set(call, progress, kfi_free);
     }
     if (progress == NULL || child == NULL)

@@ -107,7 +107,8 @@ static enum kf_code nothing_there(const struct kfi_aws_profiles *profiles, const
     const struct kfi_aws_profile_file *files[] = {&profiles->credentials, &profiles->config};
     if (kfi_aws_profile_exists(profiles, profile))
         return kf_error_set(error, KF_OK, "no aws_access_key_id in it");
-    struct kfi_listing looked = {.room = 200};
+    struct kfi_listing looked;
+    kfi_listing_begin(&looked, 200);
     for (size_t i = 0; i < 2; i++) {
         if (files[i]->path == NULL)
             return kf_error_set(error, KF_OK, "there is no home directory to look in");
