@@ -309,6 +309,17 @@ static void fetch_land(struct kfi_flight *flight)
 
 /* ---- Callers ---- */
 
+/* Fills in a seat that was just made. */
+static void caller_fill(struct caller *caller, struct kf_cache *cache,
+                        const struct kfi_cache_question *question)
+{
+    caller->cache = cache;
+    caller->listener = kf_cache_listener_ref(question->policy->listener);
+    caller->seat.policy = &question->policy->rules;
+    caller->seat.length = question->length;
+    caller->seat.code = KF_PENDING;
+}
+
 static void caller_leave(struct kfi_seat *base)
 {
     struct caller *caller = caller_of(base);
@@ -371,13 +382,8 @@ static unsigned ask_look(struct kfi_asking *asking)
     struct fetch *fetch = asking->flight != NULL ? fetch_of(asking->flight) : NULL;
     struct aftermath after;
     kfi_aftermath_init(&after);
-    if (caller != NULL && caller->cache == NULL) { /* just made */
-        caller->cache = ask->cache;
-        caller->listener = kf_cache_listener_ref(ask->question->policy->listener);
-        caller->seat.policy = ask->asked.policy;
-        caller->seat.length = ask->asked.length;
-        caller->seat.code = KF_PENDING;
-    }
+    if (caller != NULL && caller->cache == NULL)
+        caller_fill(caller, ask->cache, ask->question);
     const uint64_t now_ms = cache_lock(ask->cache);
     kfi_ledger_ask(&ask->cache->ledger, &ask->asked, caller != NULL ? &caller->seat : NULL,
                    fetch != NULL ? &fetch->flight : NULL, now_ms, &ask->answer, &after);

@@ -102,10 +102,9 @@ static enum kf_code materials_get(const struct caching_cmm *self, struct kf_call
     return code;
 }
 
-static enum kf_code get_encryption_materials(void *context, struct kf_call *call,
-                                             const struct kf_encryption_request *request,
-                                             struct kf_error *error,
-                                             const struct kf_encryption_materials **out)
+static enum kf_code caching_get_encryption(void *context, struct kf_call *call,
+                                           const struct kf_encryption_request *request,
+                                           struct kf_error *error, const struct kf_encryption_materials **out)
 {
     const struct caching_cmm *self = context;
     const struct kfi_asked asked = {KFI_ENCRYPTION, self->backing, {.encryption = request}};
@@ -115,9 +114,9 @@ static enum kf_code get_encryption_materials(void *context, struct kf_call *call
     return code;
 }
 
-static enum kf_code decrypt_materials(void *context, struct kf_call *call,
-                                      const struct kf_decryption_request *request, struct kf_error *error,
-                                      const struct kf_decryption_materials **out)
+static enum kf_code caching_decrypt(void *context, struct kf_call *call,
+                                    const struct kf_decryption_request *request, struct kf_error *error,
+                                    const struct kf_decryption_materials **out)
 {
     const struct caching_cmm *self = context;
     const struct kfi_asked asked = {KFI_DECRYPTION, self->backing, {.decryption = request}};
@@ -129,7 +128,7 @@ static enum kf_code decrypt_materials(void *context, struct kf_call *call,
 
 /* ---- The CMM ---- */
 
-static void destroy(void *context)
+static void caching_destroy(void *context)
 {
     struct caching_cmm *self = context;
     kfi_reuse_free(self->reuse);
@@ -172,8 +171,8 @@ static enum kf_code caching_options_check(const struct kf_caching_cmm_options *o
 /* Partitions that nobody names are random, so that no two CMMs share by accident. */
 #define RANDOM_PARTITION_LENGTH 16
 
-static enum kf_code self_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
-                             struct caching_cmm **out)
+static enum kf_code caching_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
+                                struct caching_cmm **out)
 {
     struct kf_view partition = options->partition_id;
     size_t length = partition.length > 0 ? partition.length : RANDOM_PARTITION_LENGTH;
@@ -215,9 +214,9 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
 {
     static const struct kf_cmm_vtable vtable = {
         .size = sizeof vtable,
-        .get_encryption_materials = get_encryption_materials,
-        .decrypt_materials = decrypt_materials,
-        .destroy = destroy,
+        .get_encryption_materials = caching_get_encryption,
+        .decrypt_materials = caching_decrypt,
+        .destroy = caching_destroy,
     };
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
     *out = NULL;
@@ -227,7 +226,7 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
         code = caching_options_check(&options, error);
     struct caching_cmm *self = NULL;
     if (code == KF_OK)
-        code = self_new(&options, error, &self);
+        code = caching_new(&options, error, &self);
     if (code != KF_OK)
         return code;
     if (options.listener != NULL && (self->reuse = kfi_reuse_new()) == NULL)
@@ -241,6 +240,6 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
         code = kf_cmm_new(&vtable, self, error, out);
     }
     if (code != KF_OK)
-        destroy(self);
+        caching_destroy(self);
     return code;
 }
