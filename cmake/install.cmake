@@ -118,7 +118,7 @@ endif()
 # ---- Documents, laid out as here, so that the links between them hold ----
 
 install(FILES LICENSE README.md CHANGELOG.md TYPE DOC)
-file(GLOB guides CONFIGURE_DEPENDS docs/*.md)
+file(GLOB guides CONFIGURE_DEPENDS docs/*.md docs/*.svg)
 install(FILES ${guides} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 install(DIRECTORY docs/decisions DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 install(DIRECTORY examples TYPE DOC)

@@ -257,6 +257,15 @@ class TestStorm(KmsCase):
         self.assertEqual((scenario["backing_calls"], scenario["distinct_deks"]), (100, 100))
         self.assertEqual(self.requests(), {"GenerateDataKey": 100})
 
+    def test_the_figures_of_the_readme(self):
+        self.use(KMS_KEY_ARN=FIRST)
+        before = 0
+        for options, status, requests in (([], 0, 200), (["--max-messages", "1000"], 0, 1), (["--no-coalescing"], 1, 1000)):
+            (scenario,) = self.storm("--parallel", "1000", *options, status=status)
+            after = self.requests()["GenerateDataKey"]
+            self.assertEqual((scenario["backing_calls"], after - before), (requests, requests))
+            before = after
+
     def test_decryption(self):
         (scenario,) = self.storm("--decrypt", "--parallel", "10", "--contexts", "2", "-k", f"kms:{FIRST}")
         self.assertEqual(scenario["backing_calls"], 2)
