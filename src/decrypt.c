@@ -286,7 +286,7 @@ static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
     const struct kf_header *parsed = decryptor->header;
     struct kf_error *error = &decryptor->operation.error;
     const struct kf_view aad[] = {kf_view_of(parsed->bytes, parsed->body_length),
-                                  kfi_encryption_context_serialized(decryptor->materials->head.required)};
+                                  kf_encryption_context_serialized(decryptor->materials->head.required)};
     enum kf_code code = kfi_aead_open(decryptor->aead, parsed->iv, aad, 2, NULL, 0, parsed->tag, error, NULL);
     if (code == KF_E_FORGED)
         kf_error_set(error, code,

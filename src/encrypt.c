@@ -222,7 +222,7 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
         static const uint8_t iv[KFI_IV_LENGTH];
         uint8_t tag[KFI_TAG_LENGTH];
         const struct kf_view aad[] = {kf_view_of(bytes, body_length),
-                                      kfi_encryption_context_serialized(encryptor->materials->head.required)};
+                                      kf_encryption_context_serialized(encryptor->materials->head.required)};
         code = kfi_aead_seal(encryptor->aead, iv, aad, 2, NULL, 0, error, NULL, tag);
         kfi_header_write_auth(&writer, encryptor->suite, tag);
         if (code == KF_OK && (writer.overflow || writer.room > 0))

@@ -55,6 +55,24 @@ KF_API struct kf_pair kf_encryption_context_at(const struct kf_encryption_contex
 KF_API bool kf_encryption_context_get(const struct kf_encryption_context *context, struct kf_view key,
                                       struct kf_view *value);
 
+/* ---- The serialized form, for keyrings that bind the context to the data keys that they wrap ---- */
+
+/*
+ * The pairs as every client of the AWS Encryption SDK serializes them, such as for the additional data of AES-GCM: a
+ * count, then each key and each value behind its length, all numbers in 16 bits, big-endian, in ascending order of the
+ * keys' bytes. No bytes for an empty context or NULL. The view lives as long as the context.
+ * (S: framework/structures.md#serialization)
+ */
+KF_API struct kf_view kf_encryption_context_serialized(const struct kf_encryption_context *context);
+
+/*
+ * Reads that form again, with the pairs in any order; no bytes make an empty context. Errors: KF_E_USAGE,
+ * KF_E_MALFORMED (more than 65,535 bytes, cut, bytes left over, a count of 0, a key twice, not UTF-8), KF_E_NO_MEMORY.
+ * The caller owns one reference of `*out`.
+ */
+KF_CODE kf_encryption_context_parse(struct kf_view serialized, struct kf_error *error,
+                                    const struct kf_encryption_context **out);
+
 #ifdef __cplusplus
 }
 #endif

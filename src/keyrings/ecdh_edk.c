@@ -57,7 +57,7 @@ static enum kf_code wrapping_fixed_info(const struct kfi_ecdh_parties *parties,
                                         struct wrapping *out)
 {
     const char *curve = curve_name(parties->curve);
-    const struct kf_view serialized = kfi_encryption_context_serialized(context);
+    const struct kf_view serialized = kf_encryption_context_serialized(context);
     out->info_length = sizeof label + strlen(curve) + 1 + sizeof function + parties->sender.length +
                        parties->recipient.length + 3 + serialized.length;
     out->info = kfi_alloc(out->info_length);

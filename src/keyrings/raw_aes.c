@@ -38,7 +38,7 @@ static enum kf_code raw_aes_on_encrypt(void *context, struct kf_call *call,
     if (code == KF_OK)
         code = kfi_aead_new(kf_view_of(self->wrapping_key.bytes, self->wrapping_key.length), error, &aead);
     if (code == KF_OK) {
-        const struct kf_view aad = kfi_encryption_context_serialized(materials->head.context);
+        const struct kf_view aad = kf_encryption_context_serialized(materials->head.context);
         code = kfi_aead_seal(aead, iv, &aad, 1, data_key.bytes, data_key.length, error, wrapped,
                              wrapped + data_key.length);
     }
@@ -86,7 +86,7 @@ static enum kf_code raw_aes_on_decrypt(void *context, struct kf_call *call,
     (void)call;
     const struct raw_aes *self = context;
     const size_t length = materials->head.suite->info.data_key_length;
-    const struct kf_view aad = kfi_encryption_context_serialized(materials->head.context);
+    const struct kf_view aad = kf_encryption_context_serialized(materials->head.context);
     size_t tried = 0;
     struct kfi_aead *aead;
     enum kf_code code =

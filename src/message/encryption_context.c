@@ -283,7 +283,7 @@ bool kf_encryption_context_get(const struct kf_encryption_context *context, stru
     return true;
 }
 
-struct kf_view kfi_encryption_context_serialized(const struct kf_encryption_context *context)
+struct kf_view kf_encryption_context_serialized(const struct kf_encryption_context *context)
 {
     return context != NULL ? context->serialized : kf_view_of(NULL, 0);
 }
@@ -298,30 +298,32 @@ static struct kf_pair read_pair(struct kfi_reader *reader)
     return pair;
 }
 
-enum kf_code kfi_encryption_context_check(struct kf_view aad, struct kf_error *error)
+enum kf_code kfi_encryption_context_check(struct kf_view serialized, struct kf_error *error)
 {
-    if (aad.length == 0)
+    if (serialized.length == 0)
         return KF_OK;
-    struct kfi_reader reader = {aad, false};
+    if (serialized.length > KFI_ENCRYPTION_CONTEXT_MAX)
+        return context_too_long(KF_E_MALFORMED, error);
+    struct kfi_reader reader = {serialized, false};
     size_t count = kfi_read_u16(&reader);
     if (reader.short_read)
         return kf_error_set(
             error, KF_E_MALFORMED,
-            "The message's encryption context has 1 byte, which can't hold the count of its pairs.");
+            "The serialized encryption context has 1 byte, which can't hold the count of its pairs.");
     if (count == 0)
         return kf_error_set(
             error, KF_E_MALFORMED,
-            "The message's encryption context has 0 pairs, but takes %zu bytes; an empty one has to "
+            "The serialized encryption context has 0 pairs, but takes %zu bytes; an empty one has to "
             "take none.",
-            aad.length);
+            serialized.length);
     for (size_t i = 0; i < count; i++) {
         struct kf_pair pair = read_pair(&reader);
         if (reader.short_read)
             return kf_error_set(
                 error, KF_E_MALFORMED,
-                "Pair %zu of %zu in the message's encryption context goes on behind the %zu bytes "
+                "Pair %zu of %zu in the serialized encryption context goes on behind the %zu bytes "
                 "that the context has.",
-                i + 1, count, aad.length);
+                i + 1, count, serialized.length);
         enum kf_code code = check_pair(pair, i + 1, KF_E_MALFORMED, error);
         if (code != KF_OK)
             return code;
@@ -329,20 +331,26 @@ enum kf_code kfi_encryption_context_check(struct kf_view aad, struct kf_error *e
     if (reader.rest.length > 0)
         return kf_error_set(
             error, KF_E_MALFORMED,
-            "The message's encryption context takes %zu bytes, but its %zu pairs end %zu bytes earlier.",
-            aad.length, count, reader.rest.length);
+            "The serialized encryption context takes %zu bytes, but its %zu pairs end %zu bytes earlier.",
+            serialized.length, count, reader.rest.length);
     return KF_OK;
 }
 
-enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *error,
-                                          const struct kf_encryption_context **out)
+enum kf_code kf_encryption_context_parse(struct kf_view serialized, struct kf_error *error,
+                                         const struct kf_encryption_context **out)
 {
+    enum kf_code code =
+        kfi_apart_check(serialized, out, sizeof *out, "The serialized encryption context", error);
+    if (code != KF_OK)
+        return code;
     *out = NULL;
-    enum kf_code code = kfi_encryption_context_check(aad, error);
+    code = kfi_view_check(serialized, "The serialized encryption context", error);
+    if (code == KF_OK)
+        code = kfi_encryption_context_check(serialized, error);
     if (code != KF_OK)
         return code;
     /* The check has counted the pairs, so that from here on the count can be trusted. */
-    struct kfi_reader reader = {aad, false};
+    struct kfi_reader reader = {serialized, false};
     struct tally tally;
     tally.count = kfi_read_u16(&reader); /* 0 of an empty field */
     tally.length = reader.rest.length;

@@ -12,22 +12,11 @@
 /* Bytes of a serialized context at most, for a header gives its length in 16 bits. */
 #define KFI_ENCRYPTION_CONTEXT_MAX 65535
 
-/* The serialized pairs: nothing at all for an empty context (or NULL), else a 16-bit count and the pairs. */
-struct kf_view kfi_encryption_context_serialized(const struct kf_encryption_context *context);
-
 /*
- * Whether kfi_encryption_context_parse would take the content of this AAD field: everything but keys that
- * come twice, without any memory. Errors: KF_E_MALFORMED.
+ * Whether kf_encryption_context_parse would take these bytes, the content of a header's AAD field: it looks at
+ * everything but keys that come twice, and takes no memory. Errors: KF_E_MALFORMED.
  */
-enum kf_code kfi_encryption_context_check(struct kf_view aad, struct kf_error *error);
-
-/*
- * Parses the content of a header's AAD field (without its length): empty, or a count of at least 1 and the
- * pairs, nothing behind them, no key twice, UTF-8; any order is read. Never answers NULL. Errors:
- * KF_E_MALFORMED, KF_E_NO_MEMORY.
- */
-enum kf_code kfi_encryption_context_parse(struct kf_view aad, struct kf_error *error,
-                                          const struct kf_encryption_context **out);
+enum kf_code kfi_encryption_context_check(struct kf_view serialized, struct kf_error *error);
 
 /* `context` and one more pair, whose key must not be in it. Errors: as kf_encryption_context_new. */
 enum kf_code kfi_encryption_context_with(const struct kf_encryption_context *context, struct kf_pair pair,

@@ -318,7 +318,7 @@ static enum kf_code header_read_fields(struct kf_header *header, struct kf_error
     field_read(&reader, SUITE, format);
     header->message_id = field_read(&reader, MESSAGE_ID, format);
     enum kf_code code =
-        kfi_encryption_context_parse(kfi_read_field(&reader), error, &header->encryption_context);
+        kf_encryption_context_parse(kfi_read_field(&reader), error, &header->encryption_context);
     if (code != KF_OK)
         return code;
     field_read(&reader, EDK_COUNT, format);
@@ -391,7 +391,7 @@ size_t kfi_header_body_length(const struct kfi_header_fields *fields)
     static const struct kf_edk empty; /* the one that the shortest header has */
     size_t length = header_shortest(fields->suite->info.format) - kfi_header_auth_length(fields->suite) -
                     kfi_edk_serialized_length(&empty);
-    length += kfi_encryption_context_serialized(fields->encryption_context).length;
+    length += kf_encryption_context_serialized(fields->encryption_context).length;
     for (size_t i = 0; i < fields->edk_count; i++)
         length += kfi_edk_serialized_length(&fields->edks[i]);
     return length;
@@ -410,7 +410,7 @@ void kfi_header_write_body(struct kfi_writer *writer, const struct kfi_header_fi
     field_write(writer, TYPE, format, TYPE_BYTE);
     field_write(writer, SUITE, format, (uint32_t)fields->suite->info.id);
     kfi_write_bytes(writer, fields->message_id);
-    kfi_write_field(writer, kfi_encryption_context_serialized(fields->encryption_context));
+    kfi_write_field(writer, kf_encryption_context_serialized(fields->encryption_context));
     field_write(writer, EDK_COUNT, format, (uint32_t)fields->edk_count);
     for (size_t i = 0; i < fields->edk_count; i++)
         kfi_edk_write(writer, &fields->edks[i]);

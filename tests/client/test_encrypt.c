@@ -41,7 +41,7 @@ static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t 
         assert_same_bytes(value, pair.value);
     }
     /* Sorted, as it stands there. */
-    assert_same_bytes(kfi_encryption_context_serialized(context), parts.context);
+    assert_same_bytes(kf_encryption_context_serialized(context), parts.context);
     kf_encryption_context_unref(context);
 
     static const char *const names[] = {"one", "two"};

@@ -167,7 +167,7 @@ static void required_pairs_are_authenticated_and_not_stored(void **state)
 
         const struct kf_encryption_context *required = client_context("owner", "me", "tenant", "7");
         parts_verify(&parts, kf_view_of(data_key, 32), parts.context,
-                     kfi_encryption_context_serialized(required), client_plaintext(25));
+                     kf_encryption_context_serialized(required), client_plaintext(25));
         kf_encryption_context_unref(required);
         kf_buf_free(&message);
     }

@@ -19,7 +19,7 @@ static void check_sorted(const struct kf_encryption_context *context)
 
 static bool same(const struct kf_encryption_context *a, const struct kf_encryption_context *b)
 {
-    return kfi_view_equal(kfi_encryption_context_serialized(a), kfi_encryption_context_serialized(b));
+    return kfi_view_equal(kf_encryption_context_serialized(a), kf_encryption_context_serialized(b));
 }
 
 /* By every second key, and together again. */
@@ -47,16 +47,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     const struct kf_encryption_context *context, *again;
     if (length > KFI_ENCRYPTION_CONTEXT_MAX)
         return 0;
-    const enum kf_code code = kfi_encryption_context_parse(kf_view_of(data, length), &error, &context);
+    const enum kf_code code = kf_encryption_context_parse(kf_view_of(data, length), &error, &context);
     if (code != KF_OK) {
         CHECK_REFUSED(code, &error);
         CHECK(code == KF_E_MALFORMED && context == NULL);
         return 0;
     }
     CHECK(kfi_encryption_context_check(kf_view_of(data, length), &error) == KF_OK);
-    CHECK(kfi_encryption_context_serialized(context).length == length);
+    CHECK(kf_encryption_context_serialized(context).length == length);
     check_sorted(context);
-    CHECK(kfi_encryption_context_parse(kfi_encryption_context_serialized(context), &error, &again) == KF_OK);
+    CHECK(kf_encryption_context_parse(kf_encryption_context_serialized(context), &error, &again) == KF_OK);
     CHECK(same(context, again));
     kf_encryption_context_unref(again);
     check_split(context);

@@ -44,7 +44,7 @@ static void check_written(const struct kf_header *header)
     kfi_header_write_body(&writer, &fields);
     CHECK(!writer.overflow && writer.room == 0);
     const size_t context = (size_t)(header->message_id.data - header->bytes) + header->message_id.length + 2;
-    const struct kf_view sorted = kfi_encryption_context_serialized(header->encryption_context);
+    const struct kf_view sorted = kf_encryption_context_serialized(header->encryption_context);
     if (sorted.length > 0)
         memcpy(header->bytes + context, sorted.data, sorted.length);
     CHECK(memcmp(again, header->bytes, header->body_length) == 0);

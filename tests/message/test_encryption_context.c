@@ -40,7 +40,7 @@ static void assert_pair(const struct kf_encryption_context *context, size_t inde
 
 static void assert_serialized(const struct kf_encryption_context *context, const void *bytes, size_t length)
 {
-    struct kf_view serialized = kfi_encryption_context_serialized(context);
+    struct kf_view serialized = kf_encryption_context_serialized(context);
     assert_int_equal(serialized.length, length);
     assert_memory_equal(serialized.data, bytes, length);
 }
@@ -48,7 +48,7 @@ static void assert_serialized(const struct kf_encryption_context *context, const
 static enum kf_code parse(struct kf_view aad, struct kf_error *error,
                           const struct kf_encryption_context **out)
 {
-    return kfi_encryption_context_parse(aad, error, out);
+    return kf_encryption_context_parse(aad, error, out);
 }
 
 /* ---- What a context is ---- */
@@ -103,7 +103,7 @@ static void any_order_gives_the_same(void **state)
         const struct kf_encryption_context *context;
         assert_int_equal(kf_encryption_context_new(pairs, KEYS, NULL, &context), KF_OK);
         assert_int_equal(kf_encryption_context_count(context), KEYS);
-        assert_int_equal(kfi_encryption_context_serialized(context).length, 2 + KEYS * 7);
+        assert_int_equal(kf_encryption_context_serialized(context).length, 2 + KEYS * 7);
         for (size_t i = 0; i < KEYS; i++) {
             assert_pair(context, i, keys[i], "");
             assert_true(kf_encryption_context_get(context, kf_view_text(keys[i]), NULL));
@@ -124,7 +124,7 @@ static void all_is_copied(void **state)
     memset(value, 'x', 5);
     assert_pair(context, 0, "key", "value");
     /* The pairs stand in the serialized form: there is one copy and one allocation. */
-    struct kf_view serialized = kfi_encryption_context_serialized(context);
+    struct kf_view serialized = kf_encryption_context_serialized(context);
     assert_ptr_equal(kf_encryption_context_at(context, 0).key.data, serialized.data + 4);
     assert_ptr_equal(kf_encryption_context_at(context, 0).value.data, serialized.data + 9);
     assert_int_equal(memory.held, 1);
@@ -139,7 +139,7 @@ static void an_empty_context_has_no_bytes(void **state)
     assert_int_equal(kf_encryption_context_new(NULL, 0, NULL, &context), KF_OK);
     assert_non_null(context);
     assert_int_equal(kf_encryption_context_count(context), 0);
-    assert_int_equal(kfi_encryption_context_serialized(context).length, 0);
+    assert_int_equal(kf_encryption_context_serialized(context).length, 0);
     assert_false(kf_encryption_context_get(context, kf_view_text(""), NULL));
     kf_encryption_context_unref(context);
     assert_int_equal(kf_encryption_context_of(NULL, &context, (char *)NULL), KF_OK);
@@ -151,7 +151,7 @@ static void an_empty_context_has_no_bytes(void **state)
     assert_int_equal(kf_encryption_context_count(NULL), 0);
     assert_int_equal(kf_encryption_context_at(NULL, 0).key.length, 0);
     assert_false(kf_encryption_context_get(NULL, kf_view_text(""), NULL));
-    assert_int_equal(kfi_encryption_context_serialized(NULL).length, 0);
+    assert_int_equal(kf_encryption_context_serialized(NULL).length, 0);
     assert_int_equal(memory.held, 0);
 }
 
@@ -233,9 +233,9 @@ static void a_context_has_at_most_65535_bytes(void **state)
     /* One pair: 2 + 2 + 1 + 2 + value. */
     pairs[0].value = kf_view_of(bytes, 65535 - 7);
     assert_int_equal(kf_encryption_context_new(pairs, 1, NULL, &context), KF_OK);
-    assert_int_equal(kfi_encryption_context_serialized(context).length, 65535);
+    assert_int_equal(kf_encryption_context_serialized(context).length, 65535);
     const struct kf_encryption_context *again;
-    assert_int_equal(parse(kfi_encryption_context_serialized(context), NULL, &again), KF_OK);
+    assert_int_equal(parse(kf_encryption_context_serialized(context), NULL, &again), KF_OK);
     assert_true(kfi_view_equal(kf_encryption_context_at(again, 0).value, pairs[0].value));
     kf_encryption_context_unref(again);
     kf_encryption_context_unref(context);
@@ -259,7 +259,7 @@ static void a_context_has_at_most_65535_bytes(void **state)
     pairs[0] = (struct kf_pair){kf_view_of(bytes, 30000), kf_view_of(bytes, 2000)};
     pairs[1] = (struct kf_pair){kf_view_of(bytes, 30001), kf_view_of(bytes, 65535 - 10 - 62001)};
     assert_int_equal(kf_encryption_context_new(pairs, 2, NULL, &context), KF_OK);
-    assert_int_equal(kfi_encryption_context_serialized(context).length, 65535);
+    assert_int_equal(kf_encryption_context_serialized(context).length, 65535);
     kf_encryption_context_unref(context);
     pairs[1].value.length++;
     assert_refused(pairs, 2, "too long");
@@ -294,9 +294,9 @@ static void what_was_serialized_is_parsed(void **state)
     (void)state;
     const struct kf_encryption_context *context = CONTEXT("b", "2", "a", "1", "\xc3\xa4", "");
     const struct kf_encryption_context *parsed;
-    assert_int_equal(parse(kfi_encryption_context_serialized(context), NULL, &parsed), KF_OK);
+    assert_int_equal(parse(kf_encryption_context_serialized(context), NULL, &parsed), KF_OK);
     assert_int_equal(memory.held, 2);
-    struct kf_view serialized = kfi_encryption_context_serialized(context);
+    struct kf_view serialized = kf_encryption_context_serialized(context);
     assert_serialized(parsed, serialized.data, serialized.length);
     assert_pair(parsed, 0, "a", "1");
     assert_pair(parsed, 2, "\xc3\xa4", "");
@@ -365,11 +365,45 @@ static void malformed_bytes_are_refused(void **state)
 #undef MALFORMED
 }
 
+/* A header has no room for more; so many bytes could hold more pairs than a context can. */
+static void too_many_bytes_are_refused(void **state)
+{
+    (void)state;
+    enum {
+        LENGTH = 2 + 2 * (4 + 65535)
+    };
+    uint8_t *bytes = calloc(1, LENGTH);
+    assert_non_null(bytes);
+    bytes[1] = 2;
+    memset(bytes + 2, 0xff, 2);             /* a key of 65,535 zero bytes, an empty value */
+    memset(bytes + 2 + 4 + 65535, 0xff, 2); /* the same again */
+    assert_malformed(bytes, LENGTH, "more than 65,535 bytes");
+    bytes[0] = 0x40;
+    bytes[1] = 0;
+    memset(bytes + 2, 0, LENGTH - 2); /* 16,384 empty pairs: 2 + 4 * 16,384 bytes */
+    assert_malformed(bytes, 2 + 4 * 16384, "more than 65,535 bytes");
+    free(bytes);
+}
+
+static void bytes_that_can_not_be_read_are_refused(void **state)
+{
+    (void)state;
+    struct kf_error error = KF_ERROR_INIT;
+    const struct kf_encryption_context *context = (const struct kf_encryption_context *)(uintptr_t)1;
+    assert_int_equal(kf_encryption_context_parse(kf_view_of(NULL, 5), &error, &context), KF_E_USAGE);
+    assert_string_equal(error.text, "The serialized encryption context is NULL, but its length is 5.");
+    assert_null(context);
+    context = (const struct kf_encryption_context *)(uintptr_t)1;
+    assert_int_equal(kf_encryption_context_parse(kf_view_of(&context, 1), &error, &context), KF_E_USAGE);
+    assert_non_null(strstr(error.text, "Nothing was changed"));
+    assert_ptr_equal(context, (const struct kf_encryption_context *)(uintptr_t)1);
+}
+
 static void no_truncation_is_taken_for_the_whole(void **state)
 {
     (void)state;
     const struct kf_encryption_context *context = CONTEXT("a", "1", "bb", "22", "ccc", "");
-    struct kf_view whole = kfi_encryption_context_serialized(context);
+    struct kf_view whole = kf_encryption_context_serialized(context);
     uint8_t bytes[64];
     assert_true(whole.length <= sizeof bytes);
     memcpy(bytes, whole.data, whole.length);
@@ -439,14 +473,14 @@ static void a_context_is_split_by_keys(void **state)
 
     /* None and all. */
     assert_int_equal(kfi_encryption_context_split(context, NULL, 0, NULL, &in_list, &others), KF_OK);
-    assert_int_equal(kfi_encryption_context_serialized(in_list).length, 0);
+    assert_int_equal(kf_encryption_context_serialized(in_list).length, 0);
     assert_int_equal(kf_encryption_context_count(others), 4);
     kf_encryption_context_unref(in_list);
     kf_encryption_context_unref(others);
     const struct kf_view all[] = {kf_view_text("a"), kf_view_text("b"), kf_view_text("c"), kf_view_text("d")};
     assert_int_equal(kfi_encryption_context_split(context, all, 4, NULL, &in_list, &others), KF_OK);
     assert_int_equal(kf_encryption_context_count(in_list), 4);
-    assert_int_equal(kfi_encryption_context_serialized(others).length, 0);
+    assert_int_equal(kf_encryption_context_serialized(others).length, 0);
     kf_encryption_context_unref(in_list);
     kf_encryption_context_unref(others);
 
@@ -551,7 +585,7 @@ static void a_join_has_at_most_65535_bytes(void **state)
     const struct kf_encryption_context *reproduced = CONTEXT("k", value);
     const struct kf_encryption_context *joined, *only_reproduced;
     assert_int_equal(kfi_encryption_context_join(stored, reproduced, NULL, &joined, &only_reproduced), KF_OK);
-    assert_int_equal(kfi_encryption_context_serialized(joined).length, 65535);
+    assert_int_equal(kf_encryption_context_serialized(joined).length, 65535);
     assert_int_equal(kf_encryption_context_count(only_reproduced), 0);
     kf_encryption_context_unref(joined);
     kf_encryption_context_unref(only_reproduced);
@@ -586,7 +620,7 @@ static enum kf_code run_of(struct kf_error *error)
 
 static enum kf_code run_parse(struct kf_error *error)
 {
-    return parse(kfi_encryption_context_serialized(left), error, &first);
+    return parse(kf_encryption_context_serialized(left), error, &first);
 }
 
 static enum kf_code run_with(struct kf_error *error)
@@ -654,6 +688,8 @@ int main(void)
         cmocka_unit_test(what_was_serialized_is_parsed),
         cmocka_unit_test(an_unsorted_one_is_sorted),
         cmocka_unit_test(malformed_bytes_are_refused),
+        cmocka_unit_test(too_many_bytes_are_refused),
+        cmocka_unit_test(bytes_that_can_not_be_read_are_refused),
         cmocka_unit_test(no_truncation_is_taken_for_the_whole),
         cmocka_unit_test(one_more_pair),
         cmocka_unit_test(a_context_is_split_by_keys),

@@ -288,7 +288,7 @@ static void unsorted_contexts_are_sorted_and_their_bytes_kept(void **state)
     memcpy(bytes + 24, swapped, sizeof swapped);
     const struct kf_header *header = parse(WHOLE(bytes));
     assert_view(kf_view_of(header->bytes, header->length), bytes, sizeof bytes);
-    assert_view(kfi_encryption_context_serialized(header->encryption_context), format_1 + 22, 18);
+    assert_view(kf_encryption_context_serialized(header->encryption_context), format_1 + 22, 18);
     kf_header_unref(header);
 }
 

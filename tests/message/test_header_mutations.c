@@ -99,7 +99,7 @@ static void assert_written_back(const struct kf_header *header)
     assert_false(writer.overflow);
     /* The pairs are written sorted, whatever their order was. */
     size_t aad = (size_t)(header->message_id.data - header->bytes) + header->message_id.length + 2;
-    size_t aad_length = kfi_encryption_context_serialized(header->encryption_context).length;
+    size_t aad_length = kf_encryption_context_serialized(header->encryption_context).length;
     assert_memory_equal(bytes, header->bytes, aad);
     assert_memory_equal(bytes + aad + aad_length, header->bytes + aad + aad_length,
                         header->body_length - aad - aad_length);

@@ -169,8 +169,8 @@ static enum kf_code read_context(struct vectors *vectors, struct kf_view bytes, 
     if (bytes.length < 2)
         return kf_error_set(error, KF_E_MALFORMED, "There is no length.");
     const struct kf_view content = kf_view_of(bytes.data + 2, bytes.length - 2);
-    enum kf_code code = kfi_encryption_context_parse(content, error, &context);
-    if (code == KF_OK && !kfi_view_equal(kfi_encryption_context_serialized(context), content))
+    enum kf_code code = kf_encryption_context_parse(content, error, &context);
+    if (code == KF_OK && !kfi_view_equal(kf_encryption_context_serialized(context), content))
         code = kf_error_set(error, KF_E_BUG, "Written again it has other bytes.");
     kf_encryption_context_unref(context);
     return code;

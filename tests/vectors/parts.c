@@ -153,7 +153,7 @@ static void old_identifier(struct vectors *vectors, const struct question *quest
 {
     static const uint8_t zero[KFI_HASH_MAX];
     const uint8_t suite[] = {1, (uint8_t)(question->suite >> 8), (uint8_t)question->suite};
-    const struct kf_view context = kfi_encryption_context_serialized(question->context);
+    const struct kf_view context = kf_encryption_context_serialized(question->context);
     uint8_t partition[KFI_HASH_MAX], digest_of_context[KFI_HASH_MAX], edks[EDKS_MAX][KFI_HASH_MAX];
     for (size_t i = 0; i < question->edk_count; i++) {
         const size_t length = kfi_edk_serialized_length(&question->edks[i]);

@@ -51,7 +51,7 @@ static enum kf_code beside(const struct numbers *numbers, const struct kf_encryp
         return KF_OK;
     }
     const struct kf_view parts[] = {kf_view_of(plain, sizeof plain),
-                                    kfi_encryption_context_serialized(context)};
+                                    kf_encryption_context_serialized(context)};
     enum kf_code code = kfi_digest(KFI_SHA384, parts, 2, error, out);
     out[0] = 2;
     return code;
@@ -66,7 +66,7 @@ enum kf_code kfi_cache_key_encryption(struct kf_view partition, const struct kf_
         FRONT("\x01", partition),
         named ? kf_view_of("\x01\x00", 2) : kf_view_of("\x00\x00", 2),
         named ? kf_view_of(suite, sizeof suite) : kf_view_of(zero, 0),
-        kfi_encryption_context_serialized(request->encryption_context),
+        kf_encryption_context_serialized(request->encryption_context),
     };
     enum kf_code code = kfi_digest(KFI_SHA384, parts, sizeof parts / sizeof parts[0], error, out->id);
     if (code != KF_OK)
@@ -108,7 +108,7 @@ enum kf_code kfi_cache_key_decryption(struct kf_view partition, const struct kf_
     const struct kf_view front[] = {FRONT("\x02", partition), kf_view_of(suite, sizeof suite)};
     const struct kf_view back[] = {
         kf_view_of(zero, 1),
-        kfi_encryption_context_serialized(request->encryption_context),
+        kf_encryption_context_serialized(request->encryption_context),
     };
     const size_t front_count = sizeof front / sizeof front[0], back_count = sizeof back / sizeof back[0];
 
