@@ -28,6 +28,8 @@ enum {
     LINE = 18,
 };
 
+#define TENTHS(px) (INT64_C(10) * (px))
+
 static const char style[] =
     "text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}"
     ".head{font-size:21px;font-weight:600}.small{font-size:11px}.soft{fill:#59636e;color:#59636e}"
@@ -173,7 +175,7 @@ static void choose_time(struct plot *plot)
     plot->step = 1;
     while (took_ns / (plot->step * plot->unit_ns) >= TICKS_MAX)
         plot->step = next_round(plot->step);
-    uint64_t half_ns = plot->step * plot->unit_ns / 2;
+    uint64_t half_ns = later(plot->step * plot->unit_ns / 2, 1000);
     plot->span_ns = (took_ns / half_ns + 1) * half_ns;
 }
 
@@ -183,7 +185,7 @@ static void choose_time(struct plot *plot)
 static int64_t x_of(const struct plot *plot, uint64_t ns)
 {
     int64_t since_ns = ns > plot->begin_ns ? (int64_t)(ns - plot->begin_ns) : 0;
-    return 10 * LEFT + 10 * (RIGHT - LEFT) * (since_ns / 1000) / (int64_t)(plot->span_ns / 1000);
+    return TENTHS(LEFT) + TENTHS(RIGHT - LEFT) * (since_ns / 1000) / (int64_t)(plot->span_ns / 1000);
 }
 
 static void draw_axis(const struct plot *plot)
@@ -226,7 +228,7 @@ static void draw_callers(struct plot *plot, const struct storm_caller *const *ca
 static void draw_call(struct plot *plot, const struct storm_fetch *fetch, int64_t y, int64_t height)
 {
     const int64_t x = x_of(plot, fetch->begin_ns);
-    const int64_t end = fetch->end_ns > 0 ? x_of(plot, fetch->end_ns) : 10 * RIGHT;
+    const int64_t end = fetch->end_ns > 0 ? x_of(plot, fetch->end_ns) : TENTHS(RIGHT);
     const bool lost = fetch->end_ns == 0 || fetch->failed;
     plot->marks |= lost ? LOST : 0;
     fprintf(plot->out, "<rect class=\"%s\"", lost ? "call lost" : "call");
@@ -292,7 +294,7 @@ static int64_t draw_row(struct plot *plot, const struct storm_row *row, int64_t 
 
 static void draw_rows(struct plot *plot)
 {
-    int64_t y = 10 * TOP;
+    int64_t y = TENTHS(TOP);
     draw_px(plot->out, "<g stroke-width=\"",
             plot->lane / 4 > 15  ? 15
             : plot->lane / 4 < 5 ? 5
