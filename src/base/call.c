@@ -1,6 +1,7 @@
 /*
- * Calls: see call.h. Roots belong to flights and to operations; keyrings and CMMs only see the public
- * functions. A node is used by one thread at a time (polls never overlap), so that nothing here needs a lock.
+ * Calls: see call.h. Roots belong to flights and to operations; keyrings and CMMs see the public functions
+ * only. Polls of one call never overlap, so only one thread at a time uses a node, and nothing here needs a
+ * lock.
  */
 #include "base/call.h"
 
@@ -46,7 +47,7 @@ void kfi_call_end(struct kf_call *root)
     root->waker = NULL;
 }
 
-/* The root's waker, borrowed, or NULL if there is no memory. */
+/* The waker of the root, borrowed; NULL if there is no memory. */
 static struct kf_call_waker *root_waker(struct kf_call *call)
 {
     struct kf_call *root = call->root;

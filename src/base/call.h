@@ -1,6 +1,6 @@
 /*
- * Calls inside the library: a tree of nodes, one for each keyring and CMM that takes part, under a root that
- * somebody drives.
+ * Calls inside the library: a tree of nodes. Each keyring and CMM that takes part has a node; an operation or
+ * a flight drives the root.
  */
 #ifndef KFI_BASE_CALL_H
 #define KFI_BASE_CALL_H
@@ -13,22 +13,25 @@
 
 struct kfi_flight;
 
-/* By which id a service knows a request; length 0: nobody said. */
+/* The id by which a service knows a request. Length 0: none was set. */
 struct kfi_request_id {
     uint8_t bytes[63];
     uint8_t length;
-    bool failed; /* whoever said it has failed since */
+    bool failed; /* the call that set it has failed since */
 };
 
-/* The id that belongs to what came out at last: a success of others is not that of a request that failed. */
+/*
+ * The id to report for the final `code`. After a success, the id of a request that failed on the way is left
+ * out.
+ */
 struct kf_view kfi_request_id_of(const struct kfi_request_id *id, enum kf_code code);
 
 struct kf_call {
-    struct kf_call *root;              /* itself for the root, which alone uses the next four */
-    struct kf_waker driver;            /* who is told that polling is worth while */
-    struct kf_call_waker *waker;       /* made at the first request for it */
-    const struct kfi_flight *flight;   /* the fetch that this call is, or NULL */
-    struct kfi_request_id *request_id; /* where its driver wants the id, or NULL */
+    struct kf_call *root;              /* for the root: itself. Only the root uses the next four members */
+    struct kf_waker driver;            /* called once polling is worth while */
+    struct kf_call_waker *waker;       /* made when it is first asked for */
+    const struct kfi_flight *flight;   /* the flight whose fetch this call is, or NULL */
+    struct kfi_request_id *request_id; /* where the driver wants the id, or NULL */
 
     void *state;
     void (*drop)(void *state);
@@ -37,19 +40,19 @@ struct kf_call {
     size_t child_count;
 };
 
-/* A root that nobody drives yet; `flight` if it is a fetch's. */
+/* A root without a driver. `flight`: the flight whose fetch it is, or NULL. */
 void kfi_call_init(struct kf_call *call, const struct kfi_flight *flight);
 
-/*
- * Says who drives a root from now on; NULL: nobody. The former driver's waker is not running when this
- * returns.
- */
+/* Sets the driver of a root; NULL: none. When this returns, the former driver's waker is not running. */
 void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver);
 
-/* Drops state, timer and children of a node, which can be used again: its keyring or CMM has answered. */
+/*
+ * Drops state, timer and children of a node, once its keyring or CMM has answered. The node can be used
+ * again.
+ */
 KFI_SHARED void kfi_call_reset(struct kf_call *call);
 
-/* Ends a root: resets it, and no waker reaches its driver any more. */
+/* Ends a root: resets it. From then on no waker reaches its driver. */
 void kfi_call_end(struct kf_call *root);
 
 #endif

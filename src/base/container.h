@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The struct of `type` whose member `member` is at `inner`. Whether it may be changed is for the caller to know. */
+/*
+ * The struct of `type` whose member `member` is at `inner`. The caller has to know whether it may change it.
+ */
 #define KFI_CONTAINER(inner, type, member) ((type *)((uintptr_t)(inner)-offsetof(type, member)))
 
 #endif

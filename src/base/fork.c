@@ -9,8 +9,8 @@ static atomic_uint generation;
 static bool registered;
 
 /*
- * Guards nothing but the remaking of inherited structures; held by nobody when a child begins, since the
- * child remakes it.
+ * Guards the remaking of inherited structures, and nothing else. The child remakes this lock itself, so
+ * nobody holds it when a child begins.
  */
 static pthread_mutex_t reset_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -46,7 +46,7 @@ void kfi_fork_guard_init(struct kfi_fork_guard *guard)
 void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *context), void *context)
 {
     unsigned now = kfi_fork_generation();
-    /* Acquire: who sees the new generation sees the remade structure as well. */
+    /* Acquire: whoever sees the new generation sees the remade structure as well. */
     if (atomic_load_explicit(&guard->generation, memory_order_acquire) == now)
         return;
     pthread_mutex_lock(&reset_lock);

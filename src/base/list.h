@@ -1,6 +1,4 @@
-/*
- * Doubly linked lists whose links sit in their elements: nothing is allocated to insert.
- */
+/* Doubly linked lists. The links sit in the elements, so inserting allocates nothing. */
 #ifndef KFI_BASE_LIST_H
 #define KFI_BASE_LIST_H
 
@@ -48,7 +46,7 @@ static inline struct kfi_link *kfi_list_next(struct kfi_list *list, struct kfi_l
     return link->next == &list->ring ? NULL : link->next;
 }
 
-/* Puts `link`, which is in no list, behind `place`. */
+/* Inserts `link`, which is in no list, behind `place`. */
 static inline void kfi_link_insert_after(struct kfi_link *place, struct kfi_link *link)
 {
     link->previous = place;
@@ -67,7 +65,7 @@ static inline void kfi_list_push_back(struct kfi_list *list, struct kfi_link *li
     kfi_link_insert_after(list->ring.previous, link);
 }
 
-/* Takes `link` out of the list it is in. */
+/* Removes `link` from its list. */
 static inline void kfi_unlink(struct kfi_link *link)
 {
     link->previous->next = link->next;
@@ -83,7 +81,7 @@ static inline struct kfi_link *kfi_list_pop(struct kfi_list *list)
     return first;
 }
 
-/* Moves all of `from` behind what `to` has. */
+/* Moves all elements of `from` to the end of `to`. */
 static inline void kfi_list_splice(struct kfi_list *to, struct kfi_list *from)
 {
     if (kfi_list_empty(from))

@@ -1,6 +1,4 @@
-/*
- * Memory: see memory.h. Called from everywhere; never called under a lock of the cache.
- */
+/* Memory: see memory.h. Called from everywhere, but never under a lock of the cache. */
 #include "base/memory.h"
 #include "base/sized.h"
 
@@ -25,7 +23,7 @@ static struct kf_allocator allocator = {
     .release = system_release,
 };
 
-/* Set by the first allocation, so that no memory is ever released by another allocator than its own. */
+/* Set by the first allocation, so that all memory is released by the allocator that it came from. */
 static atomic_bool allocator_used;
 
 enum kf_code kf_allocator_set(const struct kf_allocator *replacement)

@@ -1,6 +1,4 @@
-/*
- * Memory: the one way to the allocator, and the wiping of secrets.
- */
+/* Memory: the only way to the allocator, the wiping of secrets, and copies. */
 #ifndef KFI_BASE_MEMORY_H
 #define KFI_BASE_MEMORY_H
 
@@ -9,12 +7,12 @@
 #include "base/view.h"
 
 /*
- * Marks what libkeyflight-aws needs of libkeyflight: it is seen outside the shared library, under the private
- * version node of src/keyflight.map, where it has to stand as well.
+ * Marks what libkeyflight-aws needs of libkeyflight. It is visible outside the shared library, under the
+ * private version node of src/keyflight.map; it has to be listed there too.
  */
 #define KFI_SHARED __attribute__((visibility("default")))
 
-/* `length` bytes, at least 1 being allocated, or NULL. */
+/* Allocates `length` bytes (1 if it is 0). NULL: no memory. */
 KFI_SHARED void *kfi_alloc(size_t length);
 
 /* The same, set to 0. */
@@ -29,16 +27,16 @@ KFI_SHARED void kfi_wipe(void *memory, size_t length);
 /* Wipes `length` bytes and frees them. NULL is allowed. */
 KFI_SHARED void kfi_free_secret(void *memory, size_t length);
 
-/* A copy of `view` in memory of its own (length 0: one byte is allocated all the same), or NULL. */
+/* A copy of `view` in memory of its own, or NULL if there is none. An empty view takes one byte too. */
 KFI_SHARED uint8_t *kfi_copy(struct kf_view view);
 
-/* A copy of `text` and its NUL, or NULL; a copy of NULL is NULL. */
+/* A copy of `text` with its NUL, or NULL if there is no memory. NULL gives NULL. */
 KFI_SHARED char *kfi_copy_text(const char *text);
 
-/* A copy of `count` views and of their bytes in one block, to be freed by kfi_free, or NULL. */
+/* A copy of `count` views and their bytes in one block, to be freed by kfi_free. NULL: no memory. */
 struct kf_view *kfi_copy_all(const struct kf_view *views, size_t count);
 
-/* Whether two secrets of `length` bytes are equal, in a time that does not depend on them. */
+/* Whether two secrets of `length` bytes are equal. The time does not depend on their content. */
 bool kfi_equal_secret(const void *a, const void *b, size_t length);
 
 #endif

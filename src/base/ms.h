@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* `now` and `ms` more, or UINT64_MAX if that is too much: never. */
+/* `now` plus `ms`; UINT64_MAX, which is never, if that is too much. */
 static inline uint64_t kfi_ms_after(uint64_t now, uint64_t ms)
 {
     return ms > UINT64_MAX - now ? UINT64_MAX : now + ms;

@@ -36,7 +36,7 @@ enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code c
 {
     if (code >= KF_OK)
         return code;
-    /* Also where a wait was cut short: a poll on the internal thread that had to block. */
+    /* The wait may still be open: a poll on the internal thread that had to block is refused. */
     kfi_call_end(&operation->call);
     operation->failed = code;
     if (operation->error.code != code)
@@ -47,7 +47,7 @@ enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code c
     return code;
 }
 
-/* One poll's arguments, for the wait. */
+/* The arguments of one poll, for kfi_wait. */
 struct polled {
     struct kfi_operation *operation;
     enum kf_code (*step)(void *stream, struct kf_io *io, const struct kf_waker *waker);
@@ -67,7 +67,7 @@ static uint64_t polled_deadline(const void *context)
     return kfi_operation_deadline(polled->operation);
 }
 
-/* Whether a poll can be made with these bytes. */
+/* Whether these buffers can be used for a poll. */
 static enum kf_code io_check(const struct kf_io *io, struct kf_error *error)
 {
     enum kf_code code = kfi_view_check(kf_view_of(io->in, io->in_length), "The input of a poll", error);
@@ -127,7 +127,7 @@ uint64_t kfi_operation_deadline(const struct kfi_operation *operation)
 
 void kfi_operation_end(struct kfi_operation *operation)
 {
-    /* What a child inherited may be half changed, and nobody is left to wait for. */
+    /* In a child the call may be half changed, and nobody is left to wait for. */
     if (operation->generation == kfi_fork_generation())
         kfi_call_end(&operation->call);
 }
@@ -152,7 +152,7 @@ enum kf_code kfi_outlet_claim(struct kfi_outlet *outlet, struct kf_io *io, size_
                               struct kf_error *error, uint8_t **out)
 {
     if (outlet->waiting.length == 0 && io->out_room - io->out_used >= length) {
-        *out = io->out != NULL ? io->out + io->out_used : NULL; /* no room: maybe no output */
+        *out = io->out != NULL ? io->out + io->out_used : NULL; /* without room there may be no output */
         io->out_used += length;
         return KF_OK;
     }

@@ -19,15 +19,15 @@ static inline void kfi_refs_init(struct kfi_refs *refs)
 }
 
 /*
- * Whoever shares an object that never changes holds it as const. Its count changes nevertheless, and its last
- * owner destroys it: this is the one place where the const is cast away.
+ * An object that never changes is shared as const. Its count changes nevertheless, and its last owner
+ * destroys it. This is the only place where the const is cast away.
  */
 static inline void *kfi_refs_unconst(const void *object)
 {
     return (void *)(uintptr_t)object;
 }
 
-/* Relaxed: whoever makes a reference has one already, so that the object can't end meanwhile. */
+/* Relaxed: whoever makes a reference already has one, so the object cannot end meanwhile. */
 static inline void kfi_refs_add(const struct kfi_refs *refs, size_t more)
 {
     struct kfi_refs *counted = kfi_refs_unconst(refs);
@@ -35,8 +35,8 @@ static inline void kfi_refs_add(const struct kfi_refs *refs, size_t more)
 }
 
 /*
- * True for the last one, which then destroys the object. Each release publishes what its owner did with the
- * object; the last owner acquires all of that before it destroys.
+ * True for the last reference; the caller then destroys the object. A release publishes what its owner did
+ * with the object, and the last owner acquires all of that.
  */
 static inline bool kfi_refs_drop(const struct kfi_refs *refs)
 {

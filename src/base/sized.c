@@ -1,6 +1,6 @@
 /*
- * Structs that begin with their size: see sized.h. Called by whatever takes options from users, or answers
- * with a struct.
+ * Structs that begin with their size: see sized.h. Called by every function that takes options or fills in a
+ * struct.
  */
 #include "base/sized.h"
 

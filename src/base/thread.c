@@ -1,6 +1,6 @@
 /*
- * The internal thread: see thread.h. Flights hand their fetches to it; calls set its timers. It never runs
- * while nobody needs it, and what it runs must not block.
+ * The internal thread: see thread.h. Flights hand their fetches to it, and calls set its timers. It does not
+ * start before somebody needs it, and nothing that it runs may block.
  */
 #include "base/thread.h"
 
@@ -30,12 +30,12 @@ static struct {
     struct kfi_fork_guard guard;
 
     pthread_mutex_t lock;       /* guards what follows, and the state and links of tasks and timers; a leaf */
-    pthread_cond_t changed;     /* the thread sleeps by it */
-    pthread_cond_t ended;       /* a cleanup is done */
-    struct kfi_sleeper sleeper; /* zero: none is plugged in */
-    bool asleep;                /* in the sleeper, and not interrupted yet */
+    pthread_cond_t changed;     /* the thread waits for it while no sleeper is plugged in */
+    pthread_cond_t ended;       /* a cleanup has ended */
+    struct kfi_sleeper sleeper; /* all zero: none is plugged in */
+    bool asleep;                /* it sleeps in the sleeper and was not interrupted yet */
     struct kfi_list queue;      /* tasks to run */
-    struct kfi_list idle;       /* tasks that were handed over and wait for a wake */
+    struct kfi_list idle;       /* tasks that wait for a wake */
     struct kfi_timer *timers;
     bool running;  /* the thread exists */
     bool stopping; /* kf_cleanup waits for it */
@@ -49,9 +49,9 @@ static struct {
     .idle = {{&internal.idle.ring, &internal.idle.ring}},
 };
 
-/* The condition goes by the monotonic clock, which no static initialiser can say. */
+/* The condition needs the monotonic clock, for which there is no static initialiser. */
 static pthread_once_t condition_once = PTHREAD_ONCE_INIT;
-/* The generation, plus 1, of the process whose internal thread this is. */
+/* 1 + the generation of the process whose internal thread this is; 0: it is not one. */
 static _Thread_local unsigned internal_of;
 
 static void make_condition(void)
@@ -93,8 +93,8 @@ bool kfi_thread_is_internal(void)
 }
 
 /*
- * Makes the thread look at its queue and timers again. One that is not asleep will do so by itself, so that a
- * burst of wakes costs one interrupt.
+ * Makes the thread look at its queue and timers again. A thread that is awake does so anyway; so a burst of
+ * wakes costs one interrupt.
  */
 static void rouse_locked(void)
 {
@@ -114,7 +114,7 @@ void kfi_thread_poke(void)
 }
 
 /*
- * Wakes the first timer's place, if it is due by `now`; true if there was one (the lock was left meanwhile).
+ * Wakes the place of the first timer if it is due by `now`. True if it was; the lock was released meanwhile.
  */
 static bool fire_timer_locked(uint64_t now)
 {
@@ -131,7 +131,7 @@ static bool fire_timer_locked(uint64_t now)
     return true;
 }
 
-/* Runs the first task in the queue; true if there was one (the lock was left meanwhile). */
+/* Runs the first task in the queue. True if there was one; the lock was released meanwhile. */
 static bool run_task_locked(void)
 {
     struct kfi_link *link = kfi_list_pop(&internal.queue);
@@ -169,7 +169,7 @@ static void sleep_locked(void)
     }
 }
 
-/* What was plugged in ends; nobody interrupts it any more. */
+/* Stops the sleeper. Nobody interrupts it any more. */
 static void stop_sleeper_locked(void)
 {
     const struct kfi_sleeper sleeper = internal.sleeper;
@@ -189,7 +189,7 @@ static void *internal_main(void *unused)
         if (!fire_timer_locked(kfi_now_ms()) && !run_task_locked())
             sleep_locked();
     }
-    /* Everything that was handed over has to finish. */
+    /* All tasks have to finish. */
     kfi_list_splice(&internal.queue, &internal.idle);
     for (struct kfi_link *link; (link = kfi_list_pop(&internal.queue)) != NULL;) {
         struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);
@@ -198,7 +198,7 @@ static void *internal_main(void *unused)
         (void)task->run(task, true);
         thread_lock();
     }
-    /* Nobody keeps the time any more: who relies on a timer is woken and looks for himself. */
+    /* Timers end here: wake everybody who waits for one. */
     while (fire_timer_locked(UINT64_MAX)) {
     }
     stop_sleeper_locked();
@@ -230,7 +230,7 @@ enum kf_code kfi_thread_plug(const struct kfi_sleeper *sleeper, struct kf_error 
     thread_lock();
     enum kf_code code = ensure_running_locked(error);
     if (code == KF_OK) {
-        /* Before the first time the thread may sleep by the condition, afterwards in the sleeper. */
+        /* If it sleeps by the condition now, it will find the sleeper afterwards. */
         rouse_locked();
         internal.sleeper = *sleeper;
     }
@@ -244,7 +244,7 @@ void kf_cleanup(void)
         return;
     thread_lock();
     atomic_fetch_add_explicit(&internal.cleanups, 1, memory_order_relaxed);
-    if (internal.stopping) { /* by another caller: done is when he is */
+    if (internal.stopping) { /* another caller is at it: wait until it is done */
         while (internal.stopping)
             pthread_cond_wait(&internal.ended, &internal.lock);
     } else if (internal.running) {
@@ -272,7 +272,7 @@ void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, boo
 enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
 {
     thread_lock();
-    /* What was begun before a cleanup is pending at it, even if it comes into these hands only afterwards. */
+    /* A task that began before a cleanup is pending at that cleanup, even if it is handed over later. */
     enum kf_code code =
         task->cleanups == internal.cleanups ? ensure_running_locked(error) : cleaned_up(error);
     if (code == KF_OK && task->state == KFI_TASK_RUNNING_WOKEN) {
@@ -323,7 +323,7 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
 void kfi_timer_cancel(struct kfi_timer *timer)
 {
     if (timer->generation != kfi_fork_generation())
-        return; /* set before a fork: its heap is abandoned */
+        return; /* it was set before a fork: its heap is abandoned */
     thread_lock();
     struct kf_call_waker *waker = timer->waker;
     if (waker != NULL) {

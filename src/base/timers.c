@@ -1,6 +1,6 @@
 /*
- * A pairing heap of timers: see timers.h. Chosen since it inserts in a few steps and removes any element
- * without a search, both needed by thousands of fetches that set a time limit and are done long before it.
+ * A pairing heap of timers: see timers.h. It inserts in a few steps and removes any element without a search.
+ * Thousands of fetches need both: each sets a time limit and is done long before it.
  */
 #include "base/timers.h"
 
@@ -26,7 +26,7 @@ static struct kfi_timer *meld(struct kfi_timer *a, struct kfi_timer *b)
 }
 
 /*
- * Melds a row of siblings, in pairs from the left, then all pairs from the right: that keeps the heap
+ * Melds a row of siblings: in pairs from the left, then all pairs from the right. That keeps the heap
  * shallow.
  */
 static struct kfi_timer *meld_siblings(struct kfi_timer *first)

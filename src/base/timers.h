@@ -1,6 +1,6 @@
 /*
- * A heap of timers, earliest first. No lock, no allocation: the links sit in the timers. Used by thread.c,
- * and by jobs.c for deadlines, which wake no place.
+ * A heap of timers, the earliest first. It has no lock and allocates nothing: the links sit in the timers.
+ * Used by thread.c, and by jobs.c for deadlines, which wake no place.
  */
 #ifndef KFI_BASE_TIMERS_H
 #define KFI_BASE_TIMERS_H

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
-/* Lives on the sleeper's stack: it may, since a waker never runs after its poll answered. */
+/* On the stack of the caller who sleeps. That is safe: a waker never runs after its poll has answered. */
 struct sleeper {
     pthread_mutex_t lock; /* guards woken */
     pthread_cond_t changed;

@@ -13,7 +13,7 @@ struct kfi_pollable {
 };
 
 /*
- * Polls until the answer is not KF_PENDING, sleeping in between. KF_E_USAGE on the internal thread, where
+ * Polls until the answer is not KF_PENDING, and sleeps in between. KF_E_USAGE on the internal thread, where
  * nothing may block.
  */
 enum kf_code kfi_wait(const struct kfi_pollable *kind, void *operation, struct kf_error *error);

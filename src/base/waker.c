@@ -1,6 +1,4 @@
-/*
- * Wakers: see waker.h. Set by calls (call.c), woken by flights, timers and by users' keyrings.
- */
+/* Wakers: see waker.h. Calls set them (call.c); flights, timers and keyrings of users wake them. */
 #include "base/waker.h"
 
 #include <pthread.h>
@@ -11,7 +9,7 @@
 
 struct kf_call_waker {
     struct kfi_refs refs;
-    unsigned generation;   /* of the process that made it: in a child nobody is left to wake or to wait for */
+    unsigned generation;   /* of the process that made it; in a child nobody is left to wake or to wait for */
     pthread_mutex_t lock;  /* guards what follows; a leaf, never held while a waker runs */
     pthread_cond_t idle;   /* running became 0 */
     struct kf_waker waker; /* wake is NULL: none */

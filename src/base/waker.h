@@ -1,7 +1,7 @@
 /*
- * The place where a waker is kept for somebody else to wake: what users know as struct kf_call_waker.
+ * A place that holds a waker, so that somebody else can wake it. Users know it as struct kf_call_waker.
  *
- * Who polls sets the waker, who has something to tell wakes; neither needs to know whether the other still
+ * Whoever polls sets the waker, and whoever has news wakes it. Neither needs to know whether the other still
  * exists.
  */
 #ifndef KFI_BASE_WAKER_H
@@ -9,12 +9,12 @@
 
 #include <keyflight/call.h>
 
-/* A place with one reference and no waker in it, or NULL. */
+/* A place with one reference and without a waker; NULL: no memory. */
 struct kf_call_waker *kfi_waker_new(void);
 
 /*
- * Replaces the waker by `*waker`, or by none (NULL). When this returns the former one is not running and
- * never will be; the wait for that is short, since a waker only posts.
+ * Replaces the waker by `*waker`; NULL: by none. When this returns, the former one is not running and never
+ * will be. The wait for that is short, since a waker only posts.
  */
 void kfi_waker_set(struct kf_call_waker *place, const struct kf_waker *waker);
 
