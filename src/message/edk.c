@@ -1,12 +1,12 @@
 /*
- * Encrypted data keys: see edk.h. Called by header.c, by materials and keyrings. Nothing here is a secret: an
- * EDK is what stands in the message.
+ * Encrypted data keys: see edk.h. Called by header.c, materials and keyrings. An EDK is written in the
+ * message, so nothing here is a secret.
  */
 #include "message/edk.h"
 
 #include "base/error.h"
 
-/* Room for `more` items. */
+/* Makes room for `more` items. */
 static enum kf_code edk_list_reserve(struct kfi_edk_list *list, size_t more, struct kf_error *error)
 {
     if (more > KFI_EDK_COUNT_MAX - list->count)
@@ -65,7 +65,7 @@ enum kf_code kfi_edk_list_add(struct kfi_edk_list *list, const struct kf_edk *ed
         code = edk_list_reserve(list, 1, error);
     if (code != KF_OK)
         return code;
-    /* The three parts as on the wire, in one piece of memory. */
+    /* All three parts in one piece of memory, as on the wire. */
     size_t length = kfi_edk_serialized_length(edk);
     uint8_t *bytes = kfi_alloc(length);
     if (bytes == NULL)

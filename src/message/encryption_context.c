@@ -1,7 +1,7 @@
 /*
- * Encryption contexts: see both headers of this name. Called by whoever makes a context, by header.c, and by
- * CMMs that split and join contexts. Every context is built once, in one allocation, and never changed. Never
- * looks at what keys mean: that some are reserved is a matter of encryption.
+ * Encryption contexts: see both headers of this name. Called by everybody who makes a context, by header.c,
+ * and by CMMs that split and join contexts. A context is built once, in one allocation, and never changes.
+ * What keys mean is no matter here: some are reserved, but encryption sees to that.
  */
 #include "message/encryption_context.h"
 
@@ -11,25 +11,25 @@
 #include "base/refs.h"
 #include "base/text.h"
 
-/* A pair takes at least its two lengths. */
+/* A pair takes at least the bytes of its two lengths. */
 #define PAIRS_MAX ((KFI_ENCRYPTION_CONTEXT_MAX - 2) / 4)
 
 struct kf_encryption_context {
     struct kfi_refs refs;
     size_t count;
-    struct kf_view serialized; /* behind the pairs */
+    struct kf_view serialized; /* its bytes are behind the pairs */
     struct kf_pair pairs[];    /* in ascending order of the keys, views of `serialized` */
 };
 
 /* ---- Building ---- */
 
-/* What the pairs of a context to be made take. */
+/* The size of a context that is to be made. */
 struct tally {
     size_t count;
-    size_t length; /* of the pairs, serialized */
+    size_t length; /* of the pairs, serialized; in bytes */
 };
 
-/* False if that is more than a context can have. */
+/* Adds a pair. False if a context cannot have that much. */
 static bool tally_add(struct tally *tally, struct kf_pair pair)
 {
     tally->count++;
@@ -45,7 +45,7 @@ static enum kf_code context_too_long(enum kf_code code, struct kf_error *error)
         "which is the most that a message can have.");
 }
 
-/* A context without pairs that has room for these. NULL if there is no memory. */
+/* An empty context with room for so much. NULL: no memory. */
 static struct kf_encryption_context *context_allocate(const struct tally *tally)
 {
     size_t length = tally->count > 0 ? 2 + tally->length : 0;
@@ -74,8 +74,8 @@ static void sift_pairs(struct kf_pair *pairs, size_t root, size_t count)
 }
 
 /*
- * Heapsort: its worst case is near its average, which matters since messages bring the pairs before anybody
- * has verified them, and unlike qsort it never allocates.
+ * Heapsort: its worst case is near its average. That matters, since the pairs of a message come before
+ * anybody has verified them. And unlike qsort it never allocates.
  */
 static void sort_pairs(struct kf_pair *pairs, size_t count)
 {
@@ -89,14 +89,14 @@ static void sort_pairs(struct kf_pair *pairs, size_t count)
     }
 }
 
-/* Copies the bytes of `view` to the writer, and answers a view of the copy. */
+/* Writes `view` and returns a view of the copy. */
 static struct kf_view serialize_field(struct kfi_writer *writer, struct kf_view view)
 {
     kfi_write_field(writer, view);
     return kf_view_of(writer->next - view.length, view.length);
 }
 
-/* Copies the bytes of a context's pairs, sorted by now, into the context; the pairs become views of that. */
+/* Copies the bytes of the sorted pairs into the context. The pairs become views of these copies. */
 static void context_serialize(struct kf_encryption_context *context)
 {
     if (context->count == 0)
@@ -112,8 +112,8 @@ static void context_serialize(struct kf_encryption_context *context)
 }
 
 /*
- * Ends the making of a context whose pairs are in any order and views of other memory. Takes it. Two pairs of
- * one key are an error of code `twice`.
+ * Completes a context. Its pairs come in any order and are views of other memory. Takes the context; frees it
+ * on an error. If a key comes twice, the error has the code `twice`.
  */
 static enum kf_code context_finish(struct kf_encryption_context *context, enum kf_code twice,
                                    struct kf_error *error, const struct kf_encryption_context **out)
@@ -134,8 +134,8 @@ static enum kf_code context_finish(struct kf_encryption_context *context, enum k
 }
 
 /*
- * A context of two runs of pairs, each of them checked. Errors: KF_E_USAGE (a key twice), `over` (too long
- * together), KF_E_NO_MEMORY.
+ * A context of two lists of pairs that were checked. Errors: KF_E_USAGE (a key comes twice), `over` (both
+ * together are too long), KF_E_NO_MEMORY.
  */
 static enum kf_code context_build(const struct kf_pair *first, size_t first_count,
                                   const struct kf_pair *second, size_t second_count, enum kf_code over,
@@ -160,7 +160,7 @@ static enum kf_code context_build(const struct kf_pair *first, size_t first_coun
     return context_finish(context, KF_E_USAGE, error, out);
 }
 
-/* Whether a pair can be in a context at all; `number` counts from 1. */
+/* Checks that a context can have this pair. `number` counts from 1. */
 static enum kf_code check_pair(struct kf_pair pair, size_t number, enum kf_code code, struct kf_error *error)
 {
     if (!kfi_view_is_valid(pair.key) || !kfi_view_is_valid(pair.value)) {
@@ -252,7 +252,7 @@ struct kf_pair kf_encryption_context_at(const struct kf_encryption_context *cont
     return context->pairs[index];
 }
 
-/* Where the pair with this key is; the count of the pairs if there is none. */
+/* The index of the pair with this key; the count of pairs if there is none. */
 static size_t context_find(const struct kf_encryption_context *context, struct kf_view key)
 {
     size_t count = kf_encryption_context_count(context);
@@ -349,10 +349,10 @@ enum kf_code kf_encryption_context_parse(struct kf_view serialized, struct kf_er
         code = kfi_encryption_context_check(serialized, error);
     if (code != KF_OK)
         return code;
-    /* The check has counted the pairs, so that from here on the count can be trusted. */
+    /* The check counted the pairs, so the count can be trusted from here on. */
     struct kfi_reader reader = {serialized, false};
     struct tally tally;
-    tally.count = kfi_read_u16(&reader); /* 0 of an empty field */
+    tally.count = kfi_read_u16(&reader); /* 0 if the field is empty */
     tally.length = reader.rest.length;
     struct kf_encryption_context *context = context_allocate(&tally);
     if (context == NULL)
@@ -390,7 +390,7 @@ static bool is_marked(const struct marks *marks, size_t index)
     return (marks->bits[index / 8] >> index % 8 & 1) != 0;
 }
 
-/* A context of the pairs that are marked, or of those that are not. NULL if there is no memory. */
+/* A context of the pairs that are marked, or of those that are not. NULL: no memory. */
 static const struct kf_encryption_context *select_pairs(const struct kf_encryption_context *context,
                                                         const struct marks *marks, bool marked)
 {
@@ -398,7 +398,7 @@ static const struct kf_encryption_context *select_pairs(const struct kf_encrypti
     struct tally tally = {0, 0};
     for (size_t i = 0; i < count; i++) {
         if (is_marked(marks, i) == marked)
-            tally_add(&tally, context->pairs[i]); /* a part of what fits */
+            tally_add(&tally, context->pairs[i]); /* it fits, since the whole does */
     }
     struct kf_encryption_context *selection = context_allocate(&tally);
     if (selection == NULL)

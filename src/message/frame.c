@@ -1,12 +1,14 @@
 /*
- * Frames: see frame.h. Called by encrypt.c and decrypt.c for each frame; never sees what a frame holds, nor
- * keys.
+ * Frames: see frame.h. Called by encrypt.c and decrypt.c for each frame. Never sees keys or the content of a
+ * frame.
  */
 #include "message/frame.h"
 
 #include <inttypes.h>
 
-/* What AES-GCM can encrypt under one IV. (S: data-format/message-body.md#encrypted-content-length) */
+/*
+ * The most bytes that AES-GCM encrypts under one IV. (S: data-format/message-body.md#encrypted-content-length)
+ */
 #define SINGLE_BLOCK_MAX ((UINT64_C(1) << 36) - 32)
 
 size_t kfi_frame_front_length(enum kfi_body_kind kind)
@@ -42,7 +44,7 @@ void kfi_frame_write_front(struct kfi_writer *writer, enum kfi_body_kind kind, u
         kfi_write_u32(writer, length);
 }
 
-/* The IV as it stands there: there are official messages in which it is not the sequence number. */
+/* Reads the IV as it is stored: in some official messages it is not the sequence number. */
 static void frame_read_iv(struct kfi_reader *reader, uint8_t iv[KFI_IV_LENGTH])
 {
     struct kf_view stored = kfi_read_bytes(reader, KFI_IV_LENGTH);
@@ -106,7 +108,7 @@ void kfi_body_aad(struct kf_view message_id, enum kfi_body_kind kind, uint32_t s
         [KFI_SINGLE_BLOCK] = "AWSKMSEncryptionClient Single Block",
     };
     struct kfi_writer writer = {out->bytes, sizeof out->bytes, false};
-    /* 16 bytes in format 1 and 32 in format 2; the specification's table knows only the former. */
+    /* 16 bytes in format 1, 32 in format 2. The table of the specification has format 1 only. */
     kfi_write_bytes(&writer, message_id);
     kfi_write_bytes(&writer, kf_view_text(contents[kind]));
     kfi_write_u32(&writer, sequence);

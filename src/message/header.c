@@ -1,7 +1,7 @@
 /*
  * Message headers: see both headers of this name. Called by encrypt.c and decrypt.c, and by programs that
- * look at messages. Believes nothing that a header says before the bytes that prove it are there; verifies no
- * tag.
+ * look at messages. A header's numbers are believed only once the bytes that they promise are there. No tag
+ * is verified here.
  */
 #include "message/header.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-/* The fields of a header in their order. Those of EDK parts come three times for each EDK. */
+/* The fields of a header in their order. Each EDK has three parts. */
 enum field {
     VERSION,
     TYPE,
@@ -35,7 +35,7 @@ enum field {
 #define FRAMED 2
 #define EDK_PARTS 3
 
-/* As many bytes as the field before it says. */
+/* As many bytes as the field before says. */
 #define SO_MANY SIZE_MAX
 
 /* The layout: bytes of each field in format 1 and in format 2. (S: data-format/message-header.md#structure) */
@@ -54,19 +54,19 @@ static const size_t layout[END][2] = {
     [RESERVED]        = {      4,       0}, /* 0 */
     [IV_LENGTH]       = {      1,       0}, /* 12 */
     [FRAME_LENGTH]    = {      4,       4}, /* 0 if not framed, otherwise at least 1 */
-    [SUITE_DATA]      = {      0,      32}, /* the commit key; the body ends behind it */
-    [IV]              = {     12,       0}, /* the authentication: for the tag over the body */
+    [SUITE_DATA]      = {      0,      32}, /* the commit key; the body of the header ends here */
+    [IV]              = {     12,       0}, /* with the tag the authentication of the body */
     [TAG]             = {     16,      16},
 };
 /* clang-format on */
 
-/* Bytes of a field of fixed length. */
+/* The length of a field in bytes, if it is fixed. */
 static size_t field_length(enum field field, unsigned format)
 {
     return layout[field][format - 1];
 }
 
-/* Bytes of the shortest header: no encryption context, and one EDK of three empty parts. */
+/* The length of the shortest header: no encryption context, and one EDK of three empty parts. */
 static size_t header_shortest(unsigned format)
 {
     size_t length = (EDK_PARTS - 1) * field_length(EDK_PART_LENGTH, format);
@@ -77,7 +77,7 @@ static size_t header_shortest(unsigned format)
 
 /* ---- Scanning ---- */
 
-/* A field that is there as a whole and ends at scan->position. */
+/* A field that is completely there. It ends at scan->position. */
 struct arrival {
     struct kfi_header_scan *scan;
     struct kf_view bytes;
@@ -91,7 +91,7 @@ static uint32_t field_number(const struct arrival *field)
     return (uint32_t)kfi_read_number(&reader, field->bytes.length);
 }
 
-/* The header has turned out to have `more` bytes than was known. */
+/* The header turned out to have `more` bytes than was known. */
 static enum kf_code header_grow(const struct arrival *field, size_t more)
 {
     const size_t least = field->scan->least, max_length = field->limits->max_length;
@@ -231,7 +231,7 @@ static enum kf_code frame_length_check(const struct arrival *field)
     return KF_OK;
 }
 
-/* What else a field has to be. Fields without a row may be anything, or only a key can tell. */
+/* What has to hold of a field. Those that are missing may be anything, or need a key to be verified. */
 static enum kf_code (*const checks[END])(const struct arrival *field) = {
     [VERSION] = version_check,
     [TYPE] = type_check,
@@ -246,14 +246,14 @@ static enum kf_code (*const checks[END])(const struct arrival *field) = {
     [FRAME_LENGTH] = frame_length_check,
 };
 
-/* Bytes of the field that begins at scan->position. The version is as long in either format. */
+/* The length of the field at scan->position. Before the version is known, both formats agree. */
 static size_t scan_next_length(const struct kfi_header_scan *scan)
 {
     const size_t length = field_length((enum field)scan->field, scan->format == 2 ? 2 : 1);
     return length != SO_MANY ? length : scan->part_length;
 }
 
-/* Looks at the field that ends at scan->position and goes on to the next. Each EDK has several parts. */
+/* Checks a field and goes on to the next. Each EDK has several parts. */
 static enum kf_code scan_field(const struct arrival *arrival)
 {
     struct kfi_header_scan *scan = arrival->scan;
@@ -265,7 +265,7 @@ static enum kf_code scan_field(const struct arrival *arrival)
     return checks[field](arrival);
 }
 
-/* In base64 01 80 begins with AY, 02 with Ag. (S: client-apis/decrypt.md#encrypted-message-format) */
+/* In base64 01 80 begins with AY, and 02 with Ag. (S: client-apis/decrypt.md#encrypted-message-format) */
 static enum kf_code refuse_text(struct kf_view front, struct kf_error *error, size_t *needed)
 {
     if (front.length < 2) {
@@ -308,7 +308,7 @@ static struct kf_view field_read(struct kfi_reader *reader, enum field field, un
     return kfi_read_bytes(reader, field_length(field, format));
 }
 
-/* Fills in what stands in the bytes, which a scan has found in order. */
+/* Fills in the fields of a header that a scan has accepted. */
 static enum kf_code header_read_fields(struct kf_header *header, struct kf_error *error)
 {
     const unsigned format = header->suite->info.format;
@@ -336,7 +336,7 @@ static enum kf_code header_read_fields(struct kf_header *header, struct kf_error
     return KF_OK;
 }
 
-/* Room for everything in one allocation. NULL if there is no memory. */
+/* Allocates everything in one piece. NULL: no memory. */
 static struct kf_header *header_allocate(const struct kfi_header_scan *scan, struct kf_view bytes)
 {
     size_t edks_length = scan->edk_count * sizeof(struct kf_edk);
@@ -358,7 +358,7 @@ enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limit
                              struct kf_error *error, const struct kf_header **out)
 {
     *out = NULL;
-    /* Scanned again, so that nothing is read here but what was checked here; it takes little time. */
+    /* It is scanned again, so that only bytes are read that were checked here. That takes little time. */
     struct kfi_header_scan scan = {0};
     size_t length;
     enum kf_code code = kfi_header_scan(&scan, bytes, limits, error, &length);
@@ -388,7 +388,7 @@ size_t kfi_header_auth_length(const struct kfi_suite *suite)
 
 size_t kfi_header_body_length(const struct kfi_header_fields *fields)
 {
-    static const struct kf_edk empty; /* the one that the shortest header has */
+    static const struct kf_edk empty; /* the EDK of the shortest header */
     size_t length = header_shortest(fields->suite->info.format) - kfi_header_auth_length(fields->suite) -
                     kfi_edk_serialized_length(&empty);
     length += kf_encryption_context_serialized(fields->encryption_context).length;
@@ -397,7 +397,7 @@ size_t kfi_header_body_length(const struct kfi_header_fields *fields)
     return length;
 }
 
-/* Writes a number, or nothing if the format lacks the field. */
+/* Writes a number; nothing if the format does not have the field. */
 static void field_write(struct kfi_writer *writer, enum field field, unsigned format, uint32_t value)
 {
     kfi_write_number(writer, value, field_length(field, format));

@@ -1,6 +1,4 @@
-/*
- * The message header, bytes to struct and back. (S: data-format/message-header.md)
- */
+/* The message header: from bytes to a struct, and back. (S: data-format/message-header.md) */
 #ifndef KFI_MESSAGE_HEADER_H
 #define KFI_MESSAGE_HEADER_H
 
@@ -12,14 +10,14 @@
 #include "suite/suite.h"
 
 /*
- * A parsed header. All views point into `bytes`, its own copy; the struct, the EDKs and the bytes are one
- * allocation.
+ * A parsed header. All views point into `bytes`, which are its own copy. The struct, the EDKs and the bytes
+ * are one allocation.
  */
 struct kf_header {
     struct kfi_refs refs;
-    uint8_t *bytes;     /* the whole header as it came, authentication included */
-    size_t length;      /* of it */
-    size_t body_length; /* of its part before the authentication: what the tag covers */
+    uint8_t *bytes;     /* the whole header, with the authentication */
+    size_t length;      /* of `bytes` */
+    size_t body_length; /* of the part before the authentication: the tag covers it */
     const struct kfi_suite *suite;
     struct kf_view message_id;
     const struct kf_encryption_context *encryption_context; /* the stored pairs; never NULL */
@@ -31,48 +29,50 @@ struct kf_header {
     uint8_t tag[KFI_TAG_LENGTH];
 };
 
-/* Bounds on a header that is not verified yet. */
+/* Limits of a header that is not verified yet. */
 struct kfi_header_limits {
     size_t max_edks;   /* 0: no limit */
     size_t max_length; /* of the whole header, in bytes */
 };
 
 /*
- * Looks at the front of a message: KF_OK and the header's whole length, KF_WANT_INPUT and how many bytes are
- * at least needed from the message's first byte, or an error. What is needed is always more than what is
- * given and never more than the header has, so that reading just so much never reads into the body.
+ * Looks at the front of a message. KF_OK: `*needed` is the length of the header. KF_WANT_INPUT: it needs at
+ * least `*needed` bytes from the first byte of the message. That is always more than was given and never more
+ * than the header has, so reading as much never reads into the body.
  *
- * Fields are looked at one by one, each when it is there as a whole, so that a hostile front is refused
- * before more of it is read (which works the better the sooner scan is called: it may be called with less
- * than it needed). That no key of the encryption context comes twice is left to kfi_header_read. Nothing is
- * allocated, and no field is looked at twice: every call gets the message from its first byte, and `scan`,
- * zero-initialised, keeps where it stands. After an error it can't be used any more. Errors: KF_E_MALFORMED,
+ * A field is checked once it is completely there. So a hostile front is refused before more of it is read. It
+ * may be called with fewer bytes than were needed; the sooner it is called, the better that works. It
+ * allocates nothing, and it does not notice that a key of the encryption context comes twice; kfi_header_read
+ * does.
+ *
+ * Every call gets the message from its first byte. `scan` is all zero at first and remembers the position, so
+ * that no field is checked twice. After an error it cannot be used any more. Errors: KF_E_MALFORMED,
  * KF_E_LIMIT.
  */
 struct kfi_header_scan {
-    size_t position;               /* everything before it was looked at */
+    size_t position;               /* everything before it was checked */
     const struct kfi_suite *suite; /* NULL until it is known */
     size_t edk_count;              /* 0 until it is known */
 
     /* Private to header.c: */
-    unsigned field;     /* which one begins at `position` */
+    unsigned field;     /* the one that begins at `position` */
     unsigned format;    /* 0 until the version is known */
-    size_t least;       /* bytes of the header, as far as lengths are known; at the end its length */
-    size_t part_length; /* of the AAD or the part of an EDK that comes next */
-    size_t parts_left;  /* parts of EDKs that are still to come */
+    size_t least;       /* the length of the header, as far as it is known */
+    size_t part_length; /* of the AAD or EDK part that comes next */
+    size_t parts_left;  /* EDK parts that are still to come */
     bool framed;        /* by the content type */
 };
 enum kf_code kfi_header_scan(struct kfi_header_scan *scan, struct kf_view front,
                              const struct kfi_header_limits *limits, struct kf_error *error, size_t *needed);
 
 /*
- * Parses exactly one whole header, whose length a scan has told; copies it. Errors: KF_E_MALFORMED,
- * KF_E_LIMIT, KF_E_NO_MEMORY, and KF_E_BUG if the bytes are not just one header.
+ * Parses one whole header, whose length a scan has told, and copies it. Errors: KF_E_MALFORMED, KF_E_LIMIT,
+ * KF_E_NO_MEMORY; KF_E_BUG if the bytes are not exactly one header.
  */
 enum kf_code kfi_header_read(struct kf_view bytes, const struct kfi_header_limits *limits,
                              struct kf_error *error, const struct kf_header **out);
 
-/* What a header is written from. */
+/* What a header is made of. */
 struct kfi_header_fields {
     const struct kfi_suite *suite;
     struct kf_view message_id;                              /* of the suite's length */
@@ -80,17 +80,14 @@ struct kfi_header_fields {
     const struct kf_edk *edks;
     size_t edk_count;          /* 1 to 65,535 */
     uint32_t frame_length;     /* 0: not framed */
-    const uint8_t *commit_key; /* KFI_COMMIT_KEY_LENGTH bytes, format 2 only */
+    const uint8_t *commit_key; /* KFI_COMMIT_KEY_LENGTH bytes; in format 2 only */
 };
 
-/* Bytes of the part before the authentication, and of the authentication behind it. */
+/* The length of the part before the authentication, and of the authentication. */
 size_t kfi_header_body_length(const struct kfi_header_fields *fields);
 size_t kfi_header_auth_length(const struct kfi_suite *suite);
 
-/*
- * Writes the body; the authentication behind it is written by kfi_header_write_auth once the tag is known,
- * whose IV is zero.
- */
+/* Writes the body. The authentication is written behind it, once the tag is known; its IV is zero. */
 void kfi_header_write_body(struct kfi_writer *writer, const struct kfi_header_fields *fields);
 void kfi_header_write_auth(struct kfi_writer *writer, const struct kfi_suite *suite,
                            const uint8_t tag[KFI_TAG_LENGTH]);

@@ -1,6 +1,6 @@
 /*
- * AES-GCM: see aead.h. Called by encrypt and decrypt for header tags and frames, and by keyrings to wrap data
- * keys.
+ * AES-GCM: see aead.h. Called by encrypt and decrypt for header tags and frames, and by keyrings that wrap
+ * data keys.
  */
 #include "suite/aead.h"
 
@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "suite/provider.h"
 
-/* Lengths of EVP are of type int: what is longer goes in pieces, of whole cipher blocks. */
+/* EVP takes lengths as int. Longer input goes in pieces of whole cipher blocks. */
 #define PIECE_MAX (1 << 30)
 
 struct kfi_aead {
@@ -41,7 +41,7 @@ enum kf_code kfi_aead_new(struct kf_view key, struct kf_error *error, struct kfi
     if (aead == NULL)
         return kfi_no_memory(error);
     aead->context = EVP_CIPHER_CTX_new();
-    /* The direction is said again with each IV; the key serves both. */
+    /* The direction comes with each IV; the key serves both. */
     if (aead->context == NULL ||
         EVP_EncryptInit_ex2(aead->context, cipher_for(provider, key.length), key.data, NULL, NULL) != 1) {
         kfi_aead_free(aead);
@@ -89,7 +89,7 @@ static bool aead_begin(EVP_CIPHER_CTX *context, bool encrypts, const uint8_t iv[
     return true;
 }
 
-/* GCM holds no bytes back, so that the end writes none. */
+/* GCM holds no bytes back, so the end writes none. */
 static bool aead_finish(EVP_CIPHER_CTX *context)
 {
     uint8_t none[EVP_MAX_BLOCK_LENGTH];

@@ -1,9 +1,9 @@
 /*
- * DER: see der.h. Called by pkey.c; never allocates.
+ * DER: see der.h. Called by pkey.c. Never allocates.
  */
 #include "suite/der.h"
 
-/* A length: one byte below 128, or a count of 1 to 4 bytes and so many. */
+/* A length: one byte below 128, or a count from 1 to 4 and as many bytes. */
 static bool take_length(struct kfi_reader *reader, size_t *length)
 {
     uint8_t first = kfi_read_u8(reader);
@@ -38,7 +38,7 @@ bool kfi_der_take_number(struct kf_view *rest, struct kf_view *number)
     if (!kfi_der_take(&after, KFI_DER_INTEGER, &bytes) || bytes.length == 0 || bytes.data[0] >= 0x80)
         return false;
     if (bytes.data[0] == 0) {
-        /* A zero in front is there for the sign of what follows, or is the number 0. */
+        /* The zero stands for the sign of what follows, or is the number 0 itself. */
         bytes = kf_view_of(bytes.data + 1, bytes.length - 1);
         if (bytes.length > 0 && bytes.data[0] < 0x80)
             return false;

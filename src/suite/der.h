@@ -1,6 +1,6 @@
 /*
- * The little of DER that keys are written in. Strict: definite lengths in their shortest form, integers
- * without needless bytes. A failed call leaves the rest as it was.
+ * The part of DER that keys are written in. It is read strictly: lengths are definite and in their shortest
+ * form, integers have no needless bytes. A call that fails leaves `*rest` as it was.
  */
 #ifndef KFI_SUITE_DER_H
 #define KFI_SUITE_DER_H
@@ -13,19 +13,19 @@
 #define KFI_DER_NULL 0x05
 #define KFI_DER_OID 0x06
 #define KFI_DER_SEQUENCE 0x30
-/* [number], around something else */
+/* [number], around another element */
 #define KFI_DER_EXPLICIT(number) (0xa0 + (number))
 
-/* Whether the front of `*rest` is an element with this tag; if so, takes it off and answers what is in it. */
+/* Whether `*rest` begins with an element of this tag. If so, removes the element and returns its content. */
 bool kfi_der_take(struct kf_view *rest, uint8_t tag, struct kf_view *content);
 
-/* An integer from 0 up: its bytes, big-endian, without leading zeros (0 has none). */
+/* The same for an integer that is not negative: its bytes, big-endian, without leading zeros. 0 has none. */
 bool kfi_der_take_number(struct kf_view *rest, struct kf_view *number);
 
-/* A bit string of whole bytes. */
+/* The same for a bit string of whole bytes. */
 bool kfi_der_take_bits(struct kf_view *rest, struct kf_view *bytes);
 
-/* The tag at the front, or 0 if there is nothing. */
+/* The tag at the front; 0 if `rest` is empty. */
 uint8_t kfi_der_tag(struct kf_view rest);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Key derivation: see derive.h. Called once per message, by encrypt and decrypt.
+ * Key derivation: see derive.h. Encrypt and decrypt call it once for each message.
  */
 #include "suite/derive.h"
 
@@ -9,7 +9,7 @@
 enum kf_code kfi_hkdf_extract(struct kfi_hmac *hmac, struct kf_view salt, struct kf_view key,
                               struct kf_error *error)
 {
-    /* An HMAC key is padded with zeros, so that an empty salt is the same as the RFC's digest of zeros. */
+    /* HMAC pads its key with zeros, so an empty salt is the same as the RFC's digest of zeros. */
     uint8_t extracted[KFI_HASH_MAX];
     enum kf_code code = kfi_hmac_key(hmac, salt, error);
     if (code == KF_OK)
@@ -24,7 +24,7 @@ enum kf_code kfi_hkdf_expand(struct kfi_hmac *hmac, struct kf_view info, struct 
                              size_t length)
 {
     uint8_t block[KFI_HASH_MAX];
-    size_t block_length = 0; /* of the block before: there is none before the first */
+    size_t block_length = 0; /* of the previous block; the first has none */
     enum kf_code code = KF_OK;
     for (uint8_t number = 1; length > 0 && code == KF_OK; number++) {
         const struct kf_view parts[] = {kf_view_of(block, block_length), info, kf_view_of(&number, 1)};

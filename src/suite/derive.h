@@ -7,7 +7,7 @@
 
 #include "suite/suite.h"
 
-/* What a data key and a message id give. Whoever holds one wipes it. */
+/* The keys of one message. Whoever holds them wipes them. */
 struct kfi_message_key {
     size_t length;
     uint8_t key[KFI_KEY_MAX];
@@ -15,16 +15,16 @@ struct kfi_message_key {
 };
 
 /*
- * Derives the message key (for suites without a derivation: the data key itself). The data key has the
- * suite's length, the message id too. Errors: KF_E_SYSTEM, KF_E_NO_MEMORY; `out` is then wiped.
+ * Derives the message key from a data key and a message id, both of the suite's lengths. In suites without
+ * derivation it is the data key itself. Errors: KF_E_SYSTEM, KF_E_NO_MEMORY; `out` is then wiped.
  */
 enum kf_code kfi_derive(const struct kfi_suite *suite, struct kf_view data_key, struct kf_view message_id,
                         struct kf_error *error, struct kfi_message_key *out);
 
 /*
- * HKDF (RFC 5869) in its two steps, for kfi_derive and its tests: one extraction, which keys `hmac` (begun
- * with the hash), then any number of expansions, each of at most 255 digests. An empty salt is the RFC's "not
- * provided". Errors: KF_E_SYSTEM.
+ * HKDF (RFC 5869) in its two steps, for kfi_derive and its tests. One extraction keys `hmac`, which was begun
+ * with the hash. Any number of expansions follow, each of at most 255 digests. An empty salt is the RFC's
+ * "not provided". Errors: KF_E_SYSTEM.
  */
 struct kfi_hmac;
 enum kf_code kfi_hkdf_extract(struct kfi_hmac *hmac, struct kf_view salt, struct kf_view key,

@@ -1,6 +1,6 @@
 /*
- * Digests: see digest.h. Called for cache identifiers, fingerprints and digests of contexts; what comes piece
- * by piece goes through a transcript (signature.h) instead.
+ * Digests: see digest.h. Called for cache identifiers, fingerprints and digests of contexts. What comes piece
+ * by piece goes through a transcript (signature.h).
  */
 #include "suite/digest.h"
 

@@ -58,7 +58,7 @@ size_t kfi_ecdh_secret_length(enum kf_ecdh_curve curve)
 
 /* ---- Points ---- */
 
-/* What arithmetic on a curve needs. */
+/* What calculations on a curve need. */
 struct arithmetic {
     BN_CTX *numbers;
     EC_GROUP *group;
@@ -90,15 +90,15 @@ static bool arithmetic_begin(const struct kfi_provider *provider, const struct c
 }
 
 /*
- * Puts the key's point into with->point: the written one, and if there is a scalar the one that belongs to it.
- * KF_E_MALFORMED if one of them is none, or they don't belong together.
+ * Puts the key's point into with->point: `point` as it was written, or the one that belongs to `scalar`. One
+ * of them may be empty. KF_E_MALFORMED if one is not valid, or they do not belong together.
  */
 static enum kf_code arithmetic_find_point(struct arithmetic *with, const struct curve *curve,
                                           struct kf_view scalar, struct kf_view point)
 {
     if (point.length > 0) {
-        /* On these curves every point but that at infinity is of the one large order. */
-        if (point.data[0] == 6 || point.data[0] == 7 || /* hybrid: nobody should */
+        /* These curves have one large order: every point but that at infinity is good. */
+        if (point.data[0] == 6 || point.data[0] == 7 || /* the hybrid form, which nobody should use */
             EC_POINT_oct2point(with->group, with->given, point.data, point.length, with->numbers) != 1 ||
             EC_POINT_is_at_infinity(with->group, with->given) == 1)
             return KF_E_MALFORMED;
@@ -120,7 +120,7 @@ static enum kf_code arithmetic_find_point(struct arithmetic *with, const struct 
 
 /* ---- Keys ---- */
 
-/* Hands the key to libcrypto. `scalar` is empty for a public key. */
+/* Makes a key of libcrypto. `scalar` is empty for a public key. */
 static enum kf_code ecdh_import(const struct kfi_provider *provider, const struct curve *curve,
                                 struct kf_view scalar, struct kf_error *error, struct kfi_ecdh_key *key)
 {
@@ -146,7 +146,7 @@ static enum kf_code ecdh_import(const struct kfi_provider *provider, const struc
     return code;
 }
 
-/* A key of one part or both. KF_E_MALFORMED, without a sentence, if there is none. */
+/* A key made of one part or of both. KF_E_MALFORMED, without a sentence, if they are not valid. */
 static enum kf_code ecdh_key_make(enum kf_ecdh_curve id, struct kf_view scalar, struct kf_view point,
                                   struct kf_error *error, struct kfi_ecdh_key **out)
 {
@@ -194,9 +194,10 @@ enum kf_code kfi_ecdh_key_new(enum kf_ecdh_curve curve, struct kf_view text, boo
     if (code != KF_OK)
         return code;
     if (pkey.is_rsa)
-        code = kf_error_set(error, KF_E_USAGE, "A key is of RSA; one of an elliptic curve is needed.");
+        code = kf_error_set(error, KF_E_USAGE,
+                            "An RSA key was given where a key on an elliptic curve is needed.");
     else if (pkey.curve != curve)
-        code = kf_error_set(error, KF_E_USAGE, "A key is on %s; one on %s is needed.",
+        code = kf_error_set(error, KF_E_USAGE, "A key on %s was given where one on %s is needed.",
                             curve_get(pkey.curve)->name, curve_get(curve)->name);
     else
         code = kfi_pkey_check_half(&pkey, is_private, error);
@@ -205,9 +206,9 @@ enum kf_code kfi_ecdh_key_new(enum kf_ecdh_curve curve, struct kf_view text, boo
         if (code == KF_E_MALFORMED)
             code = kf_error_set(
                 error, KF_E_USAGE,
-                is_private ? "A private key is none of its curve, or does not belong to the public key "
-                             "that is written with it."
-                           : "A public key is no point of its curve.");
+                is_private ? "A private key is not valid on its curve, or does not belong to the public "
+                             "key that is written with it."
+                           : "A public key is not a point on its curve.");
     }
     kfi_pkey_end(&pkey);
     return code;
@@ -273,7 +274,7 @@ enum kf_code kfi_ecdh_agree(const struct kfi_ecdh_key *own, const struct kfi_ecd
     ERR_set_mark();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, own->key, provider->properties);
     if (context == NULL || EVP_PKEY_derive_init(context) != 1 ||
-        EVP_PKEY_derive_set_peer(context, peer->key) != 1 || /* which looks at the point once more */
+        EVP_PKEY_derive_set_peer(context, peer->key) != 1 || /* which checks the point once more */
         EVP_PKEY_derive(context, out, &length) != 1 || length != own->point_length - 1) {
         kfi_wipe(out, own->point_length - 1);
         code = kfi_crypto_failed(error, "ECDH");
@@ -293,7 +294,7 @@ enum kf_code kfi_kdf_counter(enum kfi_hash hash, struct kf_view key, struct kf_v
     char mac[] = "HMAC", digest[32];
     strncpy(digest, EVP_MD_get0_name(provider->digests[hash]), sizeof digest - 1);
     digest[sizeof digest - 1] = '\0';
-    /* OSSL_PARAM has no const. What it names salt and info are the label and the context. */
+    /* OSSL_PARAM knows no const. "Salt" and "info" are its names of the label and the context. */
     const OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_MAC, mac, 0),
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),

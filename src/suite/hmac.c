@@ -71,7 +71,7 @@ enum kf_code kfi_hmac(struct kfi_hmac *hmac, const struct kf_view *parts, size_t
 
 void kfi_hmac_end(struct kfi_hmac *hmac)
 {
-    /* libcrypto wipes the state of a digest as it frees it. */
+    /* libcrypto wipes the state of a digest when it frees it. */
     EVP_MD_CTX_free(hmac->inner);
     EVP_MD_CTX_free(hmac->outer);
     EVP_MD_CTX_free(hmac->work);

@@ -1,7 +1,9 @@
 /*
- * Keys in files: see pkey.h. Called by rsa.c and ecdh.c. The structures of keys are read here and not by
- * libcrypto, whose decoders guess what they have before them, tell nobody what follows it, and leave copies of
- * private keys in memory that they free. Libcrypto takes PEM apart and decrypts.
+ * Keys in files: see pkey.h. Called by rsa.c, ecdh.c and raw_keys.c.
+ *
+ * The structures of keys are read here, not by libcrypto. Its decoders guess what they have, do not say what
+ * follows it, and leave copies of private keys in memory that they free. Libcrypto takes PEM apart and
+ * decrypts.
  */
 #include "suite/pkey.h"
 
@@ -33,12 +35,11 @@ static const struct {
     {KF_ECDH_P521, {oid_p521, sizeof oid_p521}},
 };
 
-/* Readers of a structure answer what is wrong with it, or NULL. */
+/* Those that read a structure return what is wrong with it, or NULL. */
 static const char damaged[] = "it is damaged";
-static const char other_curve[] =
-    "its curve is none of P-256, P-384 and P-521, given by name, or not given at all";
+static const char other_curve[] = "its curve has to be P-256, P-384 or P-521, and to be given by name";
 
-/* Takes off the name of a curve. False if there is none that we know. */
+/* Removes the name of a curve. False if it is no curve that we know. */
 static bool take_curve(struct kf_view *rest, enum kf_ecdh_curve *curve)
 {
     struct kf_view oid;
@@ -64,7 +65,7 @@ static const char *take_algorithm(struct kf_view *rest, struct kfi_pkey *out)
         if (algorithm.length > 0 && !kfi_der_take(&algorithm, KFI_DER_NULL, &nothing))
             return damaged;
     } else if (!kfi_view_equal(oid, kf_view_of(oid_ec, sizeof oid_ec))) {
-        return "it is neither of RSA nor of an elliptic curve such as P-256";
+        return "it is neither an RSA key nor a key on an elliptic curve";
     } else if (!take_curve(&algorithm, &out->curve)) {
         return other_curve;
     }
@@ -89,7 +90,7 @@ static const char *pkey_read_rsa(struct kf_view der, bool is_private, struct kfi
     return inside.length == 0 ? NULL : damaged;
 }
 
-/* ECPrivateKey; `out` may have a curve already, from around it. (RFC 5915) */
+/* ECPrivateKey. `out` may already have a curve, from the structure around it. (RFC 5915) */
 static const char *pkey_read_ec_private(struct kf_view der, struct kfi_pkey *out)
 {
     struct kf_view inside, version, part;
@@ -139,7 +140,7 @@ static const char *pkey_read_spki(struct kf_view der, struct kfi_pkey *out)
     return bits.length > 0 ? NULL : damaged;
 }
 
-/* PrivateKeyInfo, or OneAsymmetricKey, which may have the public key behind it. (RFC 5958) */
+/* PrivateKeyInfo, or OneAsymmetricKey, which may end with the public key. (RFC 5958) */
 static const char *pkey_read_pkcs8(struct kf_view der, struct kfi_pkey *out)
 {
     struct kf_view inside, version, key, unused;
@@ -153,7 +154,8 @@ static const char *pkey_read_pkcs8(struct kf_view der, struct kfi_pkey *out)
         return damaged;
     kfi_der_take(&inside, KFI_DER_EXPLICIT(0), &unused); /* attributes */
     if (version.length == 1)
-        kfi_der_take(&inside, 0x81, &unused); /* the public key: the private one has it too, or tells it */
+        kfi_der_take(&inside, 0x81,
+                     &unused); /* the public key: the private key contains it or determines it */
     if (inside.length > 0)
         return damaged;
     return out->is_rsa ? pkey_read_rsa(key, true, out) : pkey_read_ec_private(key, out);
@@ -185,7 +187,7 @@ static const struct structure structures[STRUCTURES] = {
     [SEC1] = {"EC PRIVATE KEY", pkey_read_ec_private},
 };
 
-/* What is one sequence and nothing behind it looks like, by the tags of its first two elements, or NULL. */
+/* Recognises one sequence with nothing behind it, by the tags of its first two elements. NULL: unknown. */
 static const struct structure *structure_recognise(struct kf_view der)
 {
     struct kf_view inside, first, number;
@@ -207,7 +209,7 @@ static const struct structure *structure_recognise(struct kf_view der)
 
 /* ---- Passphrases ---- */
 
-/* What libcrypto's callback is given, and what became of it. */
+/* What the callback of libcrypto is given, and what became of it. */
 struct asking {
     const struct kf_passphrase *passphrase; /* may be NULL */
     bool asked, answered;
@@ -231,16 +233,16 @@ static enum kf_code not_decrypted(const struct asking *asking, struct kf_error *
 {
     if (!asking->asked)
         return kf_error_set(error, KF_E_USAGE,
-                            "A private key is encrypted in a way that OpenSSL can't undo.");
+                            "A private key is encrypted by a method that OpenSSL does not support.");
     if (!asking->answered)
         return kf_error_set(error, KF_E_USAGE,
-                            "A private key is encrypted, and nobody gave its passphrase: set the option "
+                            "A private key is encrypted, and no passphrase was given: set the option "
                             "passphrase.");
     return kf_error_set(error, KF_E_USAGE,
-                        "A private key can't be decrypted: its passphrase is another one, or it is damaged.");
+                        "A private key can't be decrypted: the passphrase is wrong, or the key is damaged.");
 }
 
-/* Replaces encrypted PKCS#8 in `pkey` by what is in it. */
+/* Replaces encrypted PKCS#8 in `pkey` by its content. */
 static enum kf_code pkey_decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *asking, struct kf_error *error)
 {
     const struct kfi_provider *provider;
@@ -268,7 +270,7 @@ static enum kf_code pkey_decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *ask
         kfi_free_secret(der, (size_t)der_length);
         code = kfi_crypto_failed(error, "reading a private key");
     } else {
-        kfi_free(pkey->der); /* encrypted: no secret */
+        kfi_free(pkey->der); /* encrypted, so it is no secret */
         pkey->der = der;
         pkey->der_length = (size_t)der_length;
     }
@@ -313,7 +315,7 @@ static const struct structure *structure_labelled(const char *label)
     return NULL;
 }
 
-/* Undoes the encryption that PEM headers speak of, if they do, and copies the content to `pkey`. */
+/* Decrypts PEM whose headers say that it is encrypted, and copies the content to `pkey`. */
 static enum kf_code pem_take(struct pem *pem, struct asking *asking, struct kf_error *error,
                              struct kfi_pkey *pkey)
 {
@@ -334,17 +336,17 @@ static enum kf_code pkey_read_pem(struct kf_view text, struct asking *asking, st
     BIO *bio = BIO_new_mem_buf(text.data, (int)text.length);
     if (bio == NULL)
         return kfi_no_memory(error);
-    /* Secure: what libcrypto allocates meanwhile is wiped. */
+    /* Secure: libcrypto wipes what it allocates meanwhile. */
     if (PEM_read_bio_ex(bio, &pem.label, &pem.header, &pem.data, &pem.length, PEM_FLAG_SECURE) != 1) {
         code = kf_error_set(error, KF_E_USAGE, "A key begins like PEM, but it is cut or damaged.");
     } else {
         const long buffer = pem.length;
         *structure = structure_labelled(pem.label);
         if (*structure == NULL)
-            code = kf_error_set(
-                error, KF_E_USAGE,
-                "What is in PEM is no key of a kind that is read here: PUBLIC KEY, RSA PUBLIC KEY, PRIVATE "
-                "KEY, ENCRYPTED PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY.");
+            code = kf_error_set(error, KF_E_USAGE,
+                                "An object in PEM is not a key of a known kind. The known kinds are PUBLIC "
+                                "KEY, RSA PUBLIC KEY, "
+                                "PRIVATE KEY, ENCRYPTED PRIVATE KEY, RSA PRIVATE KEY and EC PRIVATE KEY.");
         else if (BIO_pending(bio) > 0)
             code = kf_error_set(error, KF_E_USAGE,
                                 "Something follows the key in PEM: give one object, and nothing else.");
@@ -385,7 +387,7 @@ static enum kf_code pkey_read_key(struct kf_view text, struct asking *asking, st
         structure = structure_recognise(kf_view_of(pkey->der, pkey->der_length));
     }
     if (structure == NULL || structure->read == NULL || (expected != NULL && structure != expected)) {
-        if (asking->asked) /* a wrong passphrase may seem right until here */
+        if (asking->asked) /* a wrong passphrase may not be noticed before */
             return not_decrypted(asking, error);
         return kf_error_set(error, KF_E_USAGE,
                             "A key is neither PEM, which begins with \"-----BEGIN\", nor one object in DER: "
@@ -406,8 +408,8 @@ enum kf_code kfi_pkey_read(struct kf_view text, const struct kf_passphrase *pass
     if (text.length == 0)
         return kf_error_set(error, KF_E_USAGE, "A key is empty.");
     if (text.length > KFI_PKEY_TEXT_MAX)
-        return kf_error_set(error, KF_E_USAGE, "A key has %zu bytes; %d is the most that is read.",
-                            text.length, KFI_PKEY_TEXT_MAX);
+        return kf_error_set(error, KF_E_USAGE, "A key has %zu bytes; at most %d are allowed.", text.length,
+                            KFI_PKEY_TEXT_MAX);
     ERR_set_mark();
     code = pkey_read_key(text, &asking, error, out);
     ERR_pop_to_mark();
@@ -438,6 +440,6 @@ void kfi_native_number(struct kf_view number, uint8_t *out, size_t length)
     uint8_t first;
     memcpy(&first, &one, 1);
     memset(out, 0, length);
-    for (size_t i = 0; i < number.length; i++) /* the i-th byte from the least one */
+    for (size_t i = 0; i < number.length; i++) /* the i-th byte from the end */
         out[first == 1 ? i : length - 1 - i] = number.data[number.length - 1 - i];
 }

@@ -1,6 +1,6 @@
 /*
- * New key pairs: see pkey_pair.h. Called by raw_keys.c and rsa.c. Libcrypto makes them and writes them down; what it
- * writes a private key to is wiped, which can't be said of all that it works with meanwhile.
+ * New key pairs: see pkey_pair.h. Called by raw_keys.c and rsa.c. Libcrypto makes the keys and writes them.
+ * The memory that it writes a private key to is wiped; its other memory is its own affair.
  */
 #include "suite/pkey_pair.h"
 
@@ -24,7 +24,7 @@ static EVP_PKEY *pair_generate(const struct kfi_provider *provider, size_t rsa_b
     return EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", kfi_ecdh_curve_name(curve));
 }
 
-/* Puts what stands in `memory` into the buffer, which is empty. */
+/* Copies the content of `memory` to the buffer, which is empty. */
 static enum kf_code pair_take(BIO *memory, struct kf_error *error, struct kf_buf *out)
 {
     char *text;
@@ -41,7 +41,7 @@ static enum kf_code pair_take(BIO *memory, struct kf_error *error, struct kf_buf
 static enum kf_code pair_write_pem(const struct kfi_provider *provider, EVP_PKEY *key, int selection,
                                    const char *structure, struct kf_error *error, struct kf_buf *out)
 {
-    BIO *memory = BIO_new(BIO_s_secmem()); /* wiped, as it grows and when it is freed */
+    BIO *memory = BIO_new(BIO_s_secmem()); /* it is wiped when it grows and when it is freed */
     OSSL_ENCODER_CTX *encoder =
         OSSL_ENCODER_CTX_new_for_pkey(key, selection, "PEM", structure, provider->properties);
     enum kf_code code;
@@ -89,7 +89,7 @@ size_t kfi_pkey_rsa_bits(const struct kfi_pkey *pkey)
     return bits;
 }
 
-/* What an integer has in it: a zero comes first if the number would look negative. */
+/* The length of an integer's content. A zero comes first if the number would look negative. */
 static size_t integer_length(struct kf_view number)
 {
     return number.data[0] < 0x80 ? number.length : number.length + 1;
@@ -101,7 +101,7 @@ static size_t element_length(size_t content)
     return front + content;
 }
 
-/* Tag and length of an element; keys are shorter than 65,536 bytes. */
+/* The tag and length of an element. Keys are shorter than 65,536 bytes. */
 static void write_front(struct kfi_writer *writer, uint8_t tag, size_t content)
 {
     kfi_write_u8(writer, tag);

@@ -1,6 +1,6 @@
 /*
  * The cryptographic provider: see provider.h. Called by every other file of this room, and by users through
- * kf_crypto_provider_set; never fetches twice, and never frees what it published.
+ * kf_crypto_provider_set. It fetches once, and never frees what it published.
  */
 #include "suite/provider.h"
 
@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* Of P-521, in bytes. */
+/* The length of a coordinate on P-521, in bytes. */
 #define COORDINATE_MAX 66
 
 /* NULL until first use; set once. */
@@ -37,7 +37,7 @@ static void provider_free(struct kfi_provider *provider)
     kfi_free(provider);
 }
 
-/* Whether a property query speaks of fips in any way: then its author cares where signatures come from. */
+/* Whether a property query mentions fips: then its author cares where signatures come from. */
 static bool names_fips(const char *properties)
 {
     for (; *properties != '\0'; properties++) {
@@ -48,7 +48,8 @@ static bool names_fips(const char *properties)
 }
 
 /*
- * libcrypto ignores a query that it can't parse when it fetches, but not as the default of a library context.
+ * When it fetches, libcrypto ignores a query that it cannot parse. As the default of a library context it
+ * does not.
  */
 static enum kf_code check_query(const char *properties)
 {
@@ -89,7 +90,7 @@ static enum kf_code provider_fetch_all(struct kfi_provider *provider, struct kf_
     return code;
 }
 
-/* Only kf_crypto_provider_set brings properties, and it has no room for a sentence. */
+/* Only kf_crypto_provider_set passes properties, and it has no room for a sentence. */
 static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
                                  struct kfi_provider **out)
 {
@@ -117,8 +118,8 @@ static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, 
 }
 
 /*
- * Makes a provider and publishes it, unless another thread was first: then `*first` is false. Nobody waits
- * for anybody, so that a fork at any moment leaves the child a provider or none.
+ * Makes a provider and publishes it. If another thread was first, `*first` is false. Nobody waits for
+ * anybody, so after a fork the child has a provider or none, at any moment.
  */
 static enum kf_code provider_publish(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
                                      bool *first)
@@ -128,7 +129,7 @@ static enum kf_code provider_publish(OSSL_LIB_CTX *library, const char *properti
     if (code != KF_OK)
         return code;
     struct kfi_provider *none = NULL;
-    /* Release: who finds the pointer finds what it points to as well. */
+    /* Release: whoever finds the pointer finds what it points to as well. */
     *first = atomic_compare_exchange_strong_explicit(&published, &none, provider, memory_order_release,
                                                      memory_order_relaxed);
     if (!*first)
@@ -166,7 +167,7 @@ enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what)
 
 bool kfi_crypto_point(const EVP_PKEY *key, size_t bytes, uint8_t *point)
 {
-    uint8_t whole[1 + 2 * COORDINATE_MAX]; /* x and y behind one byte */
+    uint8_t whole[1 + 2 * COORDINATE_MAX]; /* one byte, then x and y */
     size_t length;
     if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, whole, sizeof whole, &length) != 1 ||
         length != 1 + 2 * bytes)

@@ -1,5 +1,5 @@
 /*
- * Random bytes: see random.h. Called by whoever makes keys, message ids and IVs; keeps no state of its own.
+ * Random bytes: see random.h. Called for keys, message ids and IVs. Keeps no state of its own.
  */
 #include "suite/random.h"
 

@@ -1,5 +1,6 @@
 /*
- * Random bytes for keys, message ids and IVs, from the library context's generator (safe across fork).
+ * Random bytes for keys, message ids and IVs. They come from the generator of the library context, which is
+ * safe across fork.
  */
 #ifndef KFI_SUITE_RANDOM_H
 #define KFI_SUITE_RANDOM_H
@@ -12,8 +13,9 @@
 KFI_SHARED enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error);
 
 /*
- * Frees what libcrypto keeps for the calling thread, its generators above all. A thread that nobody joins calls
- * this before it says that it has ended: else libcrypto would do it later, perhaps while the process exits.
+ * Frees what libcrypto keeps for the calling thread, above all its generators. A thread that nobody joins
+ * calls this before it says that it has ended. Otherwise libcrypto would do it later, maybe while the process
+ * exits.
  */
 void kfi_random_thread_end(void);
 

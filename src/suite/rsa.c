@@ -1,6 +1,6 @@
 /*
- * RSA: see rsa.h. Called by the raw RSA keyring. Padding and its removal are libcrypto's, which does them in
- * constant time; from 3.2 on it answers bad PKCS#1 v1.5 padding with random bytes, which is left as it is.
+ * RSA: see rsa.h. Called by the raw RSA keyring. Libcrypto adds and removes padding, in constant time. From
+ * 3.2 on it answers bad PKCS#1 v1.5 padding with random bytes; that is left as it is.
  */
 #include "suite/rsa.h"
 
@@ -38,7 +38,7 @@ static enum kf_code rsa_check_numbers(const struct kfi_pkey *pkey, struct kf_err
     if (!odd || one || exponent.length > 8 || (modulus.data[modulus.length - 1] & 1) == 0)
         return kf_error_set(
             error, KF_E_USAGE,
-            "An RSA key is none: its modulus is even, or its exponent even, 1, or longer than "
+            "An RSA key is not valid: its modulus is even, or its exponent is even, 1, or longer than "
             "64 bits.");
     for (size_t i = KFI_RSA_D; pkey->is_private && i < KFI_RSA_NUMBERS; i++) {
         if (pkey->rsa[i].length > modulus.length)
@@ -47,7 +47,7 @@ static enum kf_code rsa_check_numbers(const struct kfi_pkey *pkey, struct kf_err
     return KF_OK;
 }
 
-/* Hands the numbers to libcrypto. */
+/* Makes a key of libcrypto from the numbers. */
 static enum kf_code rsa_import(const struct kfi_pkey *pkey, struct kf_error *error, EVP_PKEY **out)
 {
     const struct kfi_provider *provider;
@@ -70,7 +70,7 @@ static enum kf_code rsa_import(const struct kfi_pkey *pkey, struct kf_error *err
         code = kfi_crypto_failed(error, "reading an RSA key");
     else if (EVP_PKEY_fromdata(context, out, pkey->is_private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
                                params) != 1)
-        code = kf_error_set(error, KF_E_USAGE, "An RSA key is damaged, or OpenSSL does not want it.");
+        code = kf_error_set(error, KF_E_USAGE, "An RSA key is damaged, or OpenSSL refuses it.");
     EVP_PKEY_CTX_free(context);
     kfi_free_secret(numbers, count * each);
     return code;
@@ -88,7 +88,8 @@ enum kf_code kfi_rsa_key_new(struct kf_view text, bool is_private, const struct 
     if (key == NULL)
         code = kfi_no_memory(error);
     else if (!pkey.is_rsa)
-        code = kf_error_set(error, KF_E_USAGE, "A key is of an elliptic curve; an RSA key is needed.");
+        code = kf_error_set(error, KF_E_USAGE,
+                            "A key on an elliptic curve was given where an RSA key is needed.");
     else
         code = kfi_pkey_check_half(&pkey, is_private, error);
     if (code == KF_OK)

@@ -1,6 +1,6 @@
 /*
- * Signatures: see signature.h. Called by CMMs (key pairs), encrypt (signing) and decrypt (verifying). What
- * both engines share is here: reference counts, base64, DER, the running digest and the length of signatures.
+ * Signatures: see signature.h. Called by CMMs (key pairs), encrypt (signing) and decrypt (verifying). Here is
+ * what both engines share: reference counts, base64, DER, the running digest and the length of signatures.
  */
 #include "suite/signature.h"
 
@@ -15,7 +15,7 @@
 #include "suite/provider.h"
 #include "suite/signature_engine.h"
 
-/* The orders of the curves (SEC 2, sections 2.4.2 and 2.5.1), to negate s by. */
+/* The orders of the curves (SEC 2, sections 2.4.2 and 2.5.1), for the negation of s. */
 static const uint8_t order_p256[32] = {
     0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
@@ -27,8 +27,8 @@ static const uint8_t order_p384[48] = {
 };
 
 /*
- * About one signature in 130 can't be mended and is made again; so many in a row mean that the length is
- * impossible.
+ * About one signature in 130 cannot be given the right length and is made again. If so many in a row cannot,
+ * the length is impossible.
  */
 #define ATTEMPTS_MAX 50
 
@@ -135,8 +135,8 @@ struct kf_view kfi_signing_key_public_text(const struct kfi_signing_key *key)
 /* ---- Public keys ---- */
 
 /*
- * The point that `text` writes, whose length is right. libcrypto overlooks white space and bits beyond the
- * last byte: so the text has to be the very one that we would write.
+ * Reads the point from `text`, whose length is right. Libcrypto overlooks white space and bits beyond the
+ * last byte. So the text is written again and has to be the same.
  */
 static bool decode_point(enum kfi_curve curve, struct kf_view text, uint8_t point[KFI_POINT_TEXT_MAX])
 {
@@ -161,15 +161,14 @@ enum kf_code kfi_verification_key_parse_by(const struct kfi_signature_engine *en
             "is damaged, or not one of the AWS Encryption SDK.",
             text.length, point_text_length(curve));
     if (!decode_point(curve, text, point))
-        return kf_error_set(
-            error, KF_E_MALFORMED,
-            "The public key in the encryption context is not base64 as it has to be: the message is "
-            "damaged, or not one of the AWS Encryption SDK.");
+        return kf_error_set(error, KF_E_MALFORMED,
+                            "The public key in the encryption context is not valid base64: the message is "
+                            "damaged, or not one of the AWS Encryption SDK.");
     struct kfi_verification_key *key = kfi_alloc_zeroed(sizeof *key);
     if (key == NULL)
         return kfi_no_memory(error);
 
-    /* Hostile input leaves nothing behind in the thread's queue of OpenSSL errors. */
+    /* Hostile input must leave nothing in the thread's queue of OpenSSL errors. */
     ERR_set_mark();
     enum kf_code code =
         engine->public_new(curve, kf_view_of(point, point_length(curve)), error, &key->public_key);
@@ -251,7 +250,7 @@ enum kf_code kfi_transcript_add(struct kfi_transcript *transcript, struct kf_vie
     return KF_OK;
 }
 
-/* Replaces s by n - s, which is as good a signature as the first. */
+/* Replaces s by n - s: as good a signature as the first. */
 static enum kf_code signature_negate_s(ECDSA_SIG *signature, enum kfi_curve curve, struct kf_error *error)
 {
     const uint8_t *order = curve == KFI_P256 ? order_p256 : order_p384;
@@ -266,7 +265,10 @@ static enum kf_code signature_negate_s(ECDSA_SIG *signature, enum kfi_curve curv
     return KF_OK;
 }
 
-/* One signature, written to `out` if it has, or can be given, the length; else `*made` is false. */
+/*
+ * Makes one signature. If it has the length, or can be given it, writes it to `out`; otherwise `*made` is
+ * false.
+ */
 static enum kf_code signature_make(const struct kfi_signing_key *key, struct kf_view digest, size_t length,
                                    struct kf_error *error, uint8_t *out, bool *made)
 {
@@ -299,8 +301,7 @@ enum kf_code kfi_transcript_sign(struct kfi_transcript *transcript, const struct
 }
 
 /*
- * The signature that `der` is, or NULL: libcrypto reads liberally, so it has to write the very same bytes
- * again.
+ * Reads a signature; NULL if it is none. Libcrypto reads liberally, so it has to write the same bytes again.
  */
 static ECDSA_SIG *signature_read_der(struct kf_view der)
 {
@@ -338,6 +339,6 @@ enum kf_code kfi_transcript_verify(struct kfi_transcript *transcript, const stru
     if (code == KF_E_FORGED)
         kf_error_set(
             error, code,
-            "The message's signature does not hold: the message was changed, or signed with another key.");
+            "The message's signature is not valid: the message was changed, or signed with another key.");
     return code;
 }

@@ -1,18 +1,19 @@
 /*
- * ECDSA signatures over messages: key pairs, signing, verifying. Behind it stand two implementations,
- * nettle's and OpenSSL's. (S: framework/transitive-requirements.md#ecdsa, data-format/message-footer.md)
+ * ECDSA signatures over messages: key pairs, signing, verifying. There are two implementations, by nettle and
+ * by OpenSSL. (S: framework/transitive-requirements.md#ecdsa, data-format/message-footer.md)
  */
 #ifndef KFI_SUITE_SIGNATURE_H
 #define KFI_SUITE_SIGNATURE_H
 
 #include "suite/suite.h"
 
-/* Compressed SEC1 points: 33 bytes on P-256, 49 on P-384; in base64 44 and 68 characters. */
+/* Compressed SEC1 points: 33 bytes on P-256, 49 on P-384. In base64: 44 and 68 characters. */
 #define KFI_POINT_MAX 49
 #define KFI_POINT_TEXT_MAX 68
 
 /*
- * A key pair; immutable, shared by many threads, reference-counted; its secret is wiped at the last release.
+ * A key pair. It never changes, is counted, and many threads use it at once. Its secret is wiped at the last
+ * release.
  */
 struct kfi_signing_key;
 
@@ -22,23 +23,25 @@ struct kfi_signing_key *kfi_signing_key_ref(struct kfi_signing_key *key);
 void kfi_signing_key_unref(struct kfi_signing_key *key); /* NULL is allowed */
 
 /*
- * The public key as the encryption context has it: base64 of the compressed point. Lives as long as the key.
+ * The public key as encryption contexts have it: the compressed point in base64. It lives as long as the key.
  */
 struct kf_view kfi_signing_key_public_text(const struct kfi_signing_key *key);
 
-/* A public key that is used to verify; immutable, shared by many threads, reference-counted. */
+/* A public key for verification. It never changes, is counted, and many threads use it at once. */
 struct kfi_verification_key;
 
 /*
- * From the text in an encryption context: exactly base64 (standard alphabet, padded) of a compressed point on
- * the curve, not the point at infinity. Errors: KF_E_MALFORMED with a sentence, KF_E_SYSTEM, KF_E_NO_MEMORY.
+ * Reads the text of an encryption context: a compressed point on the curve, not that at infinity, in base64
+ * of the standard alphabet with padding. Errors: KF_E_MALFORMED with a sentence, KF_E_SYSTEM, KF_E_NO_MEMORY.
  */
 enum kf_code kfi_verification_key_parse(enum kfi_curve curve, struct kf_view text, struct kf_error *error,
                                         struct kfi_verification_key **out);
 struct kfi_verification_key *kfi_verification_key_ref(struct kfi_verification_key *key);
 void kfi_verification_key_unref(struct kfi_verification_key *key); /* NULL is allowed */
 
-/* A running digest of one message, ended by a signature or its verification. One thread at a time. */
+/*
+ * A running digest of one message. A signature or its verification ends it. One thread at a time may use it.
+ */
 struct kfi_transcript;
 
 enum kf_code kfi_transcript_new(enum kfi_hash hash, struct kf_error *error, struct kfi_transcript **out);
@@ -47,16 +50,16 @@ enum kf_code kfi_transcript_add(struct kfi_transcript *transcript, struct kf_vie
                                 struct kf_error *error);
 
 /*
- * Signs what was added. The DER is always of exactly `length` bytes (71 on P-256, 103 on P-384), so that the
- * size of a message is known before: a signature of another length is mended by negating s, and only if that
- * does not do by signing again.
+ * Signs what was added. The DER always has exactly `length` bytes (71 on P-256, 103 on P-384), so that the
+ * size of a message is known before. A signature of another length gets a negated s. If that does not help,
+ * another one is made.
  */
 enum kf_code kfi_transcript_sign(struct kfi_transcript *transcript, const struct kfi_signing_key *key,
                                  size_t length, struct kf_error *error, uint8_t *out);
 
 /*
- * Verifies `der` (strict DER, wholly consumed, any length) over what was added. KF_E_FORGED (with a sentence)
- * if it does not hold. Errors: also KF_E_SYSTEM, KF_E_NO_MEMORY.
+ * Verifies `der` over what was added. It is strict DER of any length, with nothing behind it. If the
+ * signature is not valid: KF_E_FORGED with a sentence. Errors: also KF_E_SYSTEM, KF_E_NO_MEMORY.
  */
 enum kf_code kfi_transcript_verify(struct kfi_transcript *transcript, const struct kfi_verification_key *key,
                                    struct kf_view der, struct kf_error *error);

@@ -1,10 +1,10 @@
 /*
- * ECDSA by nettle, which on P-384 is several times faster than OpenSSL 3.0: see
- * docs/decisions/0001-nettle-for-signatures.md. Called by signature.c on that curve, unless a property query
- * names fips.
+ * ECDSA by nettle, which is several times faster on P-384 than OpenSSL 3.0: see
+ * docs/decisions/0001-nettle-for-signatures.md. signature.c calls it for that curve, unless a property query
+ * mentions fips.
  *
- * It uses nettle's functions on limbs with memory of our own: so every secret is wiped, the generator's
- * failures are seen, and GMP, which ends the process when there is no memory, allocates next to nothing.
+ * It uses nettle's functions on limbs with memory of our own. So every secret is wiped, and failures of the
+ * generator are seen. GMP, which ends the process when there is no memory, allocates next to nothing.
  */
 #include "suite/signature_engine.h"
 
@@ -20,10 +20,10 @@
 #include "suite/provider.h"
 #include "suite/random.h"
 
-/* Limbs of a coordinate. The curves' sizes are whole limbs, of 32 and of 64 bits. */
+/* The limbs of a coordinate. Both curves have whole limbs, of 32 and of 64 bits. */
 #define LIMBS_MAX (8 * KFI_COORDINATE_MAX / GMP_NUMB_BITS)
 
-/* A number below the curve's order and not 0. */
+/* A number from 1 to the order of the curve less 1. */
 struct secret {
     const struct ecc_curve *curve;
     mp_limb_t limbs[LIMBS_MAX];
@@ -50,7 +50,7 @@ static size_t bytes_of(const struct ecc_curve *curve)
     return size_of(curve) * sizeof(mp_limb_t);
 }
 
-/* Big-endian bytes to limbs, least first, and back. */
+/* Big-endian bytes to limbs, the least one first, and back. */
 static void limbs_read(mp_limb_t *limbs, size_t size, const uint8_t *bytes)
 {
     for (size_t i = 0; i < size; i++) {
@@ -68,7 +68,7 @@ static void limbs_write(uint8_t *bytes, const mp_limb_t *limbs, size_t size)
     }
 }
 
-/* Draws a secret until it is in range, which the first almost always is. */
+/* Draws a secret until one is in range. Almost always the first one is. */
 static enum kf_code nettle_draw(struct secret *secret, struct kf_error *error)
 {
     struct secret drawn = {.curve = secret->curve};
@@ -161,7 +161,7 @@ static void nettle_public_free(void *memory)
     kfi_free(memory);
 }
 
-/* nettle can't find a point by its x; libcrypto can, and checks that it is on the curve. */
+/* Nettle cannot find a point by its x. Libcrypto can, and checks that it is on the curve. */
 static enum kf_code nettle_decompress(enum kfi_curve curve, struct kf_view compressed, struct kf_error *error,
                                       uint8_t whole[1 + 2 * KFI_COORDINATE_MAX])
 {
@@ -202,7 +202,7 @@ static enum kf_code nettle_public_new(enum kfi_curve curve, struct kf_view point
     return KF_OK;
 }
 
-/* False if the number does not fit, so that it is no part of a signature on this curve. */
+/* False if the number is too long: then it is no part of a signature on this curve. */
 static bool nettle_read_number(mp_limb_t *limbs, const BIGNUM *number, const struct ecc_curve *curve)
 {
     uint8_t bytes[KFI_COORDINATE_MAX];

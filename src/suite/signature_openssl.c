@@ -1,6 +1,6 @@
 /*
- * ECDSA by OpenSSL, from the provider that the user has chosen. Called by signature.c: on P-256, and on P-384
- * if a property query names fips or nettle is not there.
+ * ECDSA by OpenSSL, from the provider that the user has chosen. signature.c calls it for P-256, and for P-384
+ * if a property query mentions fips or nettle was not built in.
  */
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -11,7 +11,7 @@
 #include "suite/provider.h"
 #include "suite/signature_engine.h"
 
-/* Secret and public keys are an EVP_PKEY, which wipes what it holds. */
+/* Secret and public keys are an EVP_PKEY, which wipes its content. */
 static void openssl_key_free(void *key)
 {
     EVP_PKEY_free(key);

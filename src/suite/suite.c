@@ -1,6 +1,6 @@
 /*
  * The table of algorithm suites, and the commitment policy. Called wherever a suite is chosen, read or
- * checked; knows no cryptographic library. (S: framework/algorithm-suites.md, framework/commitment-policy.md)
+ * checked. Knows no cryptographic library. (S: framework/algorithm-suites.md, framework/commitment-policy.md)
  */
 #include "suite/suite.h"
 
@@ -77,7 +77,7 @@ const struct kf_suite_info *kf_suite_info_of(enum kf_suite id)
     return suite != NULL ? &suite->info : NULL;
 }
 
-/* The number that exactly four hexadecimal digits write, or -1. */
+/* The number that is written by exactly four hexadecimal digits, or -1. */
 static int four_digits(const char *text)
 {
     int number = 0;
@@ -121,10 +121,7 @@ const char *kf_suite_name(enum kf_suite id)
 
 enum kf_suite kfi_suite_default(enum kf_commitment_policy policy)
 {
-    /*
-     * Not the suite without derivation that the specification's text names: every implementation takes this
-     * one.
-     */
+    /* The specification names the suite without derivation, but every implementation takes this one. */
     if (policy == KF_FORBID_ENCRYPT_ALLOW_DECRYPT)
         return KF_AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384;
     return KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;

@@ -138,8 +138,8 @@ class TestFiles(KeyCase):
                 stderr = self.fails(USAGE, "encrypt", "-k", "bad", stdin=b"text")
                 self.assertIn("encrypt: bad: ", stderr)
                 self.assertIn(sentence, stderr)
-        for name, sentence in (("rsa1024", "1024 bits"), ("ed25519", "neither of RSA nor"), ("secp256k1", "curve"),
-                               ("certificate", "no key of a kind"), ("rsa-pss", "neither of RSA nor")):
+        for name, sentence in (("rsa1024", "1024 bits"), ("ed25519", "neither an RSA key nor"), ("secp256k1", "curve"),
+                               ("certificate", "not a key of a known kind"), ("rsa-pss", "neither an RSA key nor")):
             stderr = self.fails(USAGE, "decrypt", "-k", self.copy(f"bad-{name}.pem"))
             self.assertIn(sentence, stderr)
 

@@ -249,13 +249,13 @@ static void public_keys_are_compressed_points_in_base64(void **state)
 
         memset(key, 'A', length); /* white space, bits too many, another alphabet */
         key[3] = '\n';
-        check_public_key(suites[i], key, "not base64");
+        check_public_key(suites[i], key, "not valid base64");
         key[3] = '-';
-        check_public_key(suites[i], key, "not base64");
+        check_public_key(suites[i], key, "not valid base64");
         key[3] = 'A';
         memcpy(key + length - 4, suites[i] == 0x0214 ? "AAA=" : "AB==", 4);
         if (suites[i] != 0x0214)
-            check_public_key(suites[i], key, "not base64");
+            check_public_key(suites[i], key, "not valid base64");
         key[length - 1] = '\0';
         check_public_key(suites[i], key, "characters instead of");
     }
@@ -349,7 +349,7 @@ static void signatures_are_over_this_message(void **state)
         kfi_write_bytes(&other.writer, forge_view(&forge));
         forge_footer(&forge, forge_signature(&other, signature));
         forge_end(&other);
-        assert_forged(KF_E_FORGED, 100, "signature does not hold");
+        assert_forged(KF_E_FORGED, 100, "signature is not valid");
 
         for (unsigned part = 0; part < 4; part++) { /* this key, other bytes */
             begin_signed(suites[i]);
@@ -365,7 +365,7 @@ static void signatures_are_over_this_message(void **state)
                 kfi_write_u8(&partial.writer, 0);
             }
             forge_footer(&forge, forge_signature(&partial, signature));
-            assert_forged(KF_E_FORGED, 100, "signature does not hold");
+            assert_forged(KF_E_FORGED, 100, "signature is not valid");
         }
     }
 }
@@ -373,7 +373,7 @@ static void signatures_are_over_this_message(void **state)
 static void check_signature(struct kf_view der)
 {
     forge_footer(&forge, der);
-    assert_forged(KF_E_FORGED, 100, "signature does not hold");
+    assert_forged(KF_E_FORGED, 100, "signature is not valid");
 }
 
 /* The numbers are right, but written in ways that are not DER. */

@@ -440,7 +440,7 @@ static void an_encrypted_key_asks_for_its_passphrase(void **state)
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     options.passphrase = passphrase_source(&nobody);
-    check_options(&options, "nobody gave its passphrase");
+    check_options(&options, "no passphrase was given");
     options.passphrase = passphrase_source(&right);
     assert_ok(kf_raw_ecdh_keyring_new(&options, &error, &keyring), &error);
     assert_int_equal(right.asked, 1);

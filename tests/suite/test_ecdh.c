@@ -265,10 +265,10 @@ static void the_wrong_kind_half_or_curve_is_refused(void **state)
     } cases[] = {
         {"p256-a-public.pem", true, "public key was given"},
         {"p256-a-pkcs8.pem", false, "private key was given"},
-        {"p384-a-pkcs8.pem", true, "is on P-384"},
-        {"p521-a-public.pem", false, "is on P-521"},
-        {"rsa-pkcs8.pem", true, "is of RSA"},
-        {"bad-hybrid.pem", false, "no point"},
+        {"p384-a-pkcs8.pem", true, "key on P-384 was given"},
+        {"p521-a-public.pem", false, "key on P-521 was given"},
+        {"rsa-pkcs8.pem", true, "An RSA key was given"},
+        {"bad-hybrid.pem", false, "not a point"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct kfi_ecdh_key *key;
