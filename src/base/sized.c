@@ -11,7 +11,7 @@ static size_t size_said(const void *sized)
     return size;
 }
 
-/* The size of a struct that begins with a size_t is a multiple of one; anything else was never set. */
+/* A struct that begins with a size_t has a multiple of its size. Anything else was never set. */
 static bool is_size(size_t size)
 {
     return size > 0 && size % sizeof size == 0;

@@ -13,14 +13,14 @@
 /*
  * Reads `from` into the front of `*to`, which has `size` bytes and holds the defaults. KF_E_USAGE, and a
  * sentence that begins with `what` ("The options of a raw AES keyring"), if `from` is NULL, or its size is
- * too small or larger than ours: what a later release added must not be ignored.
+ * not valid or larger than ours: what a later release added must not be ignored.
  */
 KFI_SHARED enum kf_code kfi_sized_read(void *to, size_t size, const void *from, const char *what,
                                        struct kf_error *error);
 
 /*
  * Copies `from`, which has `size` bytes, to `*to`, as far as the size of `*to` allows. That size stays.
- * False, and nothing is copied, if it is too small for a size.
+ * False, and nothing is copied, if that size is not valid.
  */
 KFI_SHARED bool kfi_sized_write(void *to, const void *from, size_t size);
 
