@@ -1,4 +1,6 @@
-/* Bytes: views, growing buffers with a ceiling, and cursors that read and write big-endian numbers. */
+/*
+ * Bytes: views, growing buffers with a ceiling, and cursors that read and write big-endian numbers.
+ */
 #ifndef KFI_BASE_BYTES_H
 #define KFI_BASE_BYTES_H
 

@@ -1,4 +1,6 @@
-/* The clock for ages, deadlines and timers. It also counts while the machine sleeps. */
+/*
+ * The clock for ages, deadlines and timers. It also counts while the machine sleeps.
+ */
 #ifndef KFI_BASE_CLOCK_H
 #define KFI_BASE_CLOCK_H
 

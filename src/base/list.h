@@ -1,4 +1,6 @@
-/* Doubly linked lists. The links sit in the elements, so inserting allocates nothing. */
+/*
+ * Doubly linked lists. The links sit in the elements, so inserting allocates nothing.
+ */
 #ifndef KFI_BASE_LIST_H
 #define KFI_BASE_LIST_H
 

@@ -1,4 +1,6 @@
-/* Memory: see memory.h. Called from everywhere, but never under a lock of the cache. */
+/*
+ * Memory: see memory.h. Called from everywhere, but never under a lock of the cache.
+ */
 #include "base/memory.h"
 #include "base/sized.h"
 

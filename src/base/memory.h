@@ -1,4 +1,6 @@
-/* Memory: the only way to the allocator, the wiping of secrets, and copies. */
+/*
+ * Memory: the only way to the allocator, the wiping of secrets, and copies.
+ */
 #ifndef KFI_BASE_MEMORY_H
 #define KFI_BASE_MEMORY_H
 

@@ -1,4 +1,6 @@
-/* Wakers: see waker.h. Calls set them (call.c); flights, timers and keyrings of users wake them. */
+/*
+ * Wakers: see waker.h. Calls set them (call.c); flights, timers and keyrings of users wake them.
+ */
 #include "base/waker.h"
 
 #include <pthread.h>

@@ -1,4 +1,6 @@
-/* The message header: from bytes to a struct, and back. (S: data-format/message-header.md) */
+/*
+ * The message header: from bytes to a struct, and back. (S: data-format/message-header.md)
+ */
 #ifndef KFI_MESSAGE_HEADER_H
 #define KFI_MESSAGE_HEADER_H
 
