@@ -9,8 +9,8 @@
  *     FOOTER  the signature; until it holds, the final frame of a signed message is kept back
  *     DONE
  *
- * It never allocates on the word of a length that nobody has verified, and never takes a byte behind the
- * message.
+ * Memory grows with the bytes that come, never with a length that a message only claims. No byte behind the message
+ * is taken.
  */
 #include "decrypt.h"
 
@@ -47,9 +47,8 @@ struct kf_decryptor {
     uint64_t plaintext_left; /* of max_plaintext_length */
 
     struct kfi_header_scan scan;
-    bool suite_allowed; /* what the header says of its suite was held against policy and mode */
-    struct kf_buf
-        gathered; /* what has come of the header, of a frame or of the footer, while it is not all there */
+    bool suite_allowed;     /* the suite in the header was checked against policy and mode */
+    struct kf_buf gathered; /* what has come of a header, frame or footer that is not complete */
 
     /* From KEYS on. */
     const struct kf_header *header;
@@ -126,12 +125,12 @@ void kf_decryptor_free(struct kf_decryptor *decryptor)
 /* ---- Gathering ---- */
 
 /*
- * Brings what is at hand up to `needed` bytes: KF_OK and a view of so many (of more, if more were gathered),
- * KF_WANT_INPUT (all input is taken), or KF_E_TRUNCATED. While nothing was gathered and the input has them
- * all, the view is of the input, and nothing is copied. The bytes are taken only by `consume`.
+ * Shows the next `needed` bytes of the message, or more if more were gathered. If the input has them all they are
+ * shown where they are; otherwise they are gathered. KF_WANT_INPUT: all input was taken, and it is not enough.
+ * KF_E_TRUNCATED: no more will come. What was shown is taken by consume_message.
  */
-static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, size_t needed, const char *what,
-                           struct kf_view *out)
+static enum kf_code gather_message(struct kf_decryptor *decryptor, struct kf_io *io, size_t needed,
+                                   const char *what, struct kf_view *out)
 {
     struct kf_buf *gathered = &decryptor->gathered;
     const size_t input = io->in_length - io->in_used;
@@ -159,8 +158,8 @@ static enum kf_code gather(struct kf_decryptor *decryptor, struct kf_io *io, siz
                         what);
 }
 
-/* Takes the bytes that `gather` showed. */
-static void consume(struct kf_decryptor *decryptor, struct kf_io *io, size_t length)
+/* Takes the bytes that gather_message showed. */
+static void consume_message(struct kf_decryptor *decryptor, struct kf_io *io, size_t length)
 {
     if (decryptor->gathered.length > 0)
         kfi_buf_wipe(&decryptor->gathered);
@@ -168,8 +167,8 @@ static void consume(struct kf_decryptor *decryptor, struct kf_io *io, size_t len
         io->in_used += length;
 }
 
-/* Everything that is read goes through the signature. */
-static enum kf_code signed_over(struct kf_decryptor *decryptor, struct kf_view bytes)
+/* The signature covers everything that is read before it. */
+static enum kf_code transcribe_read(struct kf_decryptor *decryptor, struct kf_view bytes)
 {
     if (decryptor->transcript == NULL)
         return KF_OK;
@@ -193,7 +192,7 @@ static enum kf_code check_suite(const struct kf_decryptor *decryptor, const stru
     return kfi_policy_check_decrypt(decryptor->commitment_policy, suite, error);
 }
 
-/* Goes on with the scan. The suite is looked at as soon as it is there, before what else a header may bring. */
+/* Goes on with the scan. The suite is checked as soon as it is there, before anything that follows it. */
 static enum kf_code scan_header(struct kf_decryptor *decryptor, struct kf_view front, size_t *needed)
 {
     struct kf_error *error = &decryptor->operation.error;
@@ -206,7 +205,7 @@ static enum kf_code scan_header(struct kf_decryptor *decryptor, struct kf_view f
     return allowed == KF_OK ? code : allowed;
 }
 
-static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
+static enum kf_code read_header(struct kf_decryptor *decryptor, struct kf_io *io)
 {
     struct kf_error *error = &decryptor->operation.error;
     struct kf_view bytes = kf_view_of(decryptor->gathered.data, decryptor->gathered.length);
@@ -216,10 +215,10 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
     while ((code = scan_header(decryptor, bytes, &needed)) == KF_WANT_INPUT) {
         if (bytes.length == 0 && io->in_end && io->in_used == io->in_length)
             return kf_error_set(error, KF_E_TRUNCATED, "The input is empty: there is no message to decrypt.");
-        code = gather(decryptor, io, needed, "its header", &bytes);
+        code = gather_message(decryptor, io, needed, "its header", &bytes);
         if (code == KF_OK)
             continue;
-        /* Not all of it is there. What is may already show that this is no message. */
+        /* Not all of the header is there, but what is there may show that this is no message. */
         bytes = kf_view_of(decryptor->gathered.data, decryptor->gathered.length);
         const enum kf_code early = scan_header(decryptor, bytes, &needed);
         return early < KF_OK ? early : code;
@@ -229,7 +228,7 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
     code = kfi_header_read(bytes, &decryptor->limits, error, &decryptor->header);
     if (code != KF_OK)
         return code;
-    consume(decryptor, io, bytes.length);
+    consume_message(decryptor, io, bytes.length);
 
     const struct kf_header *parsed = decryptor->header;
     /* The header's tag covers what it stores, so that what differs can be refused before anybody is asked for keys. */
@@ -251,7 +250,7 @@ static enum kf_code header(struct kf_decryptor *decryptor, struct kf_io *io)
 
 /* ---- KEYS ---- */
 
-static enum kf_code keys(struct kf_decryptor *decryptor, const struct kf_waker *waker)
+static enum kf_code get_decryption_keys(struct kf_decryptor *decryptor, const struct kf_waker *waker)
 {
     struct kfi_operation *operation = &decryptor->operation;
     kfi_operation_await(operation, waker);
@@ -291,12 +290,11 @@ static enum kf_code verify_header_tag(struct kf_decryptor *decryptor)
     if (code == KF_E_FORGED)
         kf_error_set(error, code,
                      "The header does not match its authentication tag: it was changed, or the reproduced "
-                     "encryption context "
-                     "is not the one it was made with.");
+                     "encryption context is not the one it was made with.");
     return code;
 }
 
-static enum kf_code verify(struct kf_decryptor *decryptor)
+static enum kf_code verify_header(struct kf_decryptor *decryptor)
 {
     const struct kf_header *parsed = decryptor->header;
     struct kf_error *error = &decryptor->operation.error;
@@ -315,7 +313,7 @@ static enum kf_code verify(struct kf_decryptor *decryptor)
     if (code == KF_OK && parsed->suite->info.sign)
         code = kfi_transcript_new(parsed->suite->signature_hash, error, &decryptor->transcript);
     if (code == KF_OK)
-        code = signed_over(decryptor, kf_view_of(parsed->bytes, parsed->length));
+        code = transcribe_read(decryptor, kf_view_of(parsed->bytes, parsed->length));
     if (code != KF_OK)
         return code;
     decryptor->verified = true;
@@ -327,14 +325,14 @@ static enum kf_code verify(struct kf_decryptor *decryptor)
 /* ---- BODY ---- */
 
 /* How a frame is called in a sentence. */
-static const char *kind_name(enum kfi_body_kind kind)
+static const char *frame_kind_name(enum kfi_body_kind kind)
 {
     return kind == KFI_SINGLE_BLOCK ? "the body" : kind == KFI_FINAL_FRAME ? "the final frame" : "a frame";
 }
 
-/* Where a frame's plaintext goes: out, or, the last of a signed message, nowhere yet. */
-static enum kf_code place(struct kf_decryptor *decryptor, struct kf_io *io, enum kfi_body_kind kind,
-                          size_t length, uint8_t **out)
+/* Finds the place for a frame's plaintext: the output, or, for the last of a signed message, memory that is kept back. */
+static enum kf_code place_plaintext(struct kf_decryptor *decryptor, struct kf_io *io, enum kfi_body_kind kind,
+                                    size_t length, uint8_t **out)
 {
     struct kf_error *error = &decryptor->operation.error;
     if (kind == KFI_REGULAR_FRAME || decryptor->transcript == NULL)
@@ -357,10 +355,10 @@ static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io,
     const struct kf_view aad = kf_view_of(body_aad.bytes, body_aad.length);
     const uint8_t *ciphertext = bytes.data + front_length;
 
-    enum kf_code code = signed_over(decryptor, bytes);
+    enum kf_code code = transcribe_read(decryptor, bytes);
     uint8_t *plaintext = NULL;
     if (code == KF_OK)
-        code = place(decryptor, io, front->kind, length, &plaintext);
+        code = place_plaintext(decryptor, io, front->kind, length, &plaintext);
     if (code == KF_OK)
         code = kfi_aead_open(decryptor->aead, front->iv, &aad, 1, ciphertext, length, ciphertext + length,
                              error, plaintext);
@@ -372,8 +370,8 @@ static enum kf_code open_frame(struct kf_decryptor *decryptor, struct kf_io *io,
 }
 
 /* Shows the front of the next frame. */
-static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io,
-                                struct kfi_frame_front *front)
+static enum kf_code read_frame_front(struct kf_decryptor *decryptor, struct kf_io *io,
+                                     struct kfi_frame_front *front)
 {
     const uint32_t frame_length = decryptor->header->frame_length;
     struct kf_error *error = &decryptor->operation.error;
@@ -381,7 +379,7 @@ static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io
     size_t needed = frame_length > 0 ? 4 : kfi_frame_front_length(KFI_SINGLE_BLOCK);
     for (;;) {
         struct kf_view bytes;
-        enum kf_code code = gather(decryptor, io, needed, "its body", &bytes);
+        enum kf_code code = gather_message(decryptor, io, needed, "its body", &bytes);
         if (code != KF_OK)
             return code;
         code = kfi_frame_read_front(bytes, frame_length, decryptor->sequence, error, front);
@@ -393,8 +391,8 @@ static enum kf_code frame_front(struct kf_decryptor *decryptor, struct kf_io *io
     }
 }
 
-/* Before anything of the frame is gathered. */
-static enum kf_code check_length(struct kf_decryptor *decryptor, const struct kfi_frame_front *front)
+/* Checks the limits, before anything of the frame is gathered. */
+static enum kf_code check_frame_length(struct kf_decryptor *decryptor, const struct kfi_frame_front *front)
 {
     struct kf_error *error = &decryptor->operation.error;
     if (front->length > decryptor->max_frame_length)
@@ -410,23 +408,24 @@ static enum kf_code check_length(struct kf_decryptor *decryptor, const struct kf
     return KF_OK;
 }
 
-static enum kf_code frame(struct kf_decryptor *decryptor, struct kf_io *io)
+static enum kf_code read_frame(struct kf_decryptor *decryptor, struct kf_io *io)
 {
     struct kfi_frame_front front;
-    enum kf_code code = frame_front(decryptor, io, &front);
+    enum kf_code code = read_frame_front(decryptor, io, &front);
     if (code == KF_OK)
-        code = check_length(decryptor, &front);
+        code = check_frame_length(decryptor, &front);
     if (code != KF_OK)
         return code;
     struct kf_view bytes;
     const uint64_t whole = kfi_frame_front_length(front.kind) + front.length + KFI_TAG_LENGTH;
-    code = whole > SIZE_MAX ? kfi_no_memory(&decryptor->operation.error)
-                            : gather(decryptor, io, (size_t)whole, kind_name(front.kind), &bytes);
+    code = whole > SIZE_MAX
+               ? kfi_no_memory(&decryptor->operation.error)
+               : gather_message(decryptor, io, (size_t)whole, frame_kind_name(front.kind), &bytes);
     if (code == KF_OK)
         code = open_frame(decryptor, io, &front, bytes);
     if (code != KF_OK)
         return code;
-    consume(decryptor, io, bytes.length);
+    consume_message(decryptor, io, bytes.length);
     decryptor->sequence++;
     decryptor->plaintext_left -= front.length;
     if (front.kind != KFI_REGULAR_FRAME)
@@ -436,7 +435,7 @@ static enum kf_code frame(struct kf_decryptor *decryptor, struct kf_io *io)
 
 /* ---- FOOTER ---- */
 
-static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
+static enum kf_code read_footer(struct kf_decryptor *decryptor, struct kf_io *io)
 {
     struct kf_error *error = &decryptor->operation.error;
     if (decryptor->transcript == NULL) {
@@ -444,21 +443,21 @@ static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
         return KF_OK;
     }
     struct kf_view bytes;
-    enum kf_code code = gather(decryptor, io, 2, "its signature", &bytes);
+    enum kf_code code = gather_message(decryptor, io, 2, "its signature", &bytes);
     if (code != KF_OK)
         return code;
     struct kfi_reader reader = {bytes, false};
     const size_t length = kfi_read_u16(&reader);
     if (length == 0)
         return kf_error_set(error, KF_E_MALFORMED, "The signature of the message has no bytes.");
-    code = gather(decryptor, io, 2 + length, "its signature", &bytes);
+    code = gather_message(decryptor, io, 2 + length, "its signature", &bytes);
     if (code != KF_OK)
         return code;
     code = kfi_transcript_verify(decryptor->transcript, decryptor->materials->verification_key,
                                  kf_view_of(bytes.data + 2, length), error);
     if (code != KF_OK)
         return code;
-    consume(decryptor, io, bytes.length);
+    consume_message(decryptor, io, bytes.length);
 
     /* Now what was kept back may go. */
     uint8_t *out;
@@ -473,7 +472,7 @@ static enum kf_code footer(struct kf_decryptor *decryptor, struct kf_io *io)
 /* ---- Polling ---- */
 
 /* Goes on from where io->in_used and io->out_used stand. */
-static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *waker)
+static enum kf_code decryptor_step(void *stream, struct kf_io *io, const struct kf_waker *waker)
 {
     struct kf_decryptor *decryptor = stream;
     for (;;) {
@@ -482,21 +481,21 @@ static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *
             return KF_WANT_OUTPUT;
         switch (decryptor->stage) {
         case HEADER:
-            code = header(decryptor, io);
+            code = read_header(decryptor, io);
             break;
         case KEYS:
-            code = keys(decryptor, waker);
+            code = get_decryption_keys(decryptor, waker);
             break;
         case VERIFY:
             if (io->in_used == io->in_length && !io->in_end && io->out_room == 0)
                 return KF_WANT_INPUT; /* materials are held, and nothing is derived before it is needed */
-            code = verify(decryptor);
+            code = verify_header(decryptor);
             break;
         case BODY:
-            code = frame(decryptor, io);
+            code = read_frame(decryptor, io);
             break;
         case FOOTER:
-            code = footer(decryptor, io);
+            code = read_footer(decryptor, io);
             break;
         case DONE:
         default:
@@ -509,7 +508,7 @@ static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *
 
 enum kf_code kf_decryptor_poll(struct kf_decryptor *decryptor, struct kf_io *io, const struct kf_waker *waker)
 {
-    return kfi_operation_poll(&decryptor->operation, step, decryptor, io, waker);
+    return kfi_operation_poll(&decryptor->operation, decryptor_step, decryptor, io, waker);
 }
 
 uint64_t kf_decryptor_deadline(const struct kf_decryptor *decryptor)
@@ -535,19 +534,19 @@ const struct kf_encryption_context *kf_decryptor_encryption_context(const struct
 /* ---- One shot ---- */
 
 /* Up to the keys, before which there is no use for output. */
-static enum kf_code step_to_keys(void *stream, struct kf_io *io, const struct kf_waker *waker)
+static enum kf_code decryptor_step_to_keys(void *stream, struct kf_io *io, const struct kf_waker *waker)
 {
     struct kf_decryptor *decryptor = stream;
     enum kf_code code = KF_OK;
     if (decryptor->stage == HEADER)
-        code = header(decryptor, io);
+        code = read_header(decryptor, io);
     if (code == KF_OK && decryptor->stage == KEYS)
-        code = keys(decryptor, waker);
+        code = get_decryption_keys(decryptor, waker);
     return code;
 }
 
 /* What is left of the message, as input. */
-static struct kf_io rest_of(const struct kf_decryptor *decryptor, struct kf_view message)
+static struct kf_io rest_of_message(const struct kf_decryptor *decryptor, struct kf_view message)
 {
     const size_t taken = decryptor->header != NULL ? decryptor->header->length : 0;
     return (struct kf_io){.in = taken > 0 ? message.data + taken : message.data,
@@ -566,12 +565,13 @@ enum kf_code kfi_decrypt_begin(struct kf_cmm *cmm, const struct kf_decrypt_optio
 enum kf_code kfi_decrypt_poll(struct kf_decryptor *decryptor, struct kf_view message,
                               const struct kf_waker *waker, struct kf_error *error, struct kf_buf *out)
 {
-    struct kf_io io = rest_of(decryptor, message);
-    enum kf_code code = kfi_operation_poll(&decryptor->operation, step_to_keys, decryptor, &io, waker);
+    struct kf_io io = rest_of_message(decryptor, message);
+    enum kf_code code =
+        kfi_operation_poll(&decryptor->operation, decryptor_step_to_keys, decryptor, &io, waker);
     if (code == KF_PENDING)
         return code;
     if (code == KF_OK) {
-        io = rest_of(decryptor, message);
+        io = rest_of_message(decryptor, message);
         /* A plaintext is never longer than its message. */
         if (kfi_buf_reserve(out, io.in_length, SIZE_MAX) != KF_OK)
             return kfi_no_memory(error);

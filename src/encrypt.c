@@ -56,28 +56,13 @@ struct kf_encryptor {
 
 /* ---- Beginning and end ---- */
 
-static enum kf_code options_check(const struct kf_encrypt_options *options, struct kf_error *error)
+/* Whether the user may have this context, with these keys required. */
+static enum kf_code encrypt_context_check(const struct kf_encrypt_options *options, struct kf_error *error)
 {
-    if (options->frame_length == 0)
-        return kf_error_set(error, KF_E_USAGE, "frame_length is from 1 to 2^32-1 bytes.");
-    enum kf_code code =
-        kfi_views_check(options->required_keys, options->required_key_count, "Option required_keys", error);
-    if (code != KF_OK)
-        return code;
-    if (options->suite != KF_SUITE_DEFAULT) {
-        const struct kfi_suite *suite = kfi_suite_get(options->suite);
-        if (suite == NULL)
-            return kf_error_set(error, KF_E_USAGE, "There is no algorithm suite %04x.",
-                                (unsigned)options->suite);
-        code = kfi_policy_check_encrypt(options->commitment_policy, suite, error);
-        if (code != KF_OK)
-            return code;
-    }
     const struct kf_encryption_context *context = options->encryption_context;
-    const struct kf_view reserved = kf_view_text(KFI_RESERVED_PREFIX);
     for (size_t i = 0; i < kf_encryption_context_count(context); i++) {
         const struct kf_view key = kf_encryption_context_at(context, i).key;
-        if (key.length >= reserved.length && memcmp(key.data, reserved.data, reserved.length) == 0)
+        if (kfi_view_begins(key, KFI_RESERVED_PREFIX))
             return kf_error_set(error, KF_E_POLICY,
                                 "Keys of the encryption context that begin with \"" KFI_RESERVED_PREFIX
                                 "\" are reserved: %s.",
@@ -90,6 +75,29 @@ static enum kf_code options_check(const struct kf_encrypt_options *options, stru
                                 kfi_quoted(key).text);
     }
     return KF_OK;
+}
+
+static enum kf_code encrypt_suite_check(const struct kf_encrypt_options *options, struct kf_error *error)
+{
+    if (options->suite == KF_SUITE_DEFAULT)
+        return KF_OK;
+    const struct kfi_suite *suite = kfi_suite_get(options->suite);
+    if (suite == NULL)
+        return kf_error_set(error, KF_E_USAGE, "There is no algorithm suite %04x.", (unsigned)options->suite);
+    return kfi_policy_check_encrypt(options->commitment_policy, suite, error);
+}
+
+static enum kf_code encrypt_options_check(const struct kf_encrypt_options *options, struct kf_error *error)
+{
+    if (options->frame_length == 0)
+        return kf_error_set(error, KF_E_USAGE, "frame_length is from 1 to 2^32-1 bytes.");
+    enum kf_code code =
+        kfi_views_check(options->required_keys, options->required_key_count, "Option required_keys", error);
+    if (code == KF_OK)
+        code = encrypt_suite_check(options, error);
+    if (code == KF_OK)
+        code = encrypt_context_check(options, error);
+    return code;
 }
 
 enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_options *given,
@@ -105,7 +113,7 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
     if (code == KF_OK)
         code = kfi_fork_ready(error);
     if (code == KF_OK)
-        code = options_check(&options, error);
+        code = encrypt_options_check(&options, error);
     if (code != KF_OK)
         return code;
 
@@ -151,7 +159,7 @@ void kf_encryptor_free(struct kf_encryptor *encryptor)
 
 /* ---- KEYS ---- */
 
-static enum kf_code keys(struct kf_encryptor *encryptor, const struct kf_waker *waker)
+static enum kf_code get_encryption_keys(struct kf_encryptor *encryptor, const struct kf_waker *waker)
 {
     struct kfi_operation *operation = &encryptor->operation;
     kfi_operation_await(operation, waker);
@@ -167,8 +175,8 @@ static enum kf_code keys(struct kf_encryptor *encryptor, const struct kf_waker *
 
 /* ---- HEADER ---- */
 
-/* Everything that is written goes through the signature. */
-static enum kf_code sign_over(struct kf_encryptor *encryptor, struct kf_view bytes)
+/* The signature covers everything that is written. */
+static enum kf_code transcribe_written(struct kf_encryptor *encryptor, struct kf_view bytes)
 {
     if (encryptor->transcript == NULL)
         return KF_OK;
@@ -187,8 +195,8 @@ static struct kfi_header_fields header_fields(const struct kf_encryptor *encrypt
     };
 }
 
-/* Message id, message key and what is kept of it: the keyed cipher. */
-static enum kf_code derive(struct kf_encryptor *encryptor, struct kfi_message_key *message_key)
+/* Makes the message id, and derives the message key. The cipher that is kept uses that key. */
+static enum kf_code derive_for_encryption(struct kf_encryptor *encryptor, struct kfi_message_key *message_key)
 {
     struct kf_error *error = &encryptor->operation.error;
     const struct kf_view message_id = kf_view_of(encryptor->message_id, encryptor->suite->message_id_length);
@@ -203,11 +211,29 @@ static enum kf_code derive(struct kf_encryptor *encryptor, struct kfi_message_ke
     return code;
 }
 
-static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
+/* Writes the header to `bytes`, and its tag behind it. */
+static enum kf_code seal_header(struct kf_encryptor *encryptor, const struct kfi_header_fields *fields,
+                                uint8_t *bytes, size_t body_length, size_t length)
+{
+    struct kf_error *error = &encryptor->operation.error;
+    static const uint8_t iv[KFI_IV_LENGTH];
+    uint8_t tag[KFI_TAG_LENGTH];
+    struct kfi_writer writer = {bytes, length, false};
+    kfi_header_write_body(&writer, fields);
+    const struct kf_view aad[] = {kf_view_of(bytes, body_length),
+                                  kf_encryption_context_serialized(encryptor->materials->head.required)};
+    enum kf_code code = kfi_aead_seal(encryptor->aead, iv, aad, 2, NULL, 0, error, NULL, tag);
+    kfi_header_write_auth(&writer, encryptor->suite, tag);
+    if (code == KF_OK && (writer.overflow || writer.room > 0))
+        code = kf_error_set(error, KF_E_BUG, "A header came out of another length than was computed.");
+    return code;
+}
+
+static enum kf_code write_header(struct kf_encryptor *encryptor, struct kf_io *io)
 {
     struct kf_error *error = &encryptor->operation.error;
     struct kfi_message_key message_key;
-    enum kf_code code = derive(encryptor, &message_key);
+    enum kf_code code = derive_for_encryption(encryptor, &message_key);
     struct kfi_header_fields fields = header_fields(encryptor);
     fields.commit_key = message_key.commit_key;
 
@@ -216,21 +242,11 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
     uint8_t *bytes = NULL;
     if (code == KF_OK)
         code = kfi_outlet_claim(&encryptor->outlet, io, length, error, &bytes);
-    if (code == KF_OK) {
-        struct kfi_writer writer = {bytes, length, false};
-        kfi_header_write_body(&writer, &fields);
-        static const uint8_t iv[KFI_IV_LENGTH];
-        uint8_t tag[KFI_TAG_LENGTH];
-        const struct kf_view aad[] = {kf_view_of(bytes, body_length),
-                                      kf_encryption_context_serialized(encryptor->materials->head.required)};
-        code = kfi_aead_seal(encryptor->aead, iv, aad, 2, NULL, 0, error, NULL, tag);
-        kfi_header_write_auth(&writer, encryptor->suite, tag);
-        if (code == KF_OK && (writer.overflow || writer.room > 0))
-            code = kf_error_set(error, KF_E_BUG, "A header came out of another length than was computed.");
-    }
+    if (code == KF_OK)
+        code = seal_header(encryptor, &fields, bytes, body_length, length);
     kfi_wipe(&message_key, sizeof message_key);
     if (code == KF_OK)
-        code = sign_over(encryptor, kf_view_of(bytes, length));
+        code = transcribe_written(encryptor, kf_view_of(bytes, length));
     encryptor->sequence = 1;
     encryptor->stage = BODY;
     return code;
@@ -239,8 +255,8 @@ static enum kf_code header(struct kf_encryptor *encryptor, struct kf_io *io)
 /* ---- BODY ---- */
 
 /* Seals one frame of `length` bytes of plaintext. */
-static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum kfi_body_kind kind,
-                         const uint8_t *in, size_t length)
+static enum kf_code seal_frame(struct kf_encryptor *encryptor, struct kf_io *io, enum kfi_body_kind kind,
+                               const uint8_t *in, size_t length)
 {
     struct kf_error *error = &encryptor->operation.error;
     const size_t front = kfi_frame_front_length(kind), whole = front + length + KFI_TAG_LENGTH;
@@ -263,14 +279,14 @@ static enum kf_code seal(struct kf_encryptor *encryptor, struct kf_io *io, enum 
     code =
         kfi_aead_seal(encryptor->aead, iv, &aad, 1, in, length, error, bytes + front, bytes + front + length);
     if (code == KF_OK)
-        code = sign_over(encryptor, kf_view_of(bytes, whole));
+        code = transcribe_written(encryptor, kf_view_of(bytes, whole));
     encryptor->sequence++;
     return code;
 }
 
 /* Takes `length` bytes of input, within the bound. */
-static enum kf_code take(struct kf_encryptor *encryptor, struct kf_io *io, size_t length,
-                         const uint8_t **taken)
+static enum kf_code take_plaintext(struct kf_encryptor *encryptor, struct kf_io *io, size_t length,
+                                   const uint8_t **taken)
 {
     uint64_t bound = encryptor->request.plaintext_bound;
     if (bound != KF_LENGTH_UNKNOWN && length > bound - encryptor->taken)
@@ -284,14 +300,14 @@ static enum kf_code take(struct kf_encryptor *encryptor, struct kf_io *io, size_
 }
 
 /* Adds `length` bytes of input to the frame that is being gathered. */
-static enum kf_code gather(struct kf_encryptor *encryptor, struct kf_io *io, size_t length)
+static enum kf_code gather_plaintext(struct kf_encryptor *encryptor, struct kf_io *io, size_t length)
 {
     if (length == 0)
         return KF_OK;
     if (kfi_buf_reserve(&encryptor->frame, length, encryptor->frame_length) != KF_OK)
         return kfi_no_memory(&encryptor->operation.error);
     const uint8_t *taken = NULL;
-    enum kf_code code = take(encryptor, io, length, &taken);
+    enum kf_code code = take_plaintext(encryptor, io, length, &taken);
     if (code != KF_OK)
         return code;
     memcpy(encryptor->frame.data + encryptor->frame.length, taken, length);
@@ -300,17 +316,17 @@ static enum kf_code gather(struct kf_encryptor *encryptor, struct kf_io *io, siz
 }
 
 /*
- * One frame, if it is all there: a regular one once it is certain that something follows, the final one when
- * the input ends. A plaintext of whole frames so ends in a full final frame.
+ * Writes one frame, if all of it has come. A regular frame is written once plaintext follows it, the final frame
+ * when the input ends: a plaintext of whole frames ends in a full final frame.
  * (S: data-format/message-body.md#final-frame)
  */
-static enum kf_code frame(struct kf_encryptor *encryptor, struct kf_io *io)
+static enum kf_code write_frame(struct kf_encryptor *encryptor, struct kf_io *io)
 {
     const size_t gathered = encryptor->frame.length, input = io->in_length - io->in_used;
     const size_t missing = encryptor->frame_length - gathered; /* to a full frame */
     const bool regular = input > missing;
     if (!regular && !io->in_end) {
-        enum kf_code code = gather(encryptor, io, input);
+        enum kf_code code = gather_plaintext(encryptor, io, input);
         return code == KF_OK ? KF_WANT_INPUT : code;
     }
     const size_t rest = regular ? missing : input;
@@ -318,13 +334,13 @@ static enum kf_code frame(struct kf_encryptor *encryptor, struct kf_io *io)
     enum kf_code code;
     if (gathered == 0) {
         const uint8_t *plaintext = NULL;
-        code = take(encryptor, io, rest, &plaintext);
+        code = take_plaintext(encryptor, io, rest, &plaintext);
         if (code == KF_OK)
-            code = seal(encryptor, io, kind, plaintext, rest);
+            code = seal_frame(encryptor, io, kind, plaintext, rest);
     } else {
-        code = gather(encryptor, io, rest);
+        code = gather_plaintext(encryptor, io, rest);
         if (code == KF_OK)
-            code = seal(encryptor, io, kind, encryptor->frame.data, encryptor->frame.length);
+            code = seal_frame(encryptor, io, kind, encryptor->frame.data, encryptor->frame.length);
         kfi_buf_wipe(&encryptor->frame);
     }
     if (!regular)
@@ -334,18 +350,18 @@ static enum kf_code frame(struct kf_encryptor *encryptor, struct kf_io *io)
 
 /* ---- FOOTER ---- */
 
-/* The message is as long as it gets: what was reserved beyond that is given back. */
-static void settle(struct kf_encryptor *encryptor)
+/* Gives back the bytes that were reserved for this message and did not come. */
+static void settle_bound(struct kf_encryptor *encryptor)
 {
     const uint64_t bound = encryptor->request.plaintext_bound;
     if (bound != KF_LENGTH_UNKNOWN && bound > encryptor->taken)
         kfi_materials_settle(&encryptor->materials->head, bound - encryptor->taken);
 }
 
-static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)
+static enum kf_code write_footer(struct kf_encryptor *encryptor, struct kf_io *io)
 {
     encryptor->stage = DONE;
-    settle(encryptor);
+    settle_bound(encryptor);
     if (encryptor->transcript == NULL)
         return KF_OK;
     struct kf_error *error = &encryptor->operation.error;
@@ -363,7 +379,7 @@ static enum kf_code footer(struct kf_encryptor *encryptor, struct kf_io *io)
 /* ---- Polling ---- */
 
 /* Goes on from where io->in_used and io->out_used stand. */
-static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *waker)
+static enum kf_code encryptor_step(void *stream, struct kf_io *io, const struct kf_waker *waker)
 {
     struct kf_encryptor *encryptor = stream;
     for (;;) {
@@ -372,18 +388,18 @@ static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *
             return KF_WANT_OUTPUT;
         switch (encryptor->stage) {
         case KEYS:
-            code = keys(encryptor, waker);
+            code = get_encryption_keys(encryptor, waker);
             break;
         case HEADER:
             if (io->out_room == 0)
                 return KF_WANT_OUTPUT; /* materials are held, and nothing is derived before it is needed */
-            code = header(encryptor, io);
+            code = write_header(encryptor, io);
             break;
         case BODY:
-            code = frame(encryptor, io);
+            code = write_frame(encryptor, io);
             break;
         case FOOTER:
-            code = footer(encryptor, io);
+            code = write_footer(encryptor, io);
             break;
         case DONE:
         default:
@@ -396,7 +412,7 @@ static enum kf_code step(void *stream, struct kf_io *io, const struct kf_waker *
 
 enum kf_code kf_encryptor_poll(struct kf_encryptor *encryptor, struct kf_io *io, const struct kf_waker *waker)
 {
-    return kfi_operation_poll(&encryptor->operation, step, encryptor, io, waker);
+    return kfi_operation_poll(&encryptor->operation, encryptor_step, encryptor, io, waker);
 }
 
 uint64_t kf_encryptor_deadline(const struct kf_encryptor *encryptor)

@@ -55,7 +55,7 @@ static void list_keys(const struct kfi_expected_context *expected,
     }
 }
 
-static enum kf_code refuse(struct kfi_listing *wrong, struct kf_error *error)
+static enum kf_code expected_refuse(struct kfi_listing *wrong, struct kf_error *error)
 {
     if (kfi_listing_is_empty(wrong))
         return KF_OK;
@@ -71,7 +71,7 @@ enum kf_code kfi_expected_context_check_stored(const struct kfi_expected_context
     struct kfi_listing wrong;
     kfi_listing_begin(&wrong, KEYS_ROOM);
     list_pairs(expected->pairs, stored, false, &wrong);
-    return refuse(&wrong, error);
+    return expected_refuse(&wrong, error);
 }
 
 enum kf_code kfi_expected_context_check(const struct kfi_expected_context *expected,
@@ -81,5 +81,5 @@ enum kf_code kfi_expected_context_check(const struct kfi_expected_context *expec
     kfi_listing_begin(&wrong, KEYS_ROOM);
     list_pairs(expected->pairs, context, true, &wrong);
     list_keys(expected, context, &wrong);
-    return refuse(&wrong, error);
+    return expected_refuse(&wrong, error);
 }
