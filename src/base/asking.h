@@ -23,7 +23,7 @@ enum kfi_look {
     KFI_LOOK_WANTS_FLIGHT = 8 /* nothing was changed: the look needs a flight, and maybe a seat */
 };
 
-/* What an owner says of those who ask it. */
+/* What an owner provides for those who ask. */
 struct kfi_asking_class {
     struct kfi_seat_class seat;
 
@@ -35,7 +35,7 @@ struct kfi_asking_class {
 
     /* Whether `flight`, which may be another owner's, brings what is asked for. */
     bool (*brings)(const struct kfi_flight *flight, const struct kfi_asking *asking);
-    /* What to say to a caller who asks for it from inside that very flight. */
+    /* What to tell a caller who asks from inside that very flight. */
     const char *waits_for_itself;
 };
 
@@ -48,16 +48,16 @@ struct kfi_asking {
 };
 
 /*
- * Asks. `asking` has class and call, the rest of it is NULL. KF_OK: the look answered. KF_PENDING: the caller has a
- * seat, which is the state of his call from now on (kf_call_state) and is left when that is dropped; the flight may
- * have landed already, so look at once. Errors: KF_E_USAGE (the caller would wait for himself), KF_E_NO_MEMORY, and
- * those of flight_new.
+ * Asks. The caller sets class and call of `asking`; the rest is NULL. KF_OK: the look answered. KF_PENDING:
+ * the caller has a seat. It is the state of the call from now on (kf_call_state), and is left when that is
+ * dropped. The flight may have landed already, so look at once. Errors: KF_E_USAGE (the caller would wait for
+ * itself), KF_E_NO_MEMORY, and those of flight_new.
  */
 KFI_SHARED enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error);
 
 /*
- * Whether whoever asks is inside a fetch that brings what is asked for, by his call or on this thread: he would wait
- * for himself.
+ * Whether the caller is inside a fetch that brings what it asks for, by its call or on this thread. Then it
+ * would wait for itself.
  */
 bool kfi_asking_is_inside(const struct kfi_asking *asking);
 

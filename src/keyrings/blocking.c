@@ -1,11 +1,11 @@
 /*
- * The blocking keyring: a keyring that must block, run on worker threads. Called through the keyring
- * interface; nobody else knows it.
+ * The blocking keyring: runs a keyring that has to block on worker threads. Called through the keyring
+ * interface only.
  *
- * Each call becomes a job with references and copies of all that the work needs, since a cancelled call leaves
- * before its work ends. Two hold a job: the call (as its state), and the line or the worker. Nobody ever waits
- * for work, so that jobs can be given up and the keyring destroyed on any thread; whoever leaves last, the keyring
- * or a worker, frees what they share.
+ * Each call becomes a job. A cancelled call leaves before its work ends, so the job has references and copies
+ * of all that the work needs. Two hold a job: the call, as its state, and the line or the worker. Nobody ever
+ * waits for work. So jobs can be given up, and the keyring destroyed, on any thread. The keyring and its
+ * workers share a pool; the last of them frees it.
  */
 #include <keyflight/keyring.h>
 
@@ -28,14 +28,14 @@ struct pool {
     struct kf_keyring *keyring; /* the one that blocks */
     size_t max_workers;
     struct kfi_fork_guard guard;
-    pthread_mutex_t lock; /* guards what follows, and jobs' links and `done`; a leaf */
+    pthread_mutex_t lock; /* guards what follows, and the links and `done` of jobs; a leaf */
     pthread_cond_t changed;
     struct kfi_list line; /* jobs that no worker has taken yet */
     size_t waiting;       /* their number */
     size_t workers;
     size_t busy;    /* workers that have a job */
-    bool closing;   /* the keyring is destroyed: the workers end */
-    bool abandoned; /* ... and was so before busy ones had ended: the last of them frees this */
+    bool closing;   /* the keyring was destroyed: the workers end */
+    bool abandoned; /* and some were still busy: the last of them frees the pool */
 };
 
 struct job {
@@ -44,12 +44,12 @@ struct job {
     struct pool *pool;
     bool done; /* under the lock; from then on the results belong to the call */
     atomic_bool cancelled;
-    struct kf_call_waker *waker; /* the caller's */
-    struct kf_call_waker *stop;  /* the worker's, while the wrapped keyring is pending */
+    struct kf_call_waker *waker; /* wakes the caller */
+    struct kf_call_waker *stop;  /* wakes the worker while the wrapped keyring is pending */
     struct kf_call call;         /* the root of the work */
     struct kfi_request_id request_id;
 
-    /* What is asked: one of the two, the EDKs for decryption. */
+    /* What is asked: one of the two. The EDKs are for decryption. */
     const struct kf_encryption_materials *encryption;
     const struct kf_decryption_materials *decryption;
     struct kfi_edk_list edks;
@@ -77,7 +77,7 @@ static void job_unref(struct job *job)
     kfi_free_secret(job, sizeof *job);
 }
 
-/* A job for `call` that asks nothing yet, with the call's reference. */
+/* A job for `call` that asks nothing yet. The call's reference is returned; NULL: no memory. */
 static struct job *job_new(struct pool *pool, struct kf_call *call)
 {
     struct job *job = kfi_alloc_zeroed(sizeof *job);
@@ -106,21 +106,21 @@ static enum kf_code job_ask(struct job *job)
                                  &job->error, &job->data_key);
 }
 
-/* One poll of the wrapped keyring. It answers at once, or after blocking, or it may be an asynchronous one. */
+/* One poll of the wrapped keyring. It may answer at once, block, or be an asynchronous one. */
 static enum kf_code job_poll(void *context, const struct kf_waker *waker)
 {
     struct job *job = context;
     kfi_call_drive(&job->call, waker);
     enum kf_code code = job_ask(job);
     if (code != KF_PENDING)
-        kfi_call_end(&job->call); /* the waker is on the sleeper's stack */
+        kfi_call_end(&job->call); /* the waker is on the stack of the caller who sleeps */
     return code;
 }
 
 static uint64_t job_deadline(const void *context)
 {
     (void)context;
-    return UINT64_MAX; /* the caller has one, and cancels */
+    return UINT64_MAX; /* the caller has a deadline, and cancels */
 }
 
 static void job_run(struct job *job)
@@ -131,7 +131,7 @@ static void job_run(struct job *job)
 
 /* ---- Workers ---- */
 
-/* In a forked child: no workers, no jobs. What was inherited of them is abandoned. */
+/* In a forked child: no workers and no jobs. What was inherited is abandoned. */
 static void pool_reset(void *context)
 {
     struct pool *pool = context;
@@ -173,7 +173,7 @@ static struct job *pool_take_locked(struct pool *pool)
     return KFI_CONTAINER(link, struct job, link);
 }
 
-/* Gives what came out of a job to its call, if there still is one. The lock is left meanwhile. */
+/* Hands a finished job to its call, if there still is one. The lock is released meanwhile. */
 static void job_finish_locked(struct pool *pool, struct job *job)
 {
     job->done = true;
@@ -213,7 +213,7 @@ static void *worker_main(void *context)
     return NULL;
 }
 
-/* Takes a job that the line still has out of it; its reference goes to the caller. */
+/* Removes a job from the line, if it is still there. Its reference goes to the caller. */
 static bool job_withdraw_locked(struct job *job)
 {
     if (!kfi_linked(&job->link))
@@ -224,8 +224,8 @@ static bool job_withdraw_locked(struct job *job)
 }
 
 /*
- * A worker that was counted could not be started. Those that there are, or that others are starting, will come to
- * the line; without any, whoever is in it gets an error.
+ * A worker could not be started, though it was counted. If others exist, or are being started, they will take
+ * what is in the line. Otherwise every job in it ends with an error.
  */
 static void pool_worker_failed(struct pool *pool, int failure)
 {
@@ -240,7 +240,7 @@ static void pool_worker_failed(struct pool *pool, int failure)
     pool_unlock(pool);
 }
 
-/* Puts a job into the line, where a worker finds it. */
+/* Puts a job into the line, and starts or wakes a worker for it. */
 static void job_submit(struct job *job)
 {
     struct pool *pool = job->pool;
@@ -260,7 +260,7 @@ static void job_submit(struct job *job)
         pool_worker_failed(pool, failure);
 }
 
-/* The drop of a call's state: gives the job up, or lets go of what is left of it. */
+/* The drop of the state of a call: gives the job up, or releases what is left of it. */
 static void job_drop(void *state)
 {
     struct job *job = state;
@@ -278,14 +278,14 @@ static void job_drop(void *state)
 
 /* ---- The keyring ---- */
 
-/* Submits a new job, whose reference becomes the call's state. */
+/* Submits a new job. Its reference becomes the state of the call. */
 static void job_begin(struct kf_call *call, struct job *job)
 {
     job_submit(job);
     kf_call_state_set(call, job, job_drop);
 }
 
-/* What became of a job: KF_PENDING until it is done. */
+/* The result of a job; KF_PENDING until it is done. */
 static enum kf_code job_outcome(struct kf_call *call, struct job *job, struct kf_error *error)
 {
     pool_lock(job->pool);
@@ -294,7 +294,7 @@ static enum kf_code job_outcome(struct kf_call *call, struct job *job, struct kf
     if (!done)
         return KF_PENDING;
     const struct kf_view request_id = kfi_request_id_of(&job->request_id, job->code);
-    if (request_id.length > 0) /* what others said stays if this keyring says none */
+    if (request_id.length > 0) /* otherwise what another keyring set stays */
         kf_call_request_id_set(call, request_id);
     if (job->code < KF_OK)
         return kf_error_set(error, job->code, "%s", job->error.text);
@@ -350,9 +350,9 @@ static enum kf_code blocking_on_decrypt(void *self, struct kf_call *call,
 }
 
 /*
- * Calls hold their keyring, so that the line is empty; workers may still be busy with what was given up, and are
- * left to themselves. The idle ones are on their way out: that is waited for, except on the internal thread, so
- * that who is done with everything can end the process without a thread of ours in it.
+ * Calls hold their keyring, so the line is empty. Workers that are busy with abandoned jobs are left alone.
+ * Idle workers are about to end; this waits for them, so that a program which is done with everything can
+ * exit without a thread of the library. On the internal thread it must not wait.
  */
 static void blocking_destroy(void *self)
 {

@@ -1,9 +1,9 @@
 /*
  * EDKs of ECDH keyrings: see ecdh_edk.h. Called by the raw ECDH keyring.
  *
- * From the shared secret, a salt and the FixedInfo (who agreed, on what curve, for which context) come a
- * commitment key, which stands in the EDK, and a wrapping key. Names in the FixedInfo are in lower case, as
- * every implementation has them and unlike the specification's formula.
+ * The shared secret, a salt and the FixedInfo give a commitment key, which the EDK contains, and a wrapping
+ * key. The FixedInfo names the parties, the curve and the encryption context. Its names are in lower case:
+ * every implementation has them so, though the formula of the specification does not.
  * (S: framework/key-agreement-schemas.md#key-derivation)
  */
 #include "keyrings/ecdh_edk.h"
@@ -16,13 +16,13 @@
 #define SALT_LENGTH 32
 #define COMMIT_KEY_LENGTH 32
 #define WRAPPING_KEY_LENGTH 32
-/* What a ciphertext has beside the data key. */
+/* What a ciphertext has before the data key. */
 #define FRONT_LENGTH (SALT_LENGTH + COMMIT_KEY_LENGTH)
 
 static const char label[] = "ecdh-key-derivation";
 static const char function[] = "HMAC_SHA384";
 
-/* Each key serves for one data key only. (S: framework/raw-ecdh-keyring.md#data-key-wrapping) */
+/* Each wrapping key serves one data key only. (S: framework/raw-ecdh-keyring.md#data-key-wrapping) */
 static const uint8_t zero_iv[KFI_IV_LENGTH];
 
 static const char *curve_name(enum kf_ecdh_curve curve)
@@ -64,7 +64,7 @@ static enum kf_code wrapping_fixed_info(const struct kfi_ecdh_parties *parties,
     if (out->info == NULL)
         return kfi_no_memory(error);
     struct kfi_writer writer = {out->info, out->info_length, false};
-    kfi_write_bytes(&writer, kf_view_of(label, sizeof label)); /* with the zero byte behind it */
+    kfi_write_bytes(&writer, kf_view_of(label, sizeof label)); /* with its zero byte */
     kfi_write_bytes(&writer, kf_view_of(curve, strlen(curve) + 1));
     kfi_write_bytes(&writer, kf_view_of(function, sizeof function));
     kfi_write_bytes(&writer, parties->sender);
@@ -76,7 +76,7 @@ static enum kf_code wrapping_fixed_info(const struct kfi_ecdh_parties *parties,
     return KF_OK;
 }
 
-/* To be followed by wrapping_end whatever it answers. */
+/* After it, wrapping_end is due, also if it fails. */
 static enum kf_code wrapping_begin(const struct kfi_ecdh_parties *parties, const uint8_t *secret,
                                    const struct kf_encryption_context *context,
                                    const uint8_t salt[SALT_LENGTH], struct kf_error *error,

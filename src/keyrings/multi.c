@@ -1,9 +1,9 @@
 /*
  * The multi-keyring: one keyring made of several. (S: framework/multi-keyring.md)
  *
- * Encrypting, the generator comes first; then all children wrap side by side, each seeing the same materials,
- * and their EDKs are put together in the children's order. Decrypting, one after the other is asked until one
- * succeeds.
+ * On encryption the generator comes first. Then all children wrap side by side; each sees the same materials,
+ * and their EDKs are put together in the order of the children. On decryption one keyring after the other is
+ * asked until one succeeds.
  */
 #include <keyflight/keyring.h>
 
@@ -70,7 +70,7 @@ static enum kf_code multi_wrap(const struct multi *self, struct kf_call *call, s
     return code;
 }
 
-/* The generator's turn: afterwards there is a data key, and materials that have it. */
+/* Asks the generator. Afterwards there is a data key, and materials that have it. */
 static enum kf_code multi_generate(const struct multi *self, struct kf_call *call,
                                    const struct kf_encryption_materials *materials,
                                    struct encryption *encryption, struct kf_error *error)
@@ -143,9 +143,9 @@ static enum kf_code multi_on_encrypt(void *context, struct kf_call *call,
 /* ---- Decryption ---- */
 
 struct decryption {
-    size_t next; /* whose turn it is */
+    size_t next; /* the keyring to ask next */
     enum kf_code code;
-    struct kfi_listing said; /* by those before */
+    struct kfi_listing said; /* by the keyrings before it */
 };
 
 /* Keeps what keyring `index` said. */
@@ -153,9 +153,7 @@ static void multi_collect(struct decryption *decryption, size_t index, enum kf_c
                           const struct kf_error *error)
 {
     kfi_listing_add(&decryption->said, " ", "Keyring %zu: %s", index + 1, error->text);
-    /*
-     * That keys are missing is the sum of it only if nobody had another trouble, of which the first counts.
-     */
+    /* The first other error counts. KF_E_KEYS is the answer only if all keyrings lack the key. */
     if (decryption->code == KF_E_KEYS)
         decryption->code = code;
 }

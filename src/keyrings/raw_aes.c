@@ -1,5 +1,5 @@
 /*
- * The raw AES keyring: data keys wrapped by AES-GCM under a key that the caller holds.
+ * The raw AES keyring: wraps data keys by AES-GCM under a key that the caller holds.
  * (S: framework/raw-aes-keyring.md)
  */
 #include <keyflight/keyring.h>
@@ -11,13 +11,16 @@
 #include "suite/aead.h"
 #include "suite/random.h"
 
-/* Behind the key's name in the provider info: tag length in bits, IV length in bytes, and the IV. */
+/*
+ * What follows the name of the key in the provider information: the tag length in bits, the IV length in
+ * bytes, and the IV.
+ */
 #define INFO_TAIL_LENGTH (4 + 4 + KFI_IV_LENGTH)
 
 struct raw_aes {
     struct kf_view key_namespace, key_name; /* their bytes are behind the struct */
     struct kf_data_key wrapping_key;
-    size_t size; /* of all of it */
+    size_t size; /* of the struct and these bytes */
 };
 
 static enum kf_code raw_aes_on_encrypt(void *context, struct kf_call *call,
@@ -64,7 +67,7 @@ static enum kf_code raw_aes_on_encrypt(void *context, struct kf_call *call,
     return code;
 }
 
-/* Whether an EDK was made under this namespace and name, and in the form that we make; if so, its IV. */
+/* Whether an EDK was made under this namespace and name, and in the form that we write. If so, its IV. */
 static bool raw_aes_edk_is_ours(const struct raw_aes *self, const struct kf_edk *edk, struct kf_view *iv)
 {
     if (!kfi_view_equal(edk->provider_id, self->key_namespace) ||

@@ -1,5 +1,5 @@
 /*
- * The raw ECDH keyring: data keys wrapped under a secret that two key pairs share.
+ * The raw ECDH keyring: wraps data keys under a secret that two key pairs share.
  * (S: framework/raw-ecdh-keyring.md, framework/key-agreement-schemas.md)
  *
  * A static keyring computes its secret once, when it is made, and keeps no private key.
@@ -16,9 +16,10 @@
 struct raw_ecdh {
     enum kf_ecdh_schema schema;
     enum kf_ecdh_curve curve;
-    struct kfi_ecdh_key *own;  /* discovery: the recipient's pair; static: the sender's, public half only */
-    struct kfi_ecdh_key *peer; /* static and ephemeral: the recipient's public key */
-    uint8_t secret[KFI_ECDH_SECRET_MAX]; /* static: of own and peer */
+    struct kfi_ecdh_key
+        *own; /* discovery: the key pair of the recipient; static: the public key of the sender */
+    struct kfi_ecdh_key *peer;           /* static and ephemeral: the public key of the recipient */
+    uint8_t secret[KFI_ECDH_SECRET_MAX]; /* static: the secret of own and peer */
 };
 
 /* ---- Encryption ---- */
@@ -54,7 +55,7 @@ static enum kf_code raw_ecdh_on_encrypt(void *context, struct kf_call *call,
 
 /* ---- Decryption ---- */
 
-/* Whether an EDK is between the keyring's keys; a static one's may have gone either way. */
+/* Whether an EDK is between the keys of the keyring. With a static one either party may have sent it. */
 static bool raw_ecdh_is_ours(const struct raw_ecdh *self, const struct kfi_ecdh_parties *parties)
 {
     const struct kf_view own = kfi_ecdh_key_point(self->own);
@@ -74,7 +75,7 @@ static enum kf_code raw_ecdh_unwrap(const struct raw_ecdh *self, const struct kf
     uint8_t secret[KFI_ECDH_SECRET_MAX];
     struct kfi_ecdh_key *sender;
     enum kf_code code = kfi_ecdh_key_of_point(self->curve, parties->sender, error, &sender);
-    if (code == KF_E_MALFORMED) /* the message's fault, and of this EDK only */
+    if (code == KF_E_MALFORMED) /* the fault of the message, and of this EDK only */
         return KF_E_FORGED;
     if (code == KF_OK)
         code = kfi_ecdh_agree(self->own, sender, error, secret);
@@ -149,17 +150,16 @@ static enum kf_code raw_ecdh_options_check(const struct kf_raw_ecdh_keyring_opti
                                 ? "A raw ECDH keyring with ephemeral senders takes no private key."
                                 : "A raw ECDH keyring that is static or for discovery needs a private key.");
     if ((options->public_key.length > 0) != (schema != KF_ECDH_DISCOVERY))
-        return kf_error_set(
-            error, KF_E_USAGE,
-            schema == KF_ECDH_DISCOVERY
-                ? "A raw ECDH keyring for discovery takes no public key: it is in the private "
-                  "one."
-                : "A raw ECDH keyring that is static or has ephemeral senders needs the "
-                  "recipient's public key.");
+        return kf_error_set(error, KF_E_USAGE,
+                            schema == KF_ECDH_DISCOVERY
+                                ? "A raw ECDH keyring for discovery takes no public key: the private key "
+                                  "contains it."
+                                : "A raw ECDH keyring that is static or has ephemeral senders needs the "
+                                  "recipient's public key.");
     return KF_OK;
 }
 
-/* Computes the secret of a static keyring, which then forgets the private key. */
+/* Computes the secret of a static keyring and forgets the private key. */
 static enum kf_code raw_ecdh_make_secret(struct raw_ecdh *self, struct kf_error *error)
 {
     struct kfi_ecdh_key *pair = self->own;

@@ -1,5 +1,5 @@
 /*
- * Asymmetric keys beside their keyrings: what one is, and new ones. Called by users, who find them in
+ * Asymmetric keys apart from keyrings: what a key is, and how to make new ones. Called by users: see
  * raw_keyrings.h.
  */
 #include <keyflight/raw_keyrings.h>
@@ -48,7 +48,7 @@ enum kf_code kf_raw_key_describe(struct kf_view key, const struct kf_passphrase 
 
 /* ---- New ones ---- */
 
-/* Empties two buffers, which have to be two. */
+/* Empties both buffers. They have to be two. */
 static enum kf_code begin_pair(struct kf_buf *public_key, struct kf_buf *private_key, struct kf_error *error)
 {
     if (public_key == private_key ||

@@ -1,5 +1,5 @@
 /*
- * The raw RSA keyring: data keys wrapped by RSA under a public key and unwrapped by its private key.
+ * The raw RSA keyring: wraps data keys by RSA under a public key, and unwraps them by its private key.
  * (S: framework/raw-rsa-keyring.md)
  */
 #include <keyflight/raw_keyrings.h>
@@ -15,8 +15,8 @@
 struct raw_rsa {
     struct kf_view key_namespace, key_name; /* their bytes are behind the struct */
     enum kf_rsa_padding padding;
-    struct kfi_rsa_key *public_key;  /* NULL: only decrypts */
-    struct kfi_rsa_key *private_key; /* NULL: only encrypts */
+    struct kfi_rsa_key *public_key;  /* NULL: it only decrypts */
+    struct kfi_rsa_key *private_key; /* NULL: it only encrypts */
 };
 
 static enum kf_code raw_rsa_on_encrypt(void *context, struct kf_call *call,
@@ -78,7 +78,7 @@ static enum kf_code raw_rsa_on_decrypt(void *context, struct kf_call *call,
     if (code != KF_E_FORGED)
         return code;
     return kfi_raw_names_unwrap_none("RSA", self->key_namespace, self->key_name, edk_count, tried,
-                                     "the padding is another one", error);
+                                     "the padding differs", error);
 }
 
 static void raw_rsa_destroy(void *context)
@@ -116,8 +116,8 @@ static enum kf_code raw_rsa_keys_new(const struct kf_raw_rsa_keyring_options *op
     if (code == KF_OK && self->public_key != NULL && self->private_key != NULL &&
         !kfi_rsa_key_matches(self->public_key, self->private_key))
         code = kf_error_set(error, KF_E_USAGE,
-                            "The public and the private key of a raw RSA keyring are no pair: it could not "
-                            "read what it writes.");
+                            "The public and the private key of a raw RSA keyring are not a pair: the "
+                            "keyring could not decrypt what it encrypts.");
     return code;
 }
 

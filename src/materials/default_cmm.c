@@ -1,5 +1,5 @@
 /*
- * The default CMM: picks the suite, makes the signing key, asks one keyring, and checks what comes back.
+ * The default CMM: chooses the suite, makes the signing key, asks one keyring, and checks its answer.
  * (S: framework/default-cmm.md)
  */
 #include "base/error.h"
@@ -9,7 +9,7 @@
 
 /* ---- Encryption ---- */
 
-/* What has to last from poll to poll while the keyring wraps. */
+/* What is kept from poll to poll while the keyring wraps. */
 struct encryption {
     struct kf_encryption_materials *materials;
     struct kf_wrapped wrapped;
@@ -23,7 +23,7 @@ static void default_encryption_drop(void *state)
     kfi_free_secret(encryption, sizeof *encryption);
 }
 
-/* Makes the key pair of a signing suite and puts its public half into the context. */
+/* Makes the key pair of a suite that signs, and puts its public half into the context. */
 static enum kf_code add_signing_key(struct kf_encryption_materials *materials,
                                     const struct kf_encryption_context *requested, struct kf_error *error)
 {
@@ -90,7 +90,7 @@ static enum kf_code default_encryption_begin(const struct kf_encryption_request 
     return KF_OK;
 }
 
-/* Takes over what the keyring added. */
+/* Moves what the keyring added to the materials. */
 static enum kf_code default_encryption_complete(struct encryption *encryption, struct kf_error *error,
                                                 const struct kf_encryption_materials **out)
 {
@@ -155,11 +155,11 @@ static enum kf_code default_decryption_fill(struct kf_decryption_materials *mate
     bool has_key =
         kf_encryption_context_get(materials->head.context, kf_view_text(KFI_PUBLIC_KEY_NAME), &public_key);
     if (has_key != materials->head.suite->info.sign)
-        return kf_error_set(error, KF_E_MALFORMED,
-                            has_key
-                                ? "The encryption context has a key \"%s\" although suite %04x does not sign."
-                                : "The encryption context lacks the key \"%s\" that suite %04x signs by.",
-                            KFI_PUBLIC_KEY_NAME, (unsigned)materials->head.suite->info.id);
+        return kf_error_set(
+            error, KF_E_MALFORMED,
+            has_key ? "The encryption context has a key \"%s\" although suite %04x does not sign."
+                    : "The encryption context lacks the key \"%s\", which suite %04x needs to sign.",
+            KFI_PUBLIC_KEY_NAME, (unsigned)materials->head.suite->info.id);
     if (!has_key)
         return KF_OK;
     return kfi_verification_key_parse(materials->head.suite->curve, public_key, error,

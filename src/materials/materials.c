@@ -1,5 +1,5 @@
 /*
- * Materials: see materials.h. Made by the default CMM and by multi-keyrings; everybody else reads.
+ * Materials: see materials.h. The default CMM and multi-keyrings make them; everybody else only reads them.
  */
 #include "materials/materials.h"
 
@@ -249,7 +249,7 @@ enum kf_code kfi_data_key_to_wrap(const struct kf_encryption_materials *material
 enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error,
                                 char out[KF_FINGERPRINT_SIZE])
 {
-    /* The serialized EDK, without putting it together: three fields, each behind its length. */
+    /* The EDK as it is serialized, but not put together: three fields, each behind its length. */
     const struct kf_view fields[] = {edk->provider_id, edk->provider_info, edk->ciphertext};
     uint8_t lengths[3][2];
     struct kf_view parts[6];
@@ -263,7 +263,7 @@ enum kf_code kf_edk_fingerprint(const struct kf_edk *edk, struct kf_error *error
     }
     if (code == KF_OK)
         code = kfi_digest(KFI_SHA256, parts, 6, error, digest);
-    out[0] = '\0'; /* not before: the EDK may lie in it */
+    out[0] = '\0'; /* not earlier: the EDK may lie in it */
     if (code != KF_OK)
         return code;
     kfi_view_hex(kf_view_of(digest, KF_FINGERPRINT_SIZE / 2), out);

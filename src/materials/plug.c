@@ -1,7 +1,7 @@
 /*
- * Where keyrings and CMMs plug in, the library's own as well as those of users. Whoever asks one asks it through
- * these functions. Answers are checked here, so that encrypt.c, decrypt.c and the cache need not know who gave them.
- * (S: framework/keyring-interface.md, framework/cmm-interface.md)
+ * Where keyrings and CMMs plug in: the library's own and those of users. Everybody who asks one asks it
+ * through these functions. They check the answers, so that encrypt.c, decrypt.c and the cache need not know
+ * where an answer came from. (S: framework/keyring-interface.md, framework/cmm-interface.md)
  */
 #include <keyflight/cmm.h>
 #include <keyflight/keyring.h>
@@ -23,14 +23,14 @@ static bool is_answer(enum kf_code code)
 }
 
 /*
- * Takes the code that `what` ("keyring", "CMM") answered to one poll. Anything but KF_PENDING ends its node of the
- * call. A code that makes no sense becomes KF_E_BUG, an error without a sentence gets one, and a sentence without an
- * error goes.
+ * Takes the code that a `what` ("keyring", "CMM") answered to one poll. Anything but KF_PENDING ends its node
+ * of the call. An unknown code becomes KF_E_BUG. An error without a sentence gets one, and a sentence without
+ * an error is removed.
  */
 static enum kf_code plug_answer(const char *what, struct kf_call *call, enum kf_code code,
                                 struct kf_error *error)
 {
-    /* What failed on the way to a good answer is nobody's business any more. */
+    /* What failed on the way to a good answer no longer matters. */
     if (code == KF_OK || code == KF_PENDING)
         kfi_error_clear(error);
     if (code == KF_PENDING)
@@ -39,7 +39,7 @@ static enum kf_code plug_answer(const char *what, struct kf_call *call, enum kf_
     if (code < KF_OK && call->root->request_id != NULL)
         call->root->request_id->failed = true;
     if (!is_answer(code))
-        return kf_error_set(error, KF_E_BUG, "A %s answered %d, which is no code that it may answer.", what,
+        return kf_error_set(error, KF_E_BUG, "A %s answered with the code %d, which it may not use.", what,
                             (int)code);
     if (code < KF_OK && (error->code != code || error->text[0] == '\0'))
         return kf_error_set(error, code, "A %s failed with %s and did not say why.", what,
@@ -101,7 +101,7 @@ enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *c
     return plug_answer("keyring", call, code, error);
 }
 
-/* Whether the EDKs can be unwrapped into `out`. */
+/* Checks that these EDKs can be unwrapped into `out`. */
 static enum kf_code keyring_edks_check(const struct kf_edk *edks, size_t count, const struct kf_data_key *out,
                                        struct kf_error *error)
 {

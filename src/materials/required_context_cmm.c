@@ -1,6 +1,6 @@
 /*
- * The required encryption context CMM: see its header. Asks the CMM behind it for materials that require its
- * keys too, and looks whether they do. (S: framework/required-encryption-context-cmm.md)
+ * The required encryption context CMM: see its header. It asks the CMM behind it for materials that require
+ * its keys too, and checks that they do. (S: framework/required-encryption-context-cmm.md)
  */
 #include <keyflight/required_context_cmm.h>
 
@@ -9,16 +9,16 @@
 #include "base/text.h"
 #include "materials/materials.h"
 
-/* The most of a sentence that may be keys. */
+/* The most bytes of keys in a sentence. */
 #define MISSING_ROOM 360
 
 struct required_context_cmm {
     struct kf_cmm *backing;
-    struct kf_view *keys; /* with their bytes in one block */
+    struct kf_view *keys; /* their bytes are in the same block */
     size_t key_count;
 };
 
-/* Whether `context` has every required key; if not, those that it lacks. */
+/* Whether `context` has every required key. If not, `missing` lists those that it lacks. */
 static bool has_all(const struct required_context_cmm *self, const struct kf_encryption_context *context,
                     struct kfi_listing *missing)
 {
@@ -32,7 +32,7 @@ static bool has_all(const struct required_context_cmm *self, const struct kf_enc
 
 /* ---- Encryption ---- */
 
-/* A request with the required keys of both; it has to last from poll to poll. */
+/* A request with the required keys of both. It is kept from poll to poll. */
 struct encryption {
     struct kf_encryption_request request;
     struct kf_view keys[];
@@ -95,8 +95,8 @@ static enum kf_code required_cmm_get_encryption_materials(void *context, struct 
         kf_encryption_materials_unref(*out);
         *out = NULL;
         code = kf_error_set(error, KF_E_BUG,
-                            "The CMM behind a required encryption context CMM would store what is required "
-                            "not to be, or leave it out: %s.",
+                            "The CMM behind a required encryption context CMM would store required keys, or "
+                            "leave them out: %s.",
                             kfi_listing_end(&missing));
     }
     return code;
@@ -155,10 +155,11 @@ static enum kf_code required_cmm_options_check(
     for (size_t i = 0; i < options->required_key_count; i++) {
         const struct kf_view key = options->required_keys[i];
         if (key.length > UINT16_MAX || !kfi_view_is_utf8(key))
-            return kf_error_set(error, KF_E_USAGE,
-                                "Required key %zu is no key of an encryption context: those are UTF-8, of at "
-                                "most 65535 bytes.",
-                                i + 1);
+            return kf_error_set(
+                error, KF_E_USAGE,
+                "Required key %zu can't be in an encryption context: its keys are UTF-8, of at "
+                "most 65535 bytes.",
+                i + 1);
         if (is_in(key, options->required_keys, i))
             return kf_error_set(error, KF_E_USAGE, "Required key %zu comes twice.", i + 1);
     }

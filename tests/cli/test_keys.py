@@ -113,7 +113,7 @@ class TestFiles(KeyCase):
             (rsa + ec, "two public keys"),
             (rsa + corpus("p256-a-sec1.pem"), "of different kinds"),
             (corpus("p256-a-sec1.pem") + corpus("p384-a-public.pem"), "of different kinds"),
-            (corpus("other-rsa-pkcs8.pem") + rsa, "no pair"),
+            (corpus("other-rsa-pkcs8.pem") + rsa, "not a pair"),
             (3 * rsa, "a third key"),
             (rsa + b"key: MDAwMDAwMDAwMDAwMDAwMA==\n", "a key in PEM and a field 'key'"),
             (b"type: raw-aes\n" + rsa, "raw-aes is not in PEM"),

@@ -242,7 +242,7 @@ static void options_out_of_bounds_are_refused(void **state)
     options.padding = (enum kf_rsa_padding)6;
     check_options(&options, "no padding 6");
     options = options_of("name", KF_RSA_PKCS1, "other-rsa-public.pem", "rsa-pkcs8.pem");
-    check_options(&options, "no pair");
+    check_options(&options, "not a pair");
     options = options_of("name", KF_RSA_PKCS1, "rsa-pkcs8.pem", NULL);
     check_options(&options, "private key was given");
     options = options_of("name", KF_RSA_PKCS1, NULL, "rsa-public.pem");
