@@ -58,8 +58,8 @@ static enum kf_code header_incomplete(const struct cli_input *input, size_t leng
                     length == 0 ? "It is empty." : "The message ends in the middle of its header.");
 }
 
-static enum kf_code read_header(struct cli_input *input, struct cli_failure *failure,
-                                const struct kf_header **out)
+static enum kf_code inspect_read_header(struct cli_input *input, struct cli_failure *failure,
+                                        const struct kf_header **out)
 {
     uint8_t *bytes = NULL;
     size_t length = 0;
@@ -256,7 +256,7 @@ int cli_inspect(int argc, char **argv)
     const struct kf_header *header = NULL;
     enum kf_code code = cli_input_open(path, &failure, &input);
     if (code == KF_OK)
-        code = read_header(&input, &failure, &header);
+        code = inspect_read_header(&input, &failure, &header);
     if (code == KF_OK)
         code = json ? inspect_as_json(header, &failure.error) : inspect_as_text(header, &failure.error);
     kf_header_unref(header);

@@ -63,7 +63,7 @@ struct job {
 
 /* ---- Jobs ---- */
 
-static void job_unref(struct job *job)
+static void blocking_job_unref(struct job *job)
 {
     if (!kfi_refs_drop(&job->refs))
         return;
@@ -78,7 +78,7 @@ static void job_unref(struct job *job)
 }
 
 /* A job for `call` that asks nothing yet. The call's reference is returned; NULL: no memory. */
-static struct job *job_new(struct pool *pool, struct kf_call *call)
+static struct job *blocking_job_new(struct pool *pool, struct kf_call *call)
 {
     struct job *job = kfi_alloc_zeroed(sizeof *job);
     if (job == NULL)
@@ -91,11 +91,11 @@ static struct job *job_new(struct pool *pool, struct kf_call *call)
     job->stop = kf_call_waker_of(&job->call);
     if (job->waker != NULL && job->stop != NULL)
         return job;
-    job_unref(job);
+    blocking_job_unref(job);
     return NULL;
 }
 
-static enum kf_code job_ask(struct job *job)
+static enum kf_code blocking_job_ask(struct job *job)
 {
     struct kf_keyring *keyring = job->pool->keyring;
     if (atomic_load_explicit(&job->cancelled, memory_order_relaxed))
@@ -107,25 +107,25 @@ static enum kf_code job_ask(struct job *job)
 }
 
 /* One poll of the wrapped keyring. It may answer at once, block, or be an asynchronous one. */
-static enum kf_code job_poll(void *context, const struct kf_waker *waker)
+static enum kf_code blocking_job_poll(void *context, const struct kf_waker *waker)
 {
     struct job *job = context;
     kfi_call_drive(&job->call, waker);
-    enum kf_code code = job_ask(job);
+    enum kf_code code = blocking_job_ask(job);
     if (code != KF_PENDING)
         kfi_call_end(&job->call); /* the waker is on the stack of the caller who sleeps */
     return code;
 }
 
-static uint64_t job_deadline(const void *context)
+static uint64_t blocking_job_deadline(const void *context)
 {
     (void)context;
     return UINT64_MAX; /* the caller has a deadline, and cancels */
 }
 
-static void job_run(struct job *job)
+static void blocking_job_run(struct job *job)
 {
-    static const struct kfi_pollable work = {job_poll, job_deadline};
+    static const struct kfi_pollable work = {blocking_job_poll, blocking_job_deadline};
     job->code = kfi_wait(&work, job, &job->error);
 }
 
@@ -174,12 +174,12 @@ static struct job *pool_take_locked(struct pool *pool)
 }
 
 /* Hands a finished job to its call, if there still is one. The lock is released meanwhile. */
-static void job_finish_locked(struct pool *pool, struct job *job)
+static void blocking_job_finish_locked(struct pool *pool, struct job *job)
 {
     job->done = true;
     pool_unlock(pool);
     kf_call_waker_wake(job->waker);
-    job_unref(job);
+    blocking_job_unref(job);
     pool_lock(pool);
 }
 
@@ -197,10 +197,10 @@ static void *worker_main(void *context)
         }
         pool->busy++;
         pool_unlock(pool);
-        job_run(job);
+        blocking_job_run(job);
         pool_lock(pool);
         pool->busy--;
-        job_finish_locked(pool, job);
+        blocking_job_finish_locked(pool, job);
     }
     pool_unlock(pool);
     kfi_random_thread_end();
@@ -214,7 +214,7 @@ static void *worker_main(void *context)
 }
 
 /* Removes a job from the line, if it is still there. Its reference goes to the caller. */
-static bool job_withdraw_locked(struct job *job)
+static bool blocking_job_withdraw_locked(struct job *job)
 {
     if (!kfi_linked(&job->link))
         return false;
@@ -234,14 +234,14 @@ static void pool_worker_failed(struct pool *pool, int failure)
     for (struct job *job; pool->workers == 0 && (job = pool_take_locked(pool)) != NULL;) {
         job->code = kf_error_set(&job->error, KF_E_SYSTEM,
                                  "No worker of a blocking keyring can be started: %s.", strerror(failure));
-        job_finish_locked(pool, job);
+        blocking_job_finish_locked(pool, job);
     }
     pthread_cond_signal(&pool->changed);
     pool_unlock(pool);
 }
 
 /* Puts a job into the line, and starts or wakes a worker for it. */
-static void job_submit(struct job *job)
+static void blocking_job_submit(struct job *job)
 {
     struct pool *pool = job->pool;
     pool_lock(pool);
@@ -261,32 +261,32 @@ static void job_submit(struct job *job)
 }
 
 /* The drop of the state of a call: gives the job up, or releases what is left of it. */
-static void job_drop(void *state)
+static void blocking_job_drop(void *state)
 {
     struct job *job = state;
     pool_lock(job->pool);
-    const bool withdrawn = job_withdraw_locked(job), abandoned = !withdrawn && !job->done;
+    const bool withdrawn = blocking_job_withdraw_locked(job), abandoned = !withdrawn && !job->done;
     pool_unlock(job->pool);
     if (withdrawn)
-        job_unref(job);
+        blocking_job_unref(job);
     if (abandoned) {
         atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
         kf_call_waker_wake(job->stop);
     }
-    job_unref(job);
+    blocking_job_unref(job);
 }
 
 /* ---- The keyring ---- */
 
 /* Submits a new job. Its reference becomes the state of the call. */
-static void job_begin(struct kf_call *call, struct job *job)
+static void blocking_job_begin(struct kf_call *call, struct job *job)
 {
-    job_submit(job);
-    kf_call_state_set(call, job, job_drop);
+    blocking_job_submit(job);
+    kf_call_state_set(call, job, blocking_job_drop);
 }
 
 /* The result of a job; KF_PENDING until it is done. */
-static enum kf_code job_outcome(struct kf_call *call, struct job *job, struct kf_error *error)
+static enum kf_code blocking_job_outcome(struct kf_call *call, struct job *job, struct kf_error *error)
 {
     pool_lock(job->pool);
     const bool done = job->done;
@@ -307,14 +307,14 @@ static enum kf_code blocking_on_encrypt(void *self, struct kf_call *call,
 {
     struct job *job = kf_call_state(call);
     if (job == NULL) {
-        job = job_new(self, call);
+        job = blocking_job_new(self, call);
         if (job == NULL)
             return kfi_no_memory(error);
         job->encryption = kf_encryption_materials_ref(materials);
         kfi_wrapped_init(&job->wrapped, materials);
-        job_begin(call, job);
+        blocking_job_begin(call, job);
     }
-    enum kf_code code = job_outcome(call, job, error);
+    enum kf_code code = blocking_job_outcome(call, job, error);
     const struct kf_data_key *made = &job->wrapped.data_key;
     if (code == KF_OK && made->length > 0)
         code = kf_wrapped_data_key_set(out, kf_view_of(made->bytes, made->length), error);
@@ -330,7 +330,7 @@ static enum kf_code blocking_on_decrypt(void *self, struct kf_call *call,
 {
     struct job *job = kf_call_state(call);
     if (job == NULL) {
-        job = job_new(self, call);
+        job = blocking_job_new(self, call);
         if (job == NULL)
             return kfi_no_memory(error);
         job->decryption = kf_decryption_materials_ref(materials);
@@ -338,12 +338,12 @@ static enum kf_code blocking_on_decrypt(void *self, struct kf_call *call,
         for (size_t i = 0; i < edk_count && code == KF_OK; i++)
             code = kfi_edk_list_add(&job->edks, &edks[i], error);
         if (code != KF_OK) {
-            job_unref(job);
+            blocking_job_unref(job);
             return code;
         }
-        job_begin(call, job);
+        blocking_job_begin(call, job);
     }
-    enum kf_code code = job_outcome(call, job, error);
+    enum kf_code code = blocking_job_outcome(call, job, error);
     if (code == KF_OK)
         *out = job->data_key;
     return code;

@@ -94,7 +94,7 @@ static uint64_t next_round(uint64_t number)
     return number / power == 1 ? 2 * power : number / power == 2 ? 5 * power : 10 * power;
 }
 
-static size_t divide_up(size_t dividend, size_t divisor)
+static size_t svg_divide_up(size_t dividend, size_t divisor)
 {
     return (dividend + divisor - 1) / divisor;
 }
@@ -103,7 +103,7 @@ static size_t divide_up(size_t dividend, size_t divisor)
 static size_t row_lanes(const struct plot *plot, const struct storm_row *row)
 {
     size_t bundle = row->fetch == NULL ? plot->bundle * plot->every : plot->bundle;
-    return row->count == 0 ? 1 : divide_up(row->count, bundle);
+    return row->count == 0 ? 1 : svg_divide_up(row->count, bundle);
 }
 
 static bool is_drawn(const struct plot *plot, size_t row)
@@ -137,7 +137,7 @@ static void choose_lanes(struct plot *plot)
     plot->bundle = 1;
     plot->every = 1;
     while ((lanes = count_lanes(plot, &rows)) > LANES_MAX) {
-        if (divide_up(most, plot->bundle) > ROW_LANES_MAX)
+        if (svg_divide_up(most, plot->bundle) > ROW_LANES_MAX)
             plot->bundle = next_round(plot->bundle);
         else
             plot->every = next_round(plot->every);
@@ -268,7 +268,7 @@ static void draw_label(const struct plot *plot, const struct storm_row *row, uin
 /* Draws a row at `y`; answers its height. */
 static int64_t draw_row(struct plot *plot, const struct storm_row *row, int64_t y)
 {
-    const size_t lanes = row_lanes(plot, row), bundle = divide_up(row->count, lanes);
+    const size_t lanes = row_lanes(plot, row), bundle = svg_divide_up(row->count, lanes);
     const int64_t height = (int64_t)lanes * plot->lane;
     char text[64];
     uint64_t last_ns = row->fetch != NULL ? row->fetch->end_ns : 0;
