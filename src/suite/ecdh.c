@@ -146,18 +146,27 @@ static enum kf_code ecdh_import(const struct kfi_provider *provider, const struc
     return code;
 }
 
+/* What is needed to make a key: the provider, and an empty key. */
+static enum kf_code ecdh_key_begin(struct kf_error *error, const struct kfi_provider **provider,
+                                   struct kfi_ecdh_key **out)
+{
+    enum kf_code code = kfi_provider_get(error, provider);
+    if (code != KF_OK)
+        return code;
+    *out = kfi_alloc_zeroed(sizeof **out);
+    return *out != NULL ? KF_OK : kfi_no_memory(error);
+}
+
 /* A key made of one part or of both. KF_E_MALFORMED, without a sentence, if they are not valid. */
 static enum kf_code ecdh_key_make(enum kf_ecdh_curve id, struct kf_view scalar, struct kf_view point,
                                   struct kf_error *error, struct kfi_ecdh_key **out)
 {
     const struct kfi_provider *provider;
     const struct curve *curve = curve_get(id);
-    enum kf_code code = kfi_provider_get(error, &provider);
+    struct kfi_ecdh_key *key;
+    enum kf_code code = ecdh_key_begin(error, &provider, &key);
     if (code != KF_OK)
         return code;
-    struct kfi_ecdh_key *key = kfi_alloc_zeroed(sizeof *key);
-    if (key == NULL)
-        return kfi_no_memory(error);
     struct arithmetic with = {NULL, NULL, NULL, NULL, NULL};
     ERR_set_mark();
     if (!arithmetic_begin(provider, curve, &with))
@@ -218,13 +227,11 @@ enum kf_code kfi_ecdh_key_generate(enum kf_ecdh_curve id, struct kf_error *error
 {
     const struct kfi_provider *provider;
     const struct curve *curve = curve_get(id);
+    struct kfi_ecdh_key *key;
     *out = NULL;
-    enum kf_code code = kfi_provider_get(error, &provider);
+    enum kf_code code = ecdh_key_begin(error, &provider, &key);
     if (code != KF_OK)
         return code;
-    struct kfi_ecdh_key *key = kfi_alloc_zeroed(sizeof *key);
-    if (key == NULL)
-        return kfi_no_memory(error);
     ERR_set_mark();
     key->key = EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", curve->name);
     if (key->key == NULL || !kfi_crypto_point(key->key, curve->length, key->point))
