@@ -27,33 +27,34 @@ enum kf_suite {
     KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384 = 0x0578,
 };
 
-/* What a suite is made of. */
+/* What a suite is made of. In static storage. */
 struct kf_suite_info {
     enum kf_suite id;
-    const char *name;       /* as in the specification, without its ALG_ prefix */
-    unsigned format;        /* message format version, 1 or 2 */
+    const char *name;       /* as in the specification, without ALG_ in front */
+    unsigned format;        /* version of the message format, 1 or 2 */
     size_t data_key_length; /* in bytes: 16, 24 or 32 */
-    bool derives;           /* has a key derivation: only such suites are cached */
-    bool commits;           /* has key commitment */
+    bool derives;           /* derives a key for each message: only the data keys of such suites are cached */
+    bool commits;           /* commits to the data key */
     bool sign;              /* messages end in a signature */
 };
 
-/* The suite with this identifier, or NULL. Static storage. */
+/* The suite with this identifier; NULL if there is none, as for KF_SUITE_DEFAULT. */
 KF_API const struct kf_suite_info *kf_suite_info_of(enum kf_suite id);
 
 /*
- * The suite called `name`: four hexadecimal digits ("0578", also with 0x) or the specification's name. NULL
- * if none.
+ * The suite called `name`: four hexadecimal digits ("0578", with or without 0x), or the specification's name
+ * with or without ALG_. NULL if there is none.
  */
 KF_API const struct kf_suite_info *kf_suite_find(const char *name);
 
+/* The name in struct kf_suite_info, or "DEFAULT". */
 KF_API const char *kf_suite_name(enum kf_suite id);
 
-/* Which suites are allowed. (S: framework/commitment-policy.md) */
+/* Which suites are allowed, and which is taken for KF_SUITE_DEFAULT. (S: framework/commitment-policy.md) */
 enum kf_commitment_policy {
-    KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT = 0, /* both only with commitment; default suite 0578 */
-    KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT = 1,   /* encrypt only with, decrypt all; default suite 0578 */
-    KF_FORBID_ENCRYPT_ALLOW_DECRYPT = 2,    /* encrypt only without, decrypt all; default suite 0378 */
+    KF_REQUIRE_ENCRYPT_REQUIRE_DECRYPT = 0, /* only suites with key commitment; 0578 */
+    KF_REQUIRE_ENCRYPT_ALLOW_DECRYPT = 1,   /* encrypts only with key commitment, decrypts all; 0578 */
+    KF_FORBID_ENCRYPT_ALLOW_DECRYPT = 2,    /* encrypts only without key commitment, decrypts all; 0378 */
 };
 
 KF_API const char *kf_commitment_policy_name(enum kf_commitment_policy policy);
