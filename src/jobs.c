@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/list.h"
+#include "base/operation.h"
 #include "base/sized.h"
 #include "base/timers.h"
 #include "base/wait.h"
@@ -310,8 +311,8 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
         io->in_used = io->out_used = 0;
         return KF_E_USAGE;
     }
-    if (inherited(job->jobs))
-        return stream_poll(job, io); /* which refuses */
+    if (inherited(job->jobs) || kfi_io_check(io, NULL) != KF_OK)
+        return stream_poll(job, io); /* which refuses, and changes nothing */
     job_unready(job);                /* before the poll, so that a wake during it counts */
     const enum kf_code code = stream_poll(job, io);
     job_waiting_set(job, code == KF_PENDING);

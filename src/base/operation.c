@@ -67,8 +67,7 @@ static uint64_t polled_deadline(const void *context)
     return kfi_operation_deadline(polled->operation);
 }
 
-/* Whether these buffers can be used for a poll. */
-static enum kf_code io_check(const struct kf_io *io, struct kf_error *error)
+enum kf_code kfi_io_check(const struct kf_io *io, struct kf_error *error)
 {
     enum kf_code code = kfi_view_check(kf_view_of(io->in, io->in_length), "The input of a poll", error);
     if (code == KF_OK)
@@ -89,7 +88,7 @@ enum kf_code kfi_operation_poll(struct kfi_operation *operation,
     io->out_used = 0;
     enum kf_code code = kfi_operation_enter(operation);
     if (code == KF_OK)
-        code = io_check(io, &operation->error);
+        code = kfi_io_check(io, &operation->error);
     if (code != KF_OK)
         return code;
     struct polled polled = {operation, step, stream, io};

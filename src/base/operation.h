@@ -23,6 +23,9 @@ struct kfi_operation {
 /* `awaited` has to live as long as the operation. */
 KFI_SHARED void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms, const char *awaited);
 
+/* Checks that a poll can be made with this input and output. Errors: KF_E_USAGE. */
+enum kf_code kfi_io_check(const struct kf_io *io, struct kf_error *error);
+
 /*
  * One poll of a stream: calls `step`, which goes on from the counts of `io`. With `waker` NULL it blocks
  * until `step` answers something else than KF_PENDING. An invalid `io` is refused (KF_E_USAGE) and changes

@@ -50,6 +50,32 @@ static void of_one_call(void **state)
     kf_cmm_unref(cmm);
 }
 
+static void done_never(void *context, const struct kf_job_result *result)
+{
+    (void)context, (void)result;
+    fail_msg("a job that could not begin was done");
+}
+
+static void of_jobs(void **state)
+{
+    (void)state;
+    struct kf_cmm *cmm = client_cmm_of_two();
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_jobs *jobs;
+    struct kf_job *job = (struct kf_job *)(uintptr_t)1;
+    assert_ok(kf_jobs_new(NULL, &error, &jobs), &error);
+    assert_names(kf_jobs_encrypt(jobs, cmm, NULL, none, done_never, NULL, &error, &job), &error,
+                 "The plaintext");
+    assert_null(job);
+    job = (struct kf_job *)(uintptr_t)1;
+    assert_names(kf_jobs_decrypt(jobs, cmm, NULL, none, done_never, NULL, &error, &job), &error,
+                 "The message");
+    assert_null(job);
+    assert_int_equal(kf_jobs_run(jobs, &error), KF_OK);
+    kf_jobs_free(jobs);
+    kf_cmm_unref(cmm);
+}
+
 /* A poll that can't be is as if it had never been: the stream goes on. */
 static void of_streams(void **state)
 {
@@ -340,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_one_call),
+        cmocka_unit_test(of_jobs),
         cmocka_unit_test(of_streams),
         cmocka_unit_test(of_options),
         cmocka_unit_test(of_contexts),

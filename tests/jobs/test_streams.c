@@ -256,6 +256,38 @@ static void a_stream_has_its_deadline_and_errors(void **state)
     support_clock_real();
 }
 
+/* A poll with input and output that can't be changes nothing: the job waits on, with its deadline and its wakes. */
+static void a_poll_that_is_refused_was_never_made(void **state)
+{
+    (void)state;
+    support_clock_stop(1000);
+    struct stage stage;
+    static struct stream stream;
+    stage_open(&stage);
+    open_encryptor(&stream, &stage, 30);
+    stream.io.out_room = sizeof stream.out;
+    assert_int_equal(stream_poll(&stream), KF_PENDING);
+    told_wake_all(stage.told);
+
+    struct kf_io overlapping = {.in = stream.out, .in_length = 2, .out = stream.out + 1, .out_room = 2};
+    assert_int_equal(kf_job_poll(stream.job, &overlapping), KF_E_USAGE);
+    assert_non_null(strstr(kf_encryptor_error(stream.encryptor)->text, "Nothing was changed"));
+    assert_int_equal(overlapping.in_used + overlapping.out_used, 0);
+    struct kf_io no_data = {.in_length = 1};
+    assert_int_equal(kf_job_poll(stream.job, &no_data), KF_E_USAGE);
+
+    assert_true(kf_jobs_deadline(stage.jobs) == 30);
+    stream.ready = go_on;
+    assert_run(stage.jobs, KF_PENDING);
+    assert_int_equal(stream.readied, 1);
+    assert_int_equal(stream.code, KF_PENDING);
+    told_answer(stage.told, 0, KF_OK);
+    assert_run(stage.jobs, KF_OK);
+    assert_int_equal(stream.code, KF_WANT_INPUT);
+    stage_close(&stage);
+    support_clock_real();
+}
+
 static void what_cannot_be_taken_stays_the_callers(void **state)
 {
     (void)state;
@@ -303,6 +335,7 @@ int main(void)
         cmocka_unit_test(an_answer_takes_back_a_wake),
         cmocka_unit_test(a_stream_may_free_itself_or_everything),
         cmocka_unit_test(a_stream_has_its_deadline_and_errors),
+        cmocka_unit_test(a_poll_that_is_refused_was_never_made),
         cmocka_unit_test(what_cannot_be_taken_stays_the_callers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
