@@ -65,7 +65,7 @@ static const struct kfi_flight_class fetch_class = {
     .destroy = fetch_destroy,
 };
 
-/* ---- Who asks ---- */
+/* ---- Callers ---- */
 
 struct guest {
     struct kfi_seat seat; /* first */
@@ -78,7 +78,7 @@ struct question {
     struct kf_error error;
 };
 
-/* A look that lacks something says all that it needs, whether it has it or not. */
+/* A look names everything that it needs, even if it has some of it. */
 static unsigned look_now(struct kfi_asking *asking)
 {
     const bool opens = owner.open == NULL && (!owner.there || owner.ages), seats = !owner.there;
@@ -505,7 +505,7 @@ static void whoever_asks_on_the_thread_of_the_fetch_is_refused(void **state)
     question_end(&question);
 }
 
-/* Inside the fetch of `a` somebody asks for `b`, whose fetch asks for `a`. */
+/* Inside the fetch of `a` a caller asks for `b`, and the fetch of `b` asks for `a`. */
 static enum kf_code ask_for_another(struct kf_error *error)
 {
     struct question question;

@@ -98,7 +98,7 @@ static void fetch_end(struct fetch *fetch)
 /* Of these tests' seats nothing is asked but their size. */
 static const struct kfi_seat_class guest_class = {.size = sizeof(struct kfi_seat)};
 
-/* One who has a seat. */
+/* A caller who has a seat. */
 struct guest {
     struct kf_call call;
     struct bell bell;
@@ -284,7 +284,7 @@ static void a_fetch_has_its_own_time_limit(void **state)
     support_settle();
     assert_int_equal(guest.seat->flight->code, KF_E_TIMEOUT);
     assert_string_equal(guest.seat->flight->error.text, "The owner gave up after 300 ms.");
-    /* It was polled a last time: what is there counts, however late. */
+    /* The fetch was polled a last time. Its answer counts, however late it is. */
     assert_int_equal(fetch.polls, 2);
     assert_false(guest_leave(&guest));
     fetch_end(&fetch);
@@ -379,7 +379,7 @@ static void what_cannot_be_handed_over_fails(void **state)
     fetch_end(&late);
 }
 
-/* ---- Who is inside of a fetch ---- */
+/* ---- Callers inside of a fetch ---- */
 
 /* A question for what one flight brings. */
 struct sought {

@@ -150,7 +150,7 @@ static bool remakes_its_own(void *context)
     return shared->resets == 1;
 }
 
-/* Forks while another thread is in the middle of remaking, with the reset lock in its hands. */
+/* Forks while another thread is remaking it and holds the reset lock. */
 static bool forks_meanwhile(void *context)
 {
     struct kfi_fork_guard held_up = {0};

@@ -95,7 +95,7 @@ static void an_answer_counts_however_late(void **state)
     assert_true(kfi_operation_deadline(&operation) == KF_NO_DEADLINE);
     kfi_operation_end(&operation);
 
-    /* And who has no limit waits for ever. */
+    /* A caller without a limit waits for ever. */
     kfi_operation_init(&operation, 0, "No data key");
     kfi_operation_await(&operation, NULL);
     support_clock_advance(UINT64_C(1) << 50);
@@ -283,7 +283,7 @@ static void output_waits_for_room_and_keeps_its_order(void **state)
     }
     assert_memory_equal(out, "abcdef", 6);
 
-    /* It is empty, so that the next one goes straight out again; what waited is wiped. */
+    /* It is empty, so the next output goes straight out again. What waited is wiped. */
     assert_int_equal(outlet.waiting.length, 0);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(outlet.waiting.data[i], 0);

@@ -29,7 +29,7 @@ static void options_may_be_older(void **state)
     assert_int_equal(read_options(&given, NULL, &read), KF_OK);
     assert_true(read.first == 1 && read.second == 2);
 
-    /* One who knows only the first member. */
+    /* A caller who knows only the first member. */
     struct options older = given;
     older.size = offsetof(struct options, second);
     assert_int_equal(read_options(&older, NULL, &read), KF_OK);

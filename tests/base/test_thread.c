@@ -107,7 +107,7 @@ static void look_at_signals(void)
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     unsigned open = 0;
     for (int signal = 1; signal <= SIGRTMAX; signal++) {
-        /* Those two can't be blocked, and two more are the C library's own. */
+        /* Those two cannot be blocked, and two more belong to the C library. */
         if (signal != SIGKILL && signal != SIGSTOP && (signal < 32 || signal >= SIGRTMIN) &&
             sigismember(&mask, signal) == 0)
             open++;
@@ -287,7 +287,7 @@ static void nothing_can_be_begun_while_it_cleans_up(void **state)
     assert_int_equal(late.job.runs, 0);
     assert_int_equal(bell_rung(&late.alarm.bell), 0);
 
-    /* The task stayed with its maker, who can only begin anew: what began before a cleanup ends by it. */
+    /* The task stayed with its maker, who has to begin anew: what began before a cleanup ends with it. */
     assert_int_equal(kfi_task_hand_over(&late.job.task, NULL), KF_E_CLEANED_UP);
     kfi_task_init(&late.job.task, job_run);
     job_hand_over(&late.job);
@@ -313,7 +313,10 @@ static void *clean_up_too(void *unused)
     return unused;
 }
 
-/* Within the task that the first cleanup ends: a second one begins, and has every chance to return too early. */
+/*
+ * Within the task that the first cleanup ends a second cleanup begins. It has every chance to return too
+ * early.
+ */
 static void let_another_clean_up(void)
 {
     struct kfi_task probe; /* says how many have begun */

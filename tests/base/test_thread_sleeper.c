@@ -75,7 +75,7 @@ static void cot_plug(void)
     assert_ok(kfi_thread_plug(&cot_sleeper, &error), &error);
 }
 
-/* Waits until it sleeps for at least the `sleeps`th time; answers for how long. */
+/* Waits until it sleeps for at least the `sleeps`th time. Returns for how long it sleeps. */
 static uint64_t cot_wait_asleep(unsigned sleeps)
 {
     pthread_mutex_lock(&cot.lock);
@@ -208,7 +208,10 @@ static void a_second_cleanup_waits_for_the_first(void **state)
         atomic_init(&done[i], false);
         assert_int_equal(pthread_create(&threads[i], NULL, clean_up, &done[i]), 0);
     }
-    /* Once one of them is refused the other is on its way; a few turns for one that returns too early. */
+    /*
+     * Once one cleanup is refused the other is under way. A few turns let it return, should it return too
+     * early.
+     */
     while (kfi_thread_plug(&cot_sleeper, NULL) != KF_E_CLEANED_UP)
         sched_yield();
     for (int i = 0; i < 1000; i++)

@@ -110,7 +110,7 @@ static void who_replaces_a_waker_waits_until_it_is_over(void **state)
         sched_yield();
     struct setting setting = {place, &latter, &held, false};
     assert_int_equal(pthread_create(&setting_thread, NULL, set_thread, &setting), 0);
-    /* Once the new waker is what rings, the other thread can only be waiting for the old one. */
+    /* Once the new waker rings, the other thread can only wait for the old one. */
     while (atomic_load(&rung) == 0) {
         kf_call_waker_wake(place);
         sched_yield();
@@ -128,7 +128,7 @@ static void who_replaces_a_waker_waits_until_it_is_over(void **state)
     kf_call_waker_unref(place);
 }
 
-/* A waker on the stack of who set it, as blocking callers have. */
+/* A waker on the stack of the caller who set it, as blocking callers have. */
 struct shared {
     struct kf_call_waker *place;
     atomic_bool over;

@@ -1,5 +1,6 @@
 /*
- * What the tests of the internal thread share: tasks that note how they are run, and timers with who they wake.
+ * What the tests of the internal thread share: tasks that note how they are run, and timers that note whom
+ * they wake.
  */
 #ifndef TESTS_BASE_THREAD_STAGE_H
 #define TESTS_BASE_THREAD_STAGE_H

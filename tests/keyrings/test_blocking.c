@@ -318,7 +318,10 @@ static void the_keyring_goes_while_a_worker_is_busy(void **state)
     assert_int_equal(gate.ended, 2);
 }
 
-/* Everybody has gone; the fetch lands on the internal thread, which then has the last reference to it all. */
+/*
+ * All callers have gone. The fetch lands on the internal thread, which then has the last reference to
+ * everything.
+ */
 static void the_last_release_may_be_the_internal_threads(void **state)
 {
     (void)state;
@@ -339,7 +342,7 @@ static void the_last_release_may_be_the_internal_threads(void **state)
     kf_cleanup();
 }
 
-/* A wrapped keyring that never answers, and is asynchronous: giving up has to reach the worker that waits. */
+/* A wrapped keyring that is asynchronous and never answers: giving up has to reach the worker that waits. */
 static enum kf_code silent_encrypt(void *self, struct kf_call *call,
                                    const struct kf_encryption_materials *materials, struct kf_error *error,
                                    struct kf_wrapped *out)

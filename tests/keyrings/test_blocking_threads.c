@@ -1,13 +1,13 @@
 /*
- * The blocking keyring where the system gives no threads: whoever asked gets an error, whoever else was about to
- * start one, and it works again once there are some.
+ * The blocking keyring on a system that gives no threads. Everybody who asks gets an error, also if another
+ * caller was about to start a worker. Once there are threads it works again.
  */
 #include "support/asker.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 
-/* Threads are refused, and not before so many have been asked for at once. */
+/* Refuses threads, but not before so many were asked for at once. */
 static struct {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;

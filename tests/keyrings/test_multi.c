@@ -1,6 +1,7 @@
 /*
- * The multi-keyring: generator first, children side by side, EDKs in their order whatever order they come in;
- * who fails fails all of a wrap, and only himself of an unwrap. The children answer when the test tells them.
+ * The multi-keyring: the generator first, then the children side by side, and their EDKs in the order of the
+ * children whatever order they answer in. A child that fails makes a wrap fail; on unwrapping it fails alone.
+ * The children answer when the test tells them.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -126,7 +127,7 @@ static void answer(struct slow *slow, enum kf_code code)
     kf_call_waker_unref(waker);
 }
 
-/* ---- A multi-keyring, and one who asks it ---- */
+/* ---- A multi-keyring, and a caller ---- */
 
 #define CHILDREN 3
 
@@ -242,7 +243,10 @@ static void children_wrap_side_by_side_in_any_order(void **state)
             assert_int_equal(scene.children[i].begun, 1);
         }
         assert_int_equal(scene.generator.begun, 1);
-        /* Who has answered is not polled again: the first was polled when asked and when it answered. */
+        /*
+         * A child that has answered is not polled again: the first one was polled when it was asked and when
+         * it answered.
+         */
         assert_int_equal(scene.children[orders[o][0]].polls, 2);
         scene_close(&scene);
     }

@@ -294,7 +294,7 @@ static void every_change_is_noticed(void **state)
         for (size_t i = 0; i < good.provider_info.length; i++) {
             info[i] ^= (uint8_t)(1 << i % 8);
             check_refuses_one(writer, changed, NOT_OURS);
-            /* Discovery takes any sender, and tries; but not as another recipient. */
+            /* Discovery takes any sender and tries. It does not take another recipient. */
             check_refuses_one(finder, changed, i < 9 + curves[c].point ? NOT_OURS : NOT_OPENED);
             info[i] ^= (uint8_t)(1 << i % 8);
         }
@@ -356,7 +356,7 @@ static void providers_are_those_of_ecdh(void **state)
     kf_keyring_unref(writer);
 }
 
-/* A sender that is no point of the curve spoils its own EDK, not the others. */
+/* A sender whose point is not on the curve spoils its own EDK, not the others. */
 static void it_tries_every_edk_that_may_be_its_own(void **state)
 {
     (void)state;

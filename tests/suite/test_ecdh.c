@@ -224,7 +224,7 @@ static void points_have_to_be_on_the_curve(void **state)
     check_public("07" BASE_X BASE_Y, KF_E_USAGE); /* hybrid */
     check_public("00", KF_E_USAGE);               /* at infinity */
     check_public("", KF_E_USAGE);
-    /* x = p + 5 is no number below p, though 5 would be the x of a point. */
+    /* x = p + 5 is not below p. Without p, 5 would be the x of a point. */
     check_public("02ffffffff00000001000000000000000000000001000000000000000000000004", KF_E_USAGE);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The provider that a user sets: a library context of his own, before first use and never after; and what a
- * forked child does with it. The tests build on one another, since a process has one provider.
+ * The provider that a user sets: a library context of the user's own, before first use and never after, and
+ * what becomes of it in a forked child. The tests build on one another, since a process has one provider.
  */
 #include "bytes.h"
 

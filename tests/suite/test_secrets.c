@@ -35,7 +35,7 @@ static struct {
     const char *order;
 } chance;
 
-/* Who knows the inverse of a nonce knows the nonce. */
+/* Whoever knows the inverse of a nonce knows the nonce. */
 static void invert_last(void)
 {
     if (chance.order == NULL)
@@ -285,7 +285,7 @@ static void no_signature_without_random_bytes(void **state)
     }
 }
 
-/* 0 and what is not below the order are no secrets: then another number is drawn. */
+/* 0 and numbers from the order up are no secrets: another number is drawn. */
 static void numbers_out_of_range_are_drawn_again(void **state)
 {
     (void)state;
