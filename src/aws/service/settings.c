@@ -43,6 +43,8 @@ __attribute__((format(printf, 1, 2))) static char *phrase(const char *format, ..
     va_end(arguments);
     if (length < 0)
         text[0] = '\0';
+    if (length >= (int)sizeof text)
+        kfi_text_cut(text, sizeof text);
     return kfi_copy_text(text);
 }
 
@@ -75,23 +77,20 @@ static bool is_given(const char *value)
 /* Where a value was looked for, in vain. */
 static char *places(const struct settings_reader *reader, const struct origin *origin)
 {
-    char text[768];
-    size_t length = 0;
+    struct kfi_listing list;
     const char *names[] = {origin->option, origin->variables[0], origin->variables[1]};
-    text[0] = '\0';
+    kfi_listing_begin(&list, KFI_LISTING_MAX);
     for (size_t i = 0; i < 3; i++) {
-        if (names[i] == NULL)
-            continue;
-        length += (size_t)snprintf(text + length, sizeof text - length, "%s%s%s", length > 0 ? ", " : "",
-                                   i == 0 ? "option " : "", names[i]);
+        if (names[i] != NULL)
+            kfi_listing_add(&list, ", ", "%s%s", i == 0 ? "option " : "", names[i]);
     }
     if (origin->key != NULL)
-        snprintf(text + length, sizeof text - length, "%s%s of profile %s%s", length > 0 ? ", " : "",
-                 origin->key, kfi_shown_text(reader->settings->profile.value, 64).text,
-                 reader->profiles.config.found || reader->profiles.credentials.found
-                     ? ""
-                     : " (there is no configuration file)");
-    return phrase("%s", text);
+        kfi_listing_add(&list, ", ", "%s of profile %s%s", origin->key,
+                        kfi_shown_text(reader->settings->profile.value, 64).text,
+                        reader->profiles.config.found || reader->profiles.credentials.found
+                            ? ""
+                            : " (there is no configuration file)");
+    return phrase("%s", kfi_listing_end(&list));
 }
 
 /* Looks for a setting in all places of its origin. `option` is the value of the option, or NULL. */
