@@ -5,31 +5,8 @@
 #include <string.h>
 
 #include "support/client.h"
+#include "support/failing_allocator.h"
 #include "support/forge.h"
-
-/* An allocator that counts what is held, notes the largest piece asked for, and fails when told to. */
-static struct {
-    size_t held, made, largest;
-    size_t fail_at; /* the allocation, counted by `made`, that fails; 0: none */
-} memory;
-
-static void *counting_allocate(void *unused, size_t length)
-{
-    (void)unused;
-    if (length > memory.largest)
-        memory.largest = length;
-    if (++memory.made == memory.fail_at)
-        return NULL;
-    memory.held++;
-    return malloc(length);
-}
-
-static void counting_release(void *unused, void *allocated)
-{
-    (void)unused;
-    memory.held--;
-    free(allocated);
-}
 
 static const enum kf_suite suites[] = {KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
                                        KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384};
@@ -52,26 +29,10 @@ static struct kf_decrypt_options decrypt_options(void)
     return options;
 }
 
-/* Runs `work` with its first allocation failing, its second, and so on until there is none that could. */
-static void run_out(enum kf_code (*work)(const void *argument, struct kf_error *error), const void *argument)
+static void assert_survives(enum kf_code (*work)(const void *argument, struct kf_error *error),
+                            const void *argument)
 {
-    const size_t held = memory.held;
-    struct kf_error error = KF_ERROR_INIT;
-    size_t number = 1;
-    enum kf_code code;
-    do {
-        memory.made = 0;
-        memory.fail_at = number;
-        code = work(argument, &error);
-        if (code != KF_OK) {
-            assert_int_equal(code, KF_E_NO_MEMORY);
-            assert_int_equal(error.code, KF_E_NO_MEMORY);
-        }
-        assert_int_equal(memory.held, held);
-        number++;
-    } while (code != KF_OK);
-    memory.fail_at = 0;
-    assert_true(number > 10);
+    assert_true(each_allocation_fails(work, argument) > 9);
 }
 
 static enum kf_code encrypt_once(const void *suite, struct kf_error *error)
@@ -142,8 +103,8 @@ static void encryption_survives_memory_that_runs_out(void **state)
 {
     (void)state;
     for (size_t s = 0; s < 2; s++) {
-        run_out(encrypt_once, &suites[s]);
-        run_out(encrypt_stream, &suites[s]);
+        assert_survives(encrypt_once, &suites[s]);
+        assert_survives(encrypt_stream, &suites[s]);
     }
 }
 
@@ -153,8 +114,8 @@ static void decryption_survives_memory_that_runs_out(void **state)
     for (size_t s = 0; s < 2; s++) {
         const struct kf_encrypt_options options = encrypt_options(suites[s]);
         struct kf_buf message = client_message(cmm, &options, client_plaintext(25));
-        run_out(decrypt_once, &message);
-        run_out(decrypt_stream, &message);
+        assert_survives(decrypt_once, &message);
+        assert_survives(decrypt_stream, &message);
         kf_buf_free(&message);
     }
 }
@@ -256,8 +217,6 @@ int main(void)
         cmocka_unit_test(a_length_that_a_message_claims_allocates_nothing),
         cmocka_unit_test(a_poll_with_nothing_derives_nothing),
     };
-    const struct kf_allocator allocator = {sizeof allocator, NULL, counting_allocate, counting_release};
-    if (kf_allocator_set(&allocator) != KF_OK)
-        return 1;
+    failing_allocator_install();
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

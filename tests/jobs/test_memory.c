@@ -2,41 +2,9 @@
  * Memory: whichever allocation fails, every job has an answer and nothing leaks; and what a waiting job holds.
  */
 #include "jobs/jobs_stage.h"
+#include "support/failing_allocator.h"
 
-#include <malloc.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
-
-static struct {
-    atomic_long held, bytes;
-    atomic_ulong made, fail_at; /* counted from 1; 0: none */
-} memory;
-
-static void *allocate(void *context, size_t length)
-{
-    (void)context;
-    if (atomic_fetch_add(&memory.made, 1) + 1 == atomic_load(&memory.fail_at))
-        return NULL;
-    void *allocated = malloc(length);
-    atomic_fetch_add(&memory.held, 1);
-    atomic_fetch_add(&memory.bytes, (long)malloc_usable_size(allocated));
-    return allocated;
-}
-
-static void release(void *context, void *allocated)
-{
-    (void)context;
-    atomic_fetch_sub(&memory.held, 1);
-    atomic_fetch_sub(&memory.bytes, (long)malloc_usable_size(allocated));
-    free(allocated);
-}
-
-static void fail_allocation(unsigned long number)
-{
-    atomic_store(&memory.made, 0);
-    atomic_store(&memory.fail_at, number);
-}
 
 /* ---- A CMM that answers at the second poll, and has itself polled again ---- */
 
@@ -128,7 +96,7 @@ static bool attempt(struct kf_cmm *cmm, struct kf_view message, unsigned long nu
         assert_run(jobs, KF_PENDING);
         assert_run(jobs, KF_OK);
     }
-    const bool failed = atomic_load(&memory.made) >= number;
+    const bool failed = memory.made >= number;
     fail_allocation(0);
 
     unsigned failures = 0;
@@ -160,12 +128,12 @@ static void any_allocation_may_fail(void **state)
     assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);
     assert_ok(kf_encrypt(inner, NULL, kf_view_text("x"), &error, &message), &error);
     unsigned long number = 1;
-    const long held = atomic_load(&memory.held);
+    const size_t held = memory.held;
     while (attempt(cmm, kf_view_of(message.data, message.length), number)) {
-        assert_int_equal(atomic_load(&memory.held), held);
+        assert_int_equal(memory.held, held);
         number++;
     }
-    assert_int_equal(atomic_load(&memory.held), held);
+    assert_int_equal(memory.held, held);
     assert_true(number > 30);
     kf_buf_free(&message);
     kf_cmm_unref(cmm);
@@ -191,24 +159,24 @@ static void a_waiting_job_holds_less_than_two_kib(void **state)
     options.max_messages = 1000;
     assert_ok(kf_caching_cmm_new(&options, &error, &caching), &error);
     struct answer answer = {.called = 0};
-    const long before = atomic_load(&memory.bytes);
+    const size_t before = memory.bytes;
     for (size_t i = 0; i < COUNT; i++)
         assert_ok(kf_jobs_encrypt(stage.jobs, caching, NULL, kf_view_text("x"), note, &answer, &error, NULL),
                   &error);
     assert_run(stage.jobs, KF_PENDING);
     assert_int_equal(told_begun(stage.told), 5);
-    const long each = (atomic_load(&memory.bytes) - before) / COUNT;
-    print_message("[          ] a waiting job holds %ld bytes\n", each);
+    const size_t each = (memory.bytes - before) / COUNT;
+    print_message("[          ] a waiting job holds %zu bytes\n", each);
     assert_in_range(each, 1, 2047);
 
     /* A wake takes none. */
-    const long held = atomic_load(&memory.held);
-    atomic_store(&memory.made, 0);
+    const size_t held = memory.held;
+    memory.made = 0;
     bell_wait(&stage.bell);
     told_wake_all(stage.told);
     assert_run(stage.jobs, KF_PENDING);
-    assert_int_equal(atomic_load(&memory.held), held);
-    assert_int_equal(atomic_load(&memory.made), 0);
+    assert_int_equal(memory.held, held);
+    assert_int_equal(memory.made, 0);
     kf_jobs_free(stage.jobs);
     stage.jobs = NULL;
     assert_int_equal(answer.called, 0);
@@ -219,9 +187,7 @@ static void a_waiting_job_holds_less_than_two_kib(void **state)
 
 int main(void)
 {
-    static const struct kf_allocator allocator = {sizeof allocator, NULL, allocate, release};
-    if (kf_allocator_set(&allocator) != KF_OK)
-        return 1;
+    failing_allocator_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_waiting_job_holds_less_than_two_kib),

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "message/failing_allocator.h"
 #include "support/client.h"
+#include "support/failing_allocator.h"
 #include "support/keys.h"
 
 static struct kf_raw_key_info describe(const char *file, const struct kf_passphrase *passphrase)
@@ -198,7 +198,6 @@ int main(void)
         cmocka_unit_test(other_sizes_and_curves_are_refused),
         cmocka_unit_test(no_memory_is_an_error),
     };
-    if (!failing_allocator_install())
-        return 1;
+    failing_allocator_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,36 +3,9 @@
  * answered.
  */
 #include "support/asker.h"
+#include "support/failing_allocator.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
-
-static struct {
-    atomic_long held;
-    atomic_ulong made, fail_at; /* counted from 1; 0: none */
-} memory;
-
-static void *allocate(void *context, size_t length)
-{
-    (void)context;
-    if (atomic_fetch_add(&memory.made, 1) + 1 == atomic_load(&memory.fail_at))
-        return NULL;
-    atomic_fetch_add(&memory.held, 1);
-    return malloc(length);
-}
-
-static void release(void *context, void *pointer)
-{
-    (void)context;
-    atomic_fetch_sub(&memory.held, 1);
-    free(pointer);
-}
-
-static void fail_allocation(unsigned long number)
-{
-    atomic_store(&memory.made, 0);
-    atomic_store(&memory.fail_at, number);
-}
 
 /* ---- A CMM that answers at the second poll, on the internal thread ---- */
 
@@ -101,7 +74,7 @@ static bool run(struct kf_cmm *cmm, const struct kf_encryption_context *whole, c
         asker_wait(&askers[i]);
         assert_answer(askers[i].code, &askers[i].error);
     }
-    const bool failed = atomic_load(&memory.made) >= number;
+    const bool failed = memory.made >= number;
     fail_allocation(0);
     askers_leave(askers, 3);
 
@@ -130,7 +103,7 @@ static void sweep(size_t capacity)
     unsigned long number = 0;
     bool failed;
     do {
-        const long held = atomic_load(&memory.held);
+        const size_t held = memory.held;
         struct kf_caching_cmm_options options = caching_options(10, 1000);
         struct kf_cmm *backing, *cmm;
         assert_ok(kf_cmm_new(&vtable, inside, &error, &backing), &error);
@@ -144,7 +117,7 @@ static void sweep(size_t capacity)
         kf_cache_unref(options.cache);
         if (slowly)
             support_settle(); /* the thread may still hold what has landed */
-        assert_int_equal(atomic_load(&memory.held), held);
+        assert_int_equal(memory.held, held);
     } while (failed); /* until all have had their turn */
     assert_true(number > 20);
     asker_leave(&writer);
@@ -174,7 +147,7 @@ static void making_a_cmm_may_fail(void **state)
     (void)state;
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring = support_keyring();
-    const long held = atomic_load(&memory.held);
+    const size_t held = memory.held;
     size_t failures = 0;
     for (unsigned long number = 1; number < 20; number++) {
         struct kf_caching_cmm_options options = caching_options(10, 1000);
@@ -190,7 +163,7 @@ static void making_a_cmm_may_fail(void **state)
         failures += code != KF_OK ? 1 : 0;
         kf_cmm_unref(cmm);
         kf_cache_unref(options.cache);
-        assert_int_equal(atomic_load(&memory.held), held);
+        assert_int_equal(memory.held, held);
     }
     assert_true(failures > 3 && failures < 19);
     kf_keyring_unref(keyring);
@@ -198,9 +171,7 @@ static void making_a_cmm_may_fail(void **state)
 
 int main(void)
 {
-    static const struct kf_allocator allocator = {sizeof allocator, NULL, allocate, release};
-    if (kf_allocator_set(&allocator) != KF_OK)
-        return 1;
+    failing_allocator_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_allocation_may_fail_inline),
         cmocka_unit_test(any_allocation_may_fail_on_the_internal_thread),

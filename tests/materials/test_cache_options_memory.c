@@ -3,38 +3,11 @@
  * everybody gets an answer, those in line too, nothing leaks, and the next question is answered.
  */
 #include "support/asker.h"
+#include "support/failing_allocator.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define ASKERS 9
-
-static struct {
-    atomic_long held;
-    atomic_ulong made, fail_at; /* counted from 1; 0: none */
-} memory;
-
-static void *allocate(void *context, size_t length)
-{
-    (void)context;
-    if (atomic_fetch_add(&memory.made, 1) + 1 == atomic_load(&memory.fail_at))
-        return NULL;
-    atomic_fetch_add(&memory.held, 1);
-    return malloc(length);
-}
-
-static void release(void *context, void *pointer)
-{
-    (void)context;
-    atomic_fetch_sub(&memory.held, 1);
-    free(pointer);
-}
-
-static void fail_allocation(unsigned long number)
-{
-    atomic_store(&memory.made, 0);
-    atomic_store(&memory.fail_at, number);
-}
 
 static void nothing(void *context, const struct kf_cache_event *event)
 {
@@ -55,7 +28,7 @@ static bool run(struct kf_cache *cache, struct kf_cmm *cmm, unsigned long number
             assert_true(strlen(askers[i].error.text) > 0);
         }
     }
-    const bool failed = atomic_load(&memory.made) >= number;
+    const bool failed = memory.made >= number;
     fail_allocation(0);
     assert_true(askers_usage(askers, ASKERS).most <= 3 || askers_usage(askers, ASKERS).answered == 0);
     askers_leave(askers, ASKERS);
@@ -101,10 +74,10 @@ static void whichever_allocation_fails(void **state)
 {
     (void)state;
     assert_false(sweep(1000000)); /* what is made once for the process */
-    const long before = atomic_load(&memory.held);
+    const size_t before = memory.held;
     unsigned long number = 1;
     while (sweep(number)) {
-        assert_int_equal(atomic_load(&memory.held), before);
+        assert_int_equal(memory.held, before);
         number++;
     }
     assert_true(number > 50);
@@ -125,7 +98,7 @@ static void objects_need_memory(void **state)
     assert_int_equal(kf_cache_listener_new(nothing, NULL, NULL, &error, &options.listener), KF_E_NO_MEMORY);
     fail_allocation(0);
     assert_ok(kf_cache_listener_new(nothing, NULL, NULL, &error, &options.listener), &error);
-    const long before = atomic_load(&memory.held);
+    const size_t before = memory.held;
     unsigned long number = 1;
     for (;; number++) {
         fail_allocation(number);
@@ -133,7 +106,7 @@ static void objects_need_memory(void **state)
         if (code == KF_OK)
             break;
         assert_int_equal(code, KF_E_NO_MEMORY);
-        assert_int_equal(atomic_load(&memory.held), before);
+        assert_int_equal(memory.held, before);
     }
     assert_true(number > 3);
     fail_allocation(0);
@@ -144,7 +117,7 @@ static void objects_need_memory(void **state)
         if (code == KF_OK)
             break;
         assert_int_equal(code, KF_E_NO_MEMORY);
-        assert_int_equal(atomic_load(&memory.held), before);
+        assert_int_equal(memory.held, before);
     }
     assert_int_equal(number, 3);
     fail_allocation(0);
@@ -156,12 +129,10 @@ static void objects_need_memory(void **state)
 
 int main(void)
 {
-    static const struct kf_allocator allocator = {sizeof allocator, NULL, allocate, release};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whichever_allocation_fails),
         cmocka_unit_test(objects_need_memory),
     };
-    if (kf_allocator_set(&allocator) != KF_OK)
-        return 1;
+    failing_allocator_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

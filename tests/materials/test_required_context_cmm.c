@@ -2,9 +2,9 @@
  * The required encryption context CMM: what it demands of writers and readers, alone, around a caching CMM and
  * behind one, and of the CMM behind it.
  */
-#include "message/failing_allocator.h"
 #include "support/asker.h"
 #include "support/client.h"
+#include "support/failing_allocator.h"
 
 #include <stdio.h>
 
@@ -412,7 +412,6 @@ int main(void)
         cmocka_unit_test(options_out_of_bounds_are_refused),
         cmocka_unit_test(no_memory_is_an_error),
     };
-    if (!failing_allocator_install())
-        return 1;
+    failing_allocator_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "failing_allocator.h"
 #include "message/encryption_context.h"
+#include "support/failing_allocator.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -673,8 +674,7 @@ static void without_memory_nothing_is_lost(void **state)
 
 int main(void)
 {
-    if (!failing_allocator_install())
-        return 1;
+    failing_allocator_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_are_serialized_in_the_order_of_bytes),
         cmocka_unit_test(any_order_gives_the_same),

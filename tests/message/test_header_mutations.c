@@ -7,11 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "failing_allocator.h"
 #include "message/header.h"
+#include "support/failing_allocator.h"
 
 #define ROUNDS 200000
 
@@ -180,8 +181,7 @@ static void damaged_headers_are_refused_or_whole(void **state)
 
 int main(void)
 {
-    if (!failing_allocator_install())
-        return 1;
+    failing_allocator_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_headers_are_refused_or_whole),
     };

@@ -125,6 +125,22 @@ void client_assert_decrypts(struct kf_cmm *cmm, const struct kf_decrypt_options 
     kf_buf_free(&out);
 }
 
+enum kf_code client_round_trip(struct kf_keyring *keyring, struct kf_error *error)
+{
+    struct kf_cmm *cmm;
+    struct kf_buf message = KF_BUF_INIT, plaintext = KF_BUF_INIT;
+    enum kf_code code = kf_default_cmm_new(keyring, error, &cmm);
+    if (code == KF_OK)
+        code = kf_encrypt(cmm, NULL, client_plaintext(25), error, &message);
+    if (code == KF_OK)
+        code = kf_decrypt(cmm, NULL, buf_view(message), error, NULL, &plaintext);
+    kf_buf_free(&message);
+    kf_buf_free(&plaintext);
+    kf_cmm_unref(cmm);
+    kf_keyring_unref(keyring);
+    return code;
+}
+
 /* Whether every byte is `a` or `b`. */
 static bool all_are(const uint8_t *bytes, size_t length, uint8_t a, uint8_t b)
 {

@@ -40,6 +40,9 @@ struct kf_decrypt_options client_decrypt_options(void); /* any suite */
 struct kf_buf client_message(struct kf_cmm *cmm, const struct kf_encrypt_options *options,
                              struct kf_view plaintext);
 
+/* Encrypts and decrypts with a default CMM on `keyring`, whose reference it takes over. */
+enum kf_code client_round_trip(struct kf_keyring *keyring, struct kf_error *error);
+
 /* One call decrypts `message` to `plaintext`. */
 #define assert_decrypts(cmm, options, message, plaintext) \
     client_assert_decrypts((cmm), (options), (message), (plaintext), __FILE__, __LINE__)
