@@ -6,10 +6,7 @@
 
 #include "support/client.h"
 #include "support/parts.h"
-
-#include "base/call.h"
-#include "base/memory.h"
-#include "materials/materials.h"
+#include "support/wrapping.h"
 
 /* ---- A keyring, and asking it ---- */
 
@@ -38,50 +35,18 @@ static const uint8_t context_bytes[] = {0, 1, 0, 1, 'a', 0, 1, '1'};
 static enum kf_code wrap(struct kf_keyring *keyring, enum kf_suite suite, const struct kf_data_key *data_key,
                          struct kf_wrapped *out)
 {
-    struct kf_encryption_materials *materials = kfi_encryption_materials_new(kfi_suite_get(suite));
-    materials->head.context = client_context("a", "1");
-    if (data_key != NULL)
-        materials->head.data_key = *data_key;
-    struct kf_call call;
-    struct kf_error error = KF_ERROR_INIT;
-    kfi_call_init(&call, NULL);
-    kfi_wrapped_init(out, materials);
-    const enum kf_code code = kf_keyring_on_encrypt(keyring, &call, materials, &error, out);
-    kfi_call_end(&call);
-    kf_encryption_materials_unref(materials);
-    return code;
+    struct kf_error error;
+    return wrapping_wrap(keyring, suite, "1", data_key, &error, out);
 }
 
-/* With the context {a: value}. */
-static enum kf_code unwrap(struct kf_keyring *keyring, enum kf_suite suite, const char *value,
-                           const struct kf_edk *edks, size_t count, struct kf_error *error,
-                           struct kf_data_key *out)
-{
-    struct kf_decryption_materials *materials = kfi_decryption_materials_new(kfi_suite_get(suite));
-    materials->head.context = client_context("a", value);
-    struct kf_call call;
-    kfi_call_init(&call, NULL);
-    *out = (struct kf_data_key){.length = 0};
-    const enum kf_code code = kf_keyring_on_decrypt(keyring, &call, materials, edks, count, error, out);
-    kfi_call_end(&call);
-    kf_decryption_materials_unref(materials);
-    return code;
-}
-
-/* Nothing fits: KF_E_KEYS, a sentence, and no trace of a data key. */
 static void check_none_fits(struct kf_keyring *keyring, const char *value, const struct kf_edk *edks,
                             size_t count)
 {
-    static const uint8_t zeros[KF_DATA_KEY_MAX];
     struct kf_data_key data_key;
-    struct kf_error error = KF_ERROR_INIT;
-    assert_int_equal(
-        unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, value, edks, count, &error, &data_key),
-        KF_E_KEYS);
-    assert_int_equal(error.code, KF_E_KEYS);
-    assert_true(error.text[0] != '\0');
-    assert_int_equal(data_key.length, 0);
-    assert_memory_equal(data_key.bytes, zeros, sizeof zeros);
+    struct kf_error error;
+    assert_int_equal(wrapping_unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, value, edks, count,
+                                     &error, &data_key),
+                     KF_E_KEYS);
 }
 
 /* ---- EDKs by hand ---- */
@@ -115,8 +80,9 @@ static void check_fits(struct kf_keyring *keyring, const struct kf_edk *edks, si
 {
     struct kf_data_key data_key;
     struct kf_error error = KF_ERROR_INIT;
-    assert_ok(unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "1", edks, count, &error, &data_key),
-              &error);
+    assert_ok(
+        wrapping_unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "1", edks, count, &error, &data_key),
+        &error);
     assert_int_equal(data_key.length, 32);
     assert_memory_equal(data_key.bytes, data_key_bytes, 32);
 }
@@ -288,12 +254,12 @@ static void the_sentence_tells_a_missing_key_from_a_wrong_one(void **state)
     struct kf_data_key data_key;
     struct kf_error missing = KF_ERROR_INIT, wrong = KF_ERROR_INIT;
     make(&made, "space", "other", 128, 12, 32);
-    assert_int_equal(
-        unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "1", &made.edk, 1, &missing, &data_key),
-        KF_E_KEYS);
+    assert_int_equal(wrapping_unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "1", &made.edk, 1,
+                                     &missing, &data_key),
+                     KF_E_KEYS);
     make(&made, "space", "name", 128, 12, 32);
     assert_int_equal(
-        unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "2", &made.edk, 1, &wrong, &data_key),
+        wrapping_unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "2", &made.edk, 1, &wrong, &data_key),
         KF_E_KEYS);
     assert_non_null(strstr(missing.text, "\"name\""));
     assert_non_null(strstr(missing.text, "\"space\""));
@@ -376,8 +342,8 @@ static void names_of_every_length_round_trip(void **state)
         struct kf_data_key data_key;
         struct kf_error error = KF_ERROR_INIT;
         assert_int_equal(wrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, NULL, &wrapped), KF_OK);
-        assert_ok(unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "1", wrapped.edks.items, 1, &error,
-                         &data_key),
+        assert_ok(wrapping_unwrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, "1", wrapped.edks.items, 1,
+                                  &error, &data_key),
                   &error);
         assert_memory_equal(data_key.bytes, wrapped.data_key.bytes, 32);
         check_none_fits(other, "1", wrapped.edks.items, 1);

@@ -1,13 +1,7 @@
 /*
  * Encrypted data keys on the wire and lists that own them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "message/edk.h"
 #include "support/failing_allocator.h"

@@ -1,14 +1,8 @@
 /*
  * Encryption contexts: their order, their bytes, their bounds, and how they are split and joined.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "message/encryption_context.h"
 #include "support/failing_allocator.h"

@@ -1,13 +1,7 @@
 /*
  * Message headers of both formats: every byte, every bound, every place where one can be cut.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "message/header.h"
 #include "support/failing_allocator.h"

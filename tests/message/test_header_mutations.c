@@ -3,13 +3,7 @@
  * taken is written back to the same bytes. Under a sanitizer this also shows that nothing is read outside of
  * them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "message/header.h"
 #include "support/failing_allocator.h"
