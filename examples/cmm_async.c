@@ -27,7 +27,9 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* KF_OK once it is this call's turn. A turn that was given stays given: who cancels leaves a gap. */
+/*
+ * KF_OK once it is this call's turn. A turn that was given is not given again: whoever cancels leaves a gap.
+ */
 static enum kf_code wait_for_turn(struct rate_cmm *cmm, struct kf_call *call, struct kf_error *error)
 {
     const uint64_t now = now_ms();
@@ -44,7 +46,7 @@ static enum kf_code wait_for_turn(struct rate_cmm *cmm, struct kf_call *call, st
     }
     if (*turn_ms <= now)
         return KF_OK;
-    /* Polled again then, or earlier for no reason: the clock decides, not the poll. */
+    /* It is polled again then, or earlier for no reason. So the clock decides, not the poll. */
     const enum kf_code code = kf_call_wake_in(call, *turn_ms - now);
     return code == KF_OK ? KF_PENDING : kf_error_set(error, code, "There is no timer to wait by.");
 }

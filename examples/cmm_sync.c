@@ -16,7 +16,7 @@ struct tenant_cmm {
     const char *tenant;
 };
 
-/* The pairs of `context`, and the tenant's. */
+/* The pairs of `context`, and the tenant's pair. */
 static enum kf_code add_tenant(const struct kf_encryption_context *context, const char *tenant,
                                struct kf_error *error, const struct kf_encryption_context **out)
 {

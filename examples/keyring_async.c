@@ -19,7 +19,7 @@
 struct vault {
     pthread_mutex_t lock; /* guards what follows, and the requests */
     pthread_cond_t changed;
-    struct request *first, **end; /* those that wait for the clerk */
+    struct request *first, **end; /* the requests that wait for the clerk */
     bool closing;
     pthread_t clerk;
     uint32_t used;
@@ -32,7 +32,7 @@ struct request {
     struct kf_call_waker *waker;
     unsigned holders; /* the call and the clerk */
     bool answered;
-    bool deposits; /* puts data_key into box; or else gets it from there */
+    bool deposits; /* it puts data_key into the box; else it gets it from there */
     uint32_t box;
     struct kf_data_key data_key; /* length 0 if there is none */
 };
@@ -90,7 +90,7 @@ static void *clerk(void *context)
 
 /* ---- The keyring's side ---- */
 
-/* What Keyflight calls when the call ends, answered or cancelled. */
+/* Keyflight calls this when the call ends, answered or cancelled. */
 static void request_drop(void *state)
 {
     request_release(state);
@@ -122,7 +122,7 @@ static enum kf_code request_begin(struct vault *vault, struct kf_call *call, boo
     return KF_PENDING;
 }
 
-/* Whether the clerk has answered: polls may come for no reason. */
+/* Whether the clerk has answered. Polls may come for no reason. */
 static bool request_is_answered(struct request *request)
 {
     pthread_mutex_lock(&request->vault->lock);
@@ -163,7 +163,7 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
     return code == KF_OK ? kf_wrapped_edk_add(out, &edk, error) : code;
 }
 
-/* The number of the box in the first EDK that is ours. What is in an EDK may be forged: believe nothing. */
+/* The number of the box in the first EDK that is ours. An EDK may be forged, so check everything in it. */
 static bool find_box(const struct kf_edk *edks, size_t edk_count, uint32_t *box)
 {
     const struct kf_view provider = kf_view_text(PROVIDER);
@@ -197,7 +197,7 @@ static enum kf_code on_decrypt(void *self, struct kf_call *call,
     return KF_OK;
 }
 
-/* No call is under way any more, but the clerk may still have requests of those who gave up. */
+/* No call is under way any more, but the clerk may still have requests of callers that gave up. */
 static void destroy(void *self)
 {
     struct vault *vault = self;

@@ -71,7 +71,7 @@ static enum kf_code module_keyring_new(struct kf_error *error, struct kf_keyring
     return code;
 }
 
-/* What the cache tells: to be matched with the service's own log. */
+/* The cache's events, to be matched with the service's own log. */
 static void on_event(void *context, const struct kf_cache_event *event)
 {
     (void)context;
@@ -86,7 +86,7 @@ static enum kf_code caching_cmm_new(struct kf_keyring *keyring, struct kf_error 
     options.keyring = keyring;
     options.max_age_ms = 60000;
     options.max_messages = 100;
-    options.max_flights = 2; /* the module need not be asked more often at once */
+    options.max_flights = 2; /* the module need not be asked more often than this at once */
     enum kf_code code = kf_cache_new(100, error, &options.cache);
     if (code == KF_OK)
         code = kf_cache_listener_new(on_event, NULL, NULL, error, &options.listener);

@@ -70,14 +70,15 @@ static enum kf_code on_encrypt(void *self, struct kf_call *call,
     if (code != KF_OK)
         return code;
     const struct kf_edk edk = {
-        .provider_id = kf_view_text(PROVIDER), /* whose it is: on decryption every keyring sees every EDK */
+        .provider_id =
+            kf_view_text(PROVIDER), /* says that it is ours: on decryption every keyring sees every EDK */
         .ciphertext =
             kf_view_of(&box, sizeof box) /* whatever this keyring needs to find the data key again */
     };
     return kf_wrapped_edk_add(out, &edk, error);
 }
 
-/* The number of the box in the first EDK that is ours. What is in an EDK may be forged: believe nothing. */
+/* The number of the box in the first EDK that is ours. An EDK may be forged, so check everything in it. */
 static bool find_box(const struct kf_edk *edks, size_t edk_count, uint32_t *box)
 {
     const struct kf_view provider = kf_view_text(PROVIDER);
@@ -123,7 +124,7 @@ static enum kf_code vault_keyring_new(struct kf_error *error, struct kf_keyring 
     pthread_mutex_init(&vault->lock, NULL);
     const enum kf_code code = kf_keyring_new(&vtable, vault, error, out);
     if (code != KF_OK)
-        destroy(vault); /* it belongs to the keyring only once there is one */
+        destroy(vault); /* it belongs to the keyring only once the keyring is made */
     return code;
 }
 

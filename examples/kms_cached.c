@@ -24,8 +24,8 @@ int main(void)
         puts("Set KMS_KEY_ARN to the ARN of a key, and AWS credentials as for any AWS program.");
         return 0;
     }
-    caching.max_age_ms = 5 * 60 * 1000; /* so long a key that KMS would no longer give is still used */
-    caching.max_messages = 100;         /* so many messages are lost if a data key is */
+    caching.max_age_ms = 5 * 60 * 1000; /* how long a key may be used that KMS would no longer give */
+    caching.max_messages = 100;         /* how many messages are readable with one stolen data key */
 
     enum kf_code code = kf_aws_client_new(&connecting, &error, &client);
     ring.client = client;
@@ -36,7 +36,7 @@ int main(void)
         code = kf_cache_new(100, &error, &caching.cache);
     if (code == KF_OK)
         code = kf_caching_cmm_new(&caching, &error, &cmm);
-    if (code == KF_OK) /* shows in CloudTrail, and has to come again to decrypt */
+    if (code == KF_OK) /* it shows in CloudTrail, and decryption needs the same again */
         code = kf_encryption_context_of(&error, &context, "purpose", "example", (char *)NULL);
     encrypting.encryption_context = context;
     for (int i = 0; i < MESSAGES && code == KF_OK; i++)

@@ -61,7 +61,7 @@ int main(void)
     } while (code != KF_OK && written < sizeof message);
 
     printf("%zu bytes became %zu\n", taken, written);
-    kf_encryptor_free(encryptor); /* had it been pending still: no waker comes afterwards */
+    kf_encryptor_free(encryptor); /* even if it were still pending: no waker is called afterwards */
     kf_cmm_unref(cmm);
     kf_cleanup(); /* ends the thread that fetched the key */
     close(woken);

@@ -58,7 +58,7 @@ static void utf8_is_what_rfc_3629_says(void **state)
         "\xc0\x80",         /* U+0000, overlong */
         "\xc1\xbf",         /* U+007F, overlong */
         "\xc2",             /* cut */
-        "\xc2\x7f",         /* continued by what is no continuation */
+        "\xc2\x7f",         /* the second byte is not a continuation */
         "\xc2\xc0",         /* the same */
         "\xe0\x9f\xbf",     /* U+07FF, overlong */
         "\xe0\xa0",         /* cut */

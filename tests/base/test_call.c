@@ -9,7 +9,7 @@
 static unsigned dropped;
 
 struct state {
-    unsigned at; /* 0: not dropped */
+    unsigned at; /* 0: not dropped yet */
 };
 
 static void drop(void *context)
@@ -56,7 +56,7 @@ static void children_are_made_once_and_go_with_their_call(void **unused)
     assert_ptr_equal(kf_call_child(&call, 0), child);
     kf_call_state_set(child, &of_child[0], drop);
 
-    /* More of them leave the first where it is. */
+    /* More children leave the first where it is. */
     for (size_t i = 1; i < 20; i++)
         assert_non_null(kf_call_child(&call, i));
     assert_ptr_equal(kf_call_child(&call, 0), child);
@@ -72,7 +72,8 @@ static void children_are_made_once_and_go_with_their_call(void **unused)
     kfi_call_reset(&call);
     assert_int_equal(dropped, 4);
     assert_true(of_grandchild.at < of_child[0].at && of_child[0].at < of_child[1].at);
-    assert_true(of_child[1].at < own.at); /* who wraps others goes last: they may use what he has */
+    assert_true(of_child[1].at <
+                own.at); /* a wrapper is dropped last, because those it wraps may use its state */
 
     /* The node can be used again. */
     assert_null(kf_call_state(&call));
@@ -99,7 +100,7 @@ static void every_node_wakes_who_drives_the_root(void **unused)
     kf_call_waker_wake(deep);
     assert_int_equal(bell_rung(&first), 2);
 
-    /* A second driver, with no memory of the first. */
+    /* A second driver knows nothing of the first. */
     kfi_call_drive(&call, &two);
     kf_call_waker_wake(deep);
     assert_int_equal(bell_rung(&first), 2);
@@ -111,7 +112,7 @@ static void every_node_wakes_who_drives_the_root(void **unused)
     kf_call_waker_wake(deep);
     assert_int_equal(bell_rung(&second), 2);
 
-    /* A node that has answered: its handle still wakes the others. */
+    /* The handle of a node that has answered still wakes the others. */
     kfi_call_reset(kf_call_child(&call, 1));
     kf_call_waker_wake(deep);
     assert_int_equal(bell_rung(&second), 3);

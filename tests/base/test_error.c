@@ -93,7 +93,7 @@ static void a_long_sentence_is_cut_between_characters_and_says_so(void **state)
     assert_string_equal(held.error.text + room - 5, "a…");
     assert_int_equal(held.behind, 'x');
 
-    /* What just fits is not cut, whatever it ends in. */
+    /* A text that just fits is not cut, whatever its last character is. */
     text[room - 3] = '\xc3';
     text[room - 2] = '\xa4';
     kf_error_set(&held.error, KF_E_LIMIT, "%.*s", (int)room - 1, text);
@@ -116,7 +116,7 @@ static void a_long_sentence_is_cut_between_characters_and_says_so(void **state)
         }
     }
 
-    /* What is no UTF-8 is cut as well. */
+    /* Text that is not UTF-8 is cut as well. */
     memset(text, '\x80', sizeof text);
     kf_error_set(&held.error, KF_E_LIMIT, "%.*s", 1000, text);
     assert_string_equal(held.error.text, "…");

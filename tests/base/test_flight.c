@@ -1,5 +1,5 @@
 /*
- * Flights: seats, driving and waking, with an owner as simple as one can be. What the cache makes of them is
+ * Flights: seats, driving and waking, with the simplest owner there can be. What the cache makes of them is
  * tested in tests/materials.
  */
 #include "support/support.h"
@@ -85,7 +85,7 @@ static void fetch_answer(struct fetch *fetch, enum kf_code code)
     kf_call_waker_wake(fetch->waker);
 }
 
-/* The memory is the test's: it may go once the flight was destroyed, which this checks. */
+/* The memory is the test's. It may go only once the flight was destroyed, which this checks. */
 static void fetch_end(struct fetch *fetch)
 {
     assert_int_equal(bell_rung(&fetch->landed), 1);
@@ -95,7 +95,7 @@ static void fetch_end(struct fetch *fetch)
     bell_destroy(&fetch->destroyed);
 }
 
-/* Of these tests' seats nothing is asked but their size. */
+/* The class of these tests' seats has a size and nothing else. */
 static const struct kfi_seat_class guest_class = {.size = sizeof(struct kfi_seat)};
 
 /* A caller who has a seat. */
@@ -118,7 +118,7 @@ static void guest_sit(struct guest *guest, struct fetch *fetch)
     pthread_mutex_unlock(&owner_lock);
 }
 
-/* Answers whether the place became free. */
+/* Answers whether a place became free. */
 static bool guest_leave(struct guest *guest)
 {
     pthread_mutex_lock(&owner_lock);
@@ -188,7 +188,7 @@ static void what_is_not_done_goes_to_the_internal_thread(void **state)
     }
     support_settle();
     assert_int_equal(fetch.polls, 3);
-    kf_call_waker_wake(fetch.waker); /* nobody is there any more */
+    kf_call_waker_wake(fetch.waker); /* no caller is left */
     support_settle();
     assert_int_equal(fetch.polls, 3);
     for (size_t i = 0; i < 3; i++) {
@@ -239,7 +239,7 @@ static void a_seat_can_be_left_before_the_landing(void **state)
     assert_false(guest_leave(&guests[2]));
     fetch_end(&fetch);
 
-    /* All of them: it lands all the same. */
+    /* All callers leave; the flight lands nevertheless. */
     fetch_init(&fetch, KF_PENDING, 1000000);
     guest_sit(&guests[0], &fetch);
     kfi_flight_launch(&fetch.flight);
@@ -381,7 +381,7 @@ static void what_cannot_be_handed_over_fails(void **state)
 
 /* ---- Callers inside of a fetch ---- */
 
-/* A question for what one flight brings. */
+/* A question that one flight will answer. */
 struct sought {
     struct kfi_asking asking; /* first */
     const struct kfi_flight *flight;
@@ -445,12 +445,12 @@ static void a_fetch_encloses_what_is_asked_within_it(void **state)
     nest.outer.within = poll_outer;
     nest.inner.within = poll_inner;
     assert_false(encloses(&call, &nest.outer));
-    /* Through the call, on whatever thread. */
+    /* Found by the call, on any thread. */
     struct kf_call *child = kf_call_child(kf_call_child(&nest.outer.flight.call, 0), 1);
     assert_true(encloses(&nest.outer.flight.call, &nest.outer));
     assert_true(encloses(child, &nest.outer));
     assert_false(encloses(child, &nest.inner));
-    /* On the thread. */
+    /* Found by the thread. */
     kfi_flight_launch(&nest.outer.flight);
     assert_true(nest.inside_outer);
     assert_true(nest.inside_inner);
@@ -461,7 +461,7 @@ static void a_fetch_encloses_what_is_asked_within_it(void **state)
     fetch_end(&nest.inner);
 }
 
-/* ---- Leaving while it lands ---- */
+/* ---- Leaving during the landing ---- */
 
 static void *answer_thread(void *fetch)
 {

@@ -1,5 +1,5 @@
 /*
- * Fork: a child notices what it inherited, remakes it once, and touches nothing of its parent's.
+ * Fork: a child notices what it inherited, remakes it once, and leaves what is its parent's alone.
  */
 #include "support/support.h"
 

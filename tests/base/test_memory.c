@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-/* An allocator that counts, and looks at what is given back. */
+/* An allocator that counts, and looks at memory that is given back. */
 static struct {
     size_t made, held;
     size_t last_length;
@@ -39,7 +39,7 @@ static void release(void *context, void *memory)
 
 static const struct kf_allocator counting = {sizeof counting, &counted, allocate, release};
 
-/* Has to come first: afterwards no allocator can be set. */
+/* This test comes first: later no allocator can be set. */
 static void an_allocator_is_taken_before_first_use_only(void **state)
 {
     (void)state;
@@ -56,7 +56,7 @@ static void an_allocator_is_taken_before_first_use_only(void **state)
 
     struct kf_allocator copied = counting;
     assert_int_equal(kf_allocator_set(&copied), KF_OK);
-    copied.allocate = NULL; /* it is the library's own copy that counts */
+    copied.allocate = NULL; /* the library has a copy of its own */
 
     void *memory = kfi_alloc(10);
     assert_non_null(memory);

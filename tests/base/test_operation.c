@@ -16,7 +16,7 @@ static void an_error_is_final_and_leaves_no_output(void **state)
     struct kf_io io = {.out = out, .out_room = sizeof out, .in_used = 3, .out_used = 5};
     assert_int_equal(kfi_operation_enter(&operation), KF_OK);
 
-    /* Flow leaves everything as it is. */
+    /* A code that is not an error changes nothing. */
     static const enum kf_code flow[] = {KF_OK, KF_PENDING, KF_WANT_INPUT, KF_WANT_OUTPUT};
     for (size_t i = 0; i < sizeof flow / sizeof flow[0]; i++) {
         assert_int_equal(kfi_operation_leave(&operation, flow[i], &io), flow[i]);
@@ -269,7 +269,7 @@ static void output_waits_for_room_and_keeps_its_order(void **state)
     struct kf_io io = {.out = out, .out_room = 4};
     claim(&outlet, &io, "ab");
     claim(&outlet, &io, "cde"); /* does not fit */
-    claim(&outlet, &io, "f");   /* would fit, but it is not its turn */
+    claim(&outlet, &io, "f");   /* would fit, but the one before it comes first */
     assert_int_equal(io.out_used, 2);
     assert_int_equal(outlet.waiting.length, 4);
 

@@ -70,7 +70,7 @@ static void a_list_that_fits_is_whole(void **state)
     assert_string_equal(kfi_listing_end(&empty), "");
 }
 
-/* Items of any length in any room: what is there is the beginning, and what is not is told. */
+/* Items of any length in any room: the beginning is there, and the rest is counted. */
 static void a_list_that_does_not_fit_says_how_much_is_missing(void **state)
 {
     (void)state;
@@ -96,7 +96,7 @@ static void a_list_that_does_not_fit_says_how_much_is_missing(void **state)
             const size_t kept = (size_t)((cut != NULL ? cut : end) - text);
             assert_memory_equal(text, whole, kept);
             assert_true(cut != NULL || end != NULL);
-            char last = '0'; /* the last item of which anything is there */
+            char last = '0'; /* the last item that is there, or a part of it */
             for (size_t i = 0; i < kept; i++)
                 last = text[i] >= '1' && text[i] <= '5' ? text[i] : last;
             char expected[32] = "";

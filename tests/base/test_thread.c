@@ -267,7 +267,7 @@ static void come_late(void)
 {
     late.hand_over = kfi_task_hand_over(&late.job.task, &late.error);
     late.timer = kfi_timer_set(&late.alarm.timer, 1, late.alarm.place, NULL);
-    kf_cleanup(); /* on the internal thread it can't wait for itself; it returns */
+    kf_cleanup(); /* on the internal thread it returns, because it can't wait for itself */
 }
 
 static void nothing_can_be_begun_while_it_cleans_up(void **state)

@@ -13,8 +13,8 @@ struct cot {
     bool asleep;
     bool gate_shut; /* a sleep ends no sooner than the gate is open */
     unsigned sleeps, interrupts, stops;
-    bool in_order;              /* that job was */
-    bool on_internal;           /* at each call that has to be */
+    bool in_order;              /* that job was stopped */
+    bool on_internal;           /* at each call that has to come from it */
     uint64_t ms;                /* of the last sleep */
     struct job *stopped_before; /* a job that has to be stopped before this is, or NULL */
 };
@@ -131,7 +131,7 @@ static void it_sleeps_in_what_is_plugged_in(void **state)
         assert_int_equal(cot_count(&cot.stops), 1);
         assert_true(cot.on_internal && cot.in_order);
 
-        /* Nothing is plugged in any more, until it is again. */
+        /* It is not plugged in any more, until it is plugged in again. */
         sleeps = cot_count(&cot.sleeps);
         support_settle();
         assert_int_equal(cot_count(&cot.sleeps), sleeps);
@@ -225,7 +225,8 @@ static void a_second_cleanup_waits_for_the_first(void **state)
 
 static bool nothing_is_plugged(void *context)
 {
-    unsigned sleeps = cot.sleeps; /* nobody else is here, and the lock may have been held */
+    unsigned sleeps =
+        cot.sleeps; /* there is no other thread here, and the lock may have been held at the fork */
     (void)context;
     if (SUPPORT_THREADS_IN_CHILDREN)
         support_settle();

@@ -62,7 +62,7 @@ static void the_heap_holds_under_random_insertions_and_removals(void **state)
         }
         inside[index] = !inside[index];
         assert_int_equal(check_heap(root), count);
-        /* From time to time the earliest goes, as it does when it is due. */
+        /* From time to time the earliest is taken out, as if it were due. */
         if (root != NULL && next_random(&seed) % 4 == 0) {
             inside[root - timers] = false;
             root = kfi_timers_remove(root, root);

@@ -1,6 +1,6 @@
 /*
- * Waiting: the one place where a caller sleeps. What is polled here answers after so many polls, and is woken
- * in every order.
+ * Waiting: the one place where a caller sleeps. The operation that is polled here answers after a number of
+ * polls, and is woken in every order.
  */
 #include "support/support.h"
 
@@ -88,7 +88,7 @@ static void every_wake_is_a_poll_and_only_the_answer_ends_it(void **state)
     slow_init(&slow, 4, KF_E_REMOTE);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, wait_thread, &slow), 0);
-    /* Each of these wakes but the last is for no reason. */
+    /* Only the last of these wakes has a reason. */
     for (int i = 0; i < 3; i++) {
         bell_wait(&slow.polled);
         slow.waker.wake(slow.waker.context);

@@ -56,7 +56,7 @@ static void a_place_lives_as_long_as_its_last_reference(void **state)
     kf_call_waker_unref(NULL);
 }
 
-/* A waker that is held up, once, inside of its function. */
+/* A waker whose function is held up once. */
 struct held_up {
     pthread_mutex_t gate;
     atomic_uint entered;
@@ -83,7 +83,7 @@ struct setting {
     struct kf_call_waker *place;
     const struct kf_waker *waker;
     struct held_up *former;
-    bool former_had_finished; /* when kfi_waker_set returned */
+    bool former_had_finished; /* when kfi_waker_set has returned */
 };
 
 static void *set_thread(void *context)
@@ -168,7 +168,7 @@ static void no_wake_comes_late_while_wakers_come_and_go(void **state)
         const struct kf_waker waker = {wake_on_stack, now};
         atomic_store(&now->valid, true);
         kfi_waker_set(shared.place, i % 7 == 0 ? NULL : &waker);
-        atomic_store(&before->valid, false); /* from here on nobody may be in it */
+        atomic_store(&before->valid, false); /* from here on no thread may be in it */
     }
     kfi_waker_set(shared.place, NULL);
     atomic_store(&shared.over, true);

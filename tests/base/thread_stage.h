@@ -18,7 +18,7 @@ struct job {
     struct bell ran;
     atomic_uint runs, stops;
     atomic_bool on_internal; /* at the last run */
-    atomic_uint wake_itself; /* so many more times, while it runs */
+    atomic_uint wake_itself; /* it is woken so often while it runs */
     atomic_bool finish;      /* at the next run */
     void (*inside)(void);    /* called within, or NULL */
 };
@@ -71,7 +71,7 @@ static inline void timer_set(struct kfi_timer *timer, uint64_t when, struct kf_c
     assert_ok(kfi_timer_set(timer, when, waker, &error), &error);
 }
 
-/* A timer and who it wakes. */
+/* A timer, and the bell that it rings. */
 struct alarm {
     struct kfi_timer timer;
     struct bell bell;

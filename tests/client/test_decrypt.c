@@ -1,7 +1,7 @@
 /*
- * What decrypt.c reads: the limits, when plaintext and header come out and when they don't, and what is left
- * behind. Messages that others make are test_foreign.c's, forged ones test_forged.c's, changed ones
- * test_tamper*.c's, streams in pieces test_stream.c's.
+ * What decrypt.c reads: its limits, when plaintext and header come out, and what is left in memory. Messages
+ * that others make are test_foreign.c's, forged ones test_forged.c's, changed ones test_tamper*.c's, streams
+ * in pieces test_stream.c's.
  */
 #include <string.h>
 
@@ -69,7 +69,7 @@ static void plaintext_is_limited(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* In the mode for messages without signatures others end with the byte that names their suite. */
+/* In the mode for unsigned messages, signed ones are refused at the byte that names their suite. */
 static void suites_that_sign_can_be_refused(void **state)
 {
     (void)state;
@@ -104,7 +104,7 @@ static void suites_that_sign_can_be_refused(void **state)
     told_free(told);
 }
 
-/* The limits on a header hold before anybody is asked for a key, those on EDKs before the EDKs are there. */
+/* The limits on a header hold before a key is asked for; those on EDKs hold before the EDKs have come. */
 static void hostile_headers_reach_no_cmm(void **state)
 {
     (void)state;
@@ -116,7 +116,7 @@ static void hostile_headers_reach_no_cmm(void **state)
     static struct parts parts;
     parts_read(buf_view(message), &parts);
     const size_t count = (size_t)(parts.edks[0].provider_id.data - 4 - message.data);
-    message.data[count] = 0xFF; /* EDKs by the ten thousands, none of which is there */
+    message.data[count] = 0xFF; /* it claims tens of thousands of EDKs, and has none */
 
     struct kf_decrypt_options options = KF_DECRYPT_OPTIONS_INIT;
     options.max_edks = 100;
@@ -147,7 +147,7 @@ static void what_is_no_message_is_refused(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* In a stream it is refused at the first byte, though more could come. */
+/* A stream refuses it at the first byte, although more could come. */
 static void what_is_no_message_is_refused_early(void **state)
 {
     (void)state;
@@ -172,7 +172,7 @@ static void usage_is_checked(void **state)
     options.size = sizeof options + 1;
     assert_refused(cmm, &options, client_plaintext(10), KF_E_USAGE);
 
-    /* A caller that was compiled when the struct was shorter. */
+    /* A caller whose struct is shorter, as an older program has it. */
     struct kf_buf message = two_frames(cmm, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
     options.size = offsetof(struct kf_decrypt_options, max_frame_length);
     options.max_frame_length = 1; /* not part of it */
@@ -189,8 +189,8 @@ static void bytes_that_follow_fail_one_call(void **state)
     struct kf_cmm *cmm = client_cmm_of_two();
     for (size_t i = 0; i < 2; i++) {
         struct kf_buf message = two_frames(cmm, suites[i]);
-        const size_t extras[] = {1, 2, 16,
-                                 message.length}; /* bytes of it again: with the last, a second message */
+        const size_t extras[] = {
+            1, 2, 16, message.length}; /* its first bytes again; in the end a whole second message */
         for (size_t e = 0; e < 4; e++) {
             uint8_t *longer = malloc(message.length + extras[e]);
             memcpy(longer, message.data, message.length);
@@ -241,7 +241,7 @@ static void a_stream_that_is_done_stays_done(void **state)
     assert_ok(kf_decryptor_new(cmm, NULL, &error, &decryptor), &error);
     struct kf_io io = {.in = message.data, .in_length = message.length, .out = out, .out_room = sizeof out};
     assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL),
-                     KF_OK); /* without in_end: the message says where it ends */
+                     KF_OK); /* without in_end, because the message says where it ends */
     assert_int_equal(io.out_used, 150);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(kf_decryptor_poll(decryptor, &io, NULL), KF_OK);
@@ -256,8 +256,8 @@ static void a_stream_that_is_done_stays_done(void **state)
 /* ---- When what comes out ---- */
 
 /*
- * Gives a decryptor the bytes of `message` from `*given` up to `until`; how many bytes of plaintext that
- * brought out.
+ * Gives a decryptor the bytes of `message` from `*given` up to `until`. Answers how many bytes of plaintext
+ * came out.
  */
 static size_t give(struct kf_decryptor *decryptor, struct kf_view message, size_t *given, size_t until,
                    enum kf_code expected)
@@ -313,7 +313,7 @@ static void frames_come_out_as_they_are_verified(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* What was held back goes out in any pieces, and the stream is done only then. */
+/* Plaintext that was held back goes out in any pieces, and the stream is done only then. */
 static void what_was_held_back_waits_for_room(void **state)
 {
     (void)state;
@@ -438,8 +438,8 @@ static void other_keys_do_not_open_it(void **state)
 }
 
 /*
- * A keyring that fails before another one unwraps the key leaves nothing of its error: the stream goes on for
- * as many polls as it takes.
+ * If one keyring fails and another unwraps the key, nothing is left of the error: the stream goes on, for any
+ * number of polls.
  */
 static void a_keyring_that_failed_before_does_not_end_the_stream(void **state)
 {
@@ -475,7 +475,7 @@ static void a_failure_leaves_nothing_in_a_buffer_used_before(void **state)
     assert_ok(kf_decrypt(cmm, NULL, buf_view(message), &error, NULL, &out), &error);
     const uint8_t *memory = out.data;
 
-    message.data[message.length - 1] ^= 1; /* the signature: by then all plaintext was there */
+    message.data[message.length - 1] ^= 1; /* the signature, when all plaintext had come */
     assert_int_equal(kf_decrypt(cmm, NULL, buf_view(message), &error, NULL, &out), KF_E_FORGED);
     assert_int_equal(out.length, 0);
     assert_ptr_equal(out.data, memory);

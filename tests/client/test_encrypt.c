@@ -1,6 +1,6 @@
 /*
- * What encrypt.c writes: every byte of a message taken apart and done again by hand, the shape of the frames
- * at every boundary, and the refusals. Streams in pieces are test_stream.c's.
+ * What encrypt.c writes: every byte of a message is taken apart and made again by hand, frames at every
+ * boundary, and refusals. Streams in pieces are test_stream.c's.
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 #include "message/encryption_context.h"
 
-/* What the two keys of client_cmm_of_two are. */
+/* The two keys of client_cmm_of_two. */
 static struct kf_view wrapping_key(size_t index)
 {
     static uint8_t keys[2][32];
@@ -19,9 +19,7 @@ static struct kf_view wrapping_key(size_t index)
 
 /* ---- By hand ---- */
 
-/*
- * One message, all of it: its fields against what was asked for, and its secrets from the wrapping keys on.
- */
+/* Checks a whole message: its fields against the request, and its secrets from the wrapping keys on. */
 static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t frame_length,
                           const struct kf_encryption_context *asked, struct kf_view plaintext)
 {
@@ -40,7 +38,7 @@ static void check_by_hand(struct kf_view message, enum kf_suite suite, uint32_t 
         assert_true(kf_encryption_context_get(context, pair.key, &value));
         assert_same_bytes(value, pair.value);
     }
-    /* Sorted, as it stands there. */
+    /* Sorted, as the message has it. */
     assert_same_bytes(kf_encryption_context_serialized(context), parts.context);
     kf_encryption_context_unref(context);
 
@@ -95,7 +93,7 @@ static void an_empty_context_has_no_count(void **state)
 
 /* ---- Frames ---- */
 
-/* A whole multiple ends in a full final frame, nothing in one empty final frame. */
+/* A multiple of the frame length ends in a full final frame; an empty plaintext is one empty final frame. */
 static void check_shape(struct kf_cmm *cmm, enum kf_suite suite, uint32_t frame_length, size_t length)
 {
     static struct parts parts;
@@ -197,7 +195,10 @@ static void messages_share_neither_id_nor_data_key(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* Two messages of one cached data key: the message id parts their keys, on which AES-GCM's safety hangs. */
+/*
+ * Two messages of one cached data key have different message keys, because their ids differ. AES-GCM depends
+ * on that.
+ */
 static void messages_of_one_data_key_have_keys_of_their_own(void **state)
 {
     (void)state;
@@ -324,7 +325,7 @@ static void refused(struct kf_cmm *cmm, const struct kf_encrypt_options *options
     assert_int_equal(error.code, code);
     assert_true(error.text[0] != '\0');
     assert_null(encryptor);
-    /* The one-shot call passes it on. */
+    /* The one-shot call answers the same. */
     struct kf_buf out = KF_BUF_INIT;
     assert_int_equal(kf_encrypt(cmm, options, client_plaintext(3), NULL, &out), code);
     assert_int_equal(out.length, 0);
@@ -350,7 +351,7 @@ static void options_out_of_bounds_are_refused(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* A caller that was compiled when the struct was shorter: what it did not know has its default. */
+/* A caller whose struct is shorter, as an older program has it. The other members have their defaults. */
 static void shorter_options_of_older_callers_are_read(void **state)
 {
     (void)state;
@@ -452,9 +453,9 @@ static void the_bound_holds_for_one_call_too(void **state)
     struct kf_buf out = KF_BUF_INIT;
     struct kf_error error = KF_ERROR_INIT;
     assert_int_equal(kf_encrypt(told_cmm, &options, client_plaintext(11), &error, &out), KF_E_LIMIT);
-    assert_int_equal(told_begun(told), 0); /* refused before anybody was asked */
+    assert_int_equal(told_begun(told), 0); /* refused before a key was asked for */
     assert_ok(kf_encrypt(told_cmm, &options, client_plaintext(7), &error, &out), &error);
-    assert_int_equal(told_last_bound(told), 7); /* one call knows its length */
+    assert_int_equal(told_last_bound(told), 7); /* the one-shot call knows the length */
     kf_buf_free(&out);
     kf_cmm_unref(told_cmm);
     told_free(told);
@@ -480,7 +481,7 @@ static void a_failure_leaves_nothing_in_a_buffer_used_before(void **state)
     for (size_t i = 0; i < length; i++)
         assert_int_equal(memory[i], 0);
 
-    /* And it serves again, without new memory. */
+    /* The buffer can be used again, without new memory. */
     options.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     assert_ok(kf_encrypt(told_cmm, &options, client_plaintext(400), &error, &out), &error);
     assert_ptr_equal(out.data, memory);

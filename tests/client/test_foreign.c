@@ -1,6 +1,6 @@
 /*
- * Messages made by hand, in shapes that others write and the library never does: what the format allows is read.
- * What it forbids is test_forged.c's.
+ * Messages made by hand, in shapes that other clients write and the library never does. What the format
+ * allows is read; test_forged.c has what it forbids.
  */
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
@@ -28,7 +28,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Signs what was forged if its suite does; then it is read, in one call and byte by byte. */
+/* Signs the message if its suite signs. Then it is read, in one call and byte by byte. */
 #define assert_read(plaintext) check_read((plaintext), __LINE__)
 static void check_read(struct kf_view plaintext, int line)
 {
@@ -109,7 +109,7 @@ static void bodies_that_are_not_framed_are_read(void **state)
     }
 }
 
-/* Official messages have IVs that are not the padded number: what counts is the one that is stored. */
+/* Official messages have IVs that are not the padded number. The stored IV counts. */
 static void the_stored_iv_is_used(void **state)
 {
     (void)state;
@@ -136,7 +136,7 @@ static void the_stored_iv_is_used(void **state)
         forge_sealed(&forge, "Single Block", 1, odd, client_plaintext(10));
         assert_read(client_plaintext(10));
     }
-    forge_begin(&forge, 0x0178); /* and that of the header */
+    forge_begin(&forge, 0x0178); /* the IV of the header too */
     memcpy(forge.header_iv, odd, 12);
     forge_header(&forge);
     forge_final(&forge, 1, client_plaintext(10));
@@ -146,8 +146,8 @@ static void the_stored_iv_is_used(void **state)
 /* ---- Contexts ---- */
 
 /*
- * Pairs are written in the order of their keys, but no reader insists on it: tag and signature are over the
- * bytes as they stand, keyrings get the sorted ones.
+ * Pairs are written in the order of their keys, but no reader insists on that: tag and signature cover the
+ * bytes as they stand, and keyrings get them sorted.
  */
 static void contexts_out_of_order_are_read(void **state)
 {
@@ -178,7 +178,7 @@ static void any_key_is_read(void **state)
 
 /* ---- Signatures ---- */
 
-/* Writers use one length and half of them low values of s; readers take what DER allows. */
+/* We write signatures of one length. We read all that DER allows, with a low or a high s. */
 static void signatures_of_any_length_are_read(void **state)
 {
     (void)state;
@@ -208,7 +208,7 @@ static void signatures_of_any_length_are_read(void **state)
 
 /* ---- Limits ---- */
 
-/* The limits on frames and plaintext are also those of a body that is not framed. */
+/* The limits on frames and plaintext hold for a body that is not framed too. */
 static void a_body_that_is_not_framed_is_limited(void **state)
 {
     (void)state;

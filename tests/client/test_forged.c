@@ -1,7 +1,7 @@
 /*
- * Messages with good keys and good tags around one rule that is broken, so that only the rule can refuse them:
- * each is, with its class and a sentence that names it, in one call and as a stream, and gives out no more than
- * the frames before. The same messages without the flaw are read by test_foreign.c.
+ * Messages with good keys and good tags that break one rule, so that only this rule can refuse them. Each is
+ * refused with its class and a sentence that names the rule, in one call and as a stream. A stream gives out
+ * only the frames before the flaw. test_foreign.c reads the same messages without the flaw.
  */
 #include <openssl/evp.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void check_forged(enum kf_code code, size_t before, const char *says, int
     forge_end(&forge);
 }
 
-/* Behind a header that was changed: everything else as it has to be. */
+/* The rest of a message whose header was changed, as it has to be. */
 static void finish(void)
 {
     forge_header(&forge);
@@ -172,7 +172,7 @@ static void content_is_framed_or_not(void **state)
     }
 }
 
-/* Made by one who wants two keys to open it: everything holds but the commitment. */
+/* A message made so that two keys open it. All holds but the commitment. */
 static void a_message_commits_to_its_key(void **state)
 {
     (void)state;
@@ -185,7 +185,7 @@ static void a_message_commits_to_its_key(void **state)
     }
 }
 
-/* What the .NET client wrote in its release 4.0.0: the count of an empty context as part of what is sealed. */
+/* As release 4.0.0 of the .NET client wrote it: the header's tag covers the count of an empty context. */
 static void an_empty_context_adds_nothing_to_the_tag(void **state)
 {
     (void)state;
@@ -275,7 +275,7 @@ static void frames_are_numbered_from_1(void **state)
 {
     (void)state;
     static const struct {
-        uint32_t numbers[3]; /* the last one is the final frame's; 0 in front: there is no such frame */
+        uint32_t numbers[3]; /* the last is of the final frame; a leading 0: there is no such frame */
         size_t before;
     } sequences[] = {
         {{0, 0, 0}, 0},   {{0, 0, 2}, 0},   {{0, 0, 0xFFFFFFFF}, 0}, {{0, 1, 1}, 100}, {{0, 1, 3}, 100},
@@ -314,7 +314,7 @@ static void frames_have_their_length(void **state)
         forge_begin(&forge, suites[s]);
         forge_header(&forge);
         forge_regular(&forge, 1, client_plaintext(100));
-        /* Its last byte comes together with the end, and the poll that fails takes back what it gave. */
+        /* Its last byte comes together with the end. The poll that fails takes back what it gave out. */
         assert_forged(KF_E_TRUNCATED, 0, "in the middle of its body");
         forge_begin(&forge, suites[s]); /* 2^36-31 bytes that need not be there */
         forge.content_type = 1;
@@ -376,7 +376,7 @@ static void check_signature(struct kf_view der)
     assert_forged(KF_E_FORGED, 100, "signature is not valid");
 }
 
-/* The numbers are right, but written in ways that are not DER. */
+/* The numbers are right, but they are not written as DER. */
 static void signatures_are_der(void **state)
 {
     (void)state;
@@ -418,13 +418,13 @@ static void signatures_are_der(void **state)
             der[right.length] = 0;
             check_signature(kf_view_of(der, right.length + 1));
         }
-        begin_signed(suites[i]); /* numbers that no signature has */
+        begin_signed(suites[i]); /* numbers that can't be in a signature */
         check_signature(kf_view_of("\x30\x06\x02\x01\x00\x02\x01\x00", 8));
         begin_signed(suites[i]);
         check_signature(kf_view_of("\x30\x06\x02\x01\x01\x02\x01\x01", 8));
         begin_signed(suites[i]);
         check_signature(kf_view_of("\x30\x00", 2));
-        begin_signed(suites[i]); /* longer than any */
+        begin_signed(suites[i]); /* longer than any signature */
         check_signature(client_plaintext(4096));
         begin_signed(suites[i]);
         forge_footer(&forge, kf_view_of(NULL, 0));

@@ -1,6 +1,6 @@
 /*
- * The last of 2^32-1 frames, without reading the others: decrypt.c is compiled into this test, which sets the
- * number of the next frame.
+ * The last of 2^32-1 frames, without reading the others. This test compiles decrypt.c, and sets the number of
+ * the next frame.
  */
 #include "decrypt.c" /* NOLINT: that is the point of it */
 

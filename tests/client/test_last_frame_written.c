@@ -1,6 +1,6 @@
 /*
- * The last of 2^32-1 frames, without writing the others: encrypt.c is compiled into this test, which sets the
- * number of the next frame.
+ * The last of 2^32-1 frames, without writing the others. This test compiles encrypt.c, and sets the number of
+ * the next frame.
  */
 #include "encrypt.c" /* NOLINT: that is the point of it */
 

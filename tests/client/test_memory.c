@@ -1,6 +1,7 @@
 /*
- * Memory of operations: when it runs out, at every single allocation, an operation fails with KF_E_NO_MEMORY,
- * answers nothing and leaks nothing; and none is taken on the word of a message, nor before it is needed.
+ * Memory of operations. If it runs out, at any allocation, an operation fails with KF_E_NO_MEMORY, answers
+ * nothing and leaks nothing. No memory is taken because a message claims a length, and none before it is
+ * needed.
  */
 #include <string.h>
 
@@ -59,7 +60,7 @@ static enum kf_code decrypt_once(const void *message, struct kf_error *error)
     return code;
 }
 
-/* The same as streams, byte by byte, where more is gathered. */
+/* The same as streams, byte by byte, which gather more. */
 static enum kf_code encrypt_stream(const void *suite, struct kf_error *error)
 {
     const struct kf_encrypt_options options = encrypt_options(*(const enum kf_suite *)suite);
@@ -122,7 +123,10 @@ static void decryption_survives_memory_that_runs_out(void **state)
 
 /* ---- No more than is needed ---- */
 
-/* What is allocated for the front of a message follows what has come, not what it says of what is to come. */
+/*
+ * For the front of a message memory is allocated for the bytes that have come, not for the lengths that it
+ * claims.
+ */
 static void check_claims(struct kf_view front)
 {
     struct kf_decryptor *decryptor;
@@ -170,9 +174,7 @@ static void a_length_that_a_message_claims_allocates_nothing(void **state)
     check_claims(kf_view_of(forge.bytes, 35 + 100));
 }
 
-/*
- * Ten thousand callers who wait with nothing in their hands hold materials, and not yet a cipher or a header.
- */
+/* Callers that have their materials, but no input yet, hold no cipher and no header. */
 static void a_poll_with_nothing_derives_nothing(void **state)
 {
     (void)state;
@@ -196,7 +198,7 @@ static int set_up(void **state)
     (void)state;
     cmm = client_cmm_of_two();
     context = client_context("purpose", "tests", "tenant", "7");
-    /* What is made once for the whole process is made now. */
+    /* What is made once in a process is made here. */
     struct kf_error error = KF_ERROR_INIT;
     return encrypt_once(&suites[1], &error) == KF_OK ? 0 : -1;
 }

@@ -1,6 +1,6 @@
 /*
- * Views that have a length but no data, in every public function that takes a view: each is refused with a
- * sentence that names it, and nothing comes of the call.
+ * Views that have a length but no data, in every public function that takes a view. Each is refused with a
+ * sentence that names it, and the call changes nothing.
  */
 #include <string.h>
 
@@ -148,7 +148,7 @@ static void of_contexts(void **state)
     assert_ok(kf_encryption_context_new(NULL, 0, &error, &context), &error);
     kf_encryption_context_unref(context);
 
-    /* A question without an error: there is no such key. */
+    /* This function has no error to set: it answers that there is no such key. */
     struct kf_view value = kf_view_text("untouched");
     context = client_context("", "empty", "a", "1");
     assert_false(kf_encryption_context_get(context, none, &value));
@@ -316,7 +316,7 @@ static void of_edks_for_a_keyring(void **state)
     kf_keyring_unref(keyring);
 }
 
-/* The id of a request has no error to answer: it is as if there were none. */
+/* This function answers no error: the id is ignored. */
 static void of_request_ids(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
- * Inputs that lie where the answer is to go: refused before anything is changed, or read before anything is
- * written.
+ * Inputs that lie where the answer is written. They are refused before anything is changed, or read before
+ * anything is written.
  */
 #include <string.h>
 
@@ -44,7 +44,7 @@ static void a_message_survives(void **state)
         assert_same_bytes(buf_view(buf), kf_view_of(copy, message.length));
     }
 
-    /* Also where the buffer has no length, but memory. */
+    /* The same if the buffer has memory and length 0. */
     buf.length = 0;
     assert_refused_overlap(kf_decrypt(cmm, NULL, message, &error, NULL, &buf), &error);
     assert_decrypts(cmm, NULL, message, client_plaintext(1000));
@@ -71,7 +71,7 @@ static void a_plaintext_survives(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* Inputs that cover the variables an answer goes to. */
+/* Inputs that overlap the variables of the answer. */
 static void variables_are_memory_too(void **state)
 {
     (void)state;
@@ -93,7 +93,7 @@ static void variables_are_memory_too(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* What options show is read before the buffer is touched, wherever it lies. */
+/* Options are read before the buffer is changed, wherever they lie. */
 static void options_may_lie_in_the_output(void **state)
 {
     (void)state;
@@ -120,7 +120,7 @@ static void options_may_lie_in_the_output(void **state)
 
 /* ---- Streams ---- */
 
-/* The poll is as if it had never been: nothing is taken, nothing written, and the stream goes on. */
+/* The poll changes nothing: nothing is taken, nothing is written, and the stream goes on. */
 static void a_stream_goes_on(void **state)
 {
     (void)state;
@@ -146,7 +146,7 @@ static void a_stream_goes_on(void **state)
         for (size_t k = 0; k < sizeof memory; k++)
             assert_int_equal(memory[k], 7);
     }
-    /* Neighbours do not overlap. */
+    /* Adjacent pieces do not overlap. */
     struct kf_io io = {memory, 500, true, memory + 500, sizeof memory - 500, 0, 0};
     assert_int_equal(kf_encryptor_poll(encryptor, &io, NULL), KF_OK);
     const struct kf_view message = kf_view_of(memory + 500, io.out_used);
@@ -166,7 +166,7 @@ static void a_stream_goes_on(void **state)
 
 /* ---- Keys ---- */
 
-/* The two halves of a pair go to two buffers. */
+/* The two halves of a key pair go to two buffers. */
 static void halves_of_a_pair_do_not_share(void **state)
 {
     (void)state;

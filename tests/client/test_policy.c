@@ -1,6 +1,6 @@
 /*
- * The commitment policy: what each of the three allows, both ways, for all suites; what it prefers; and that
- * it holds too against a CMM that answers with another suite. (S: framework/commitment-policy.md)
+ * The commitment policy: what each of the three allows, both ways, for all suites, and which suite it
+ * prefers. It also holds if a CMM answers with another suite. (S: framework/commitment-policy.md)
  */
 #include "support/client.h"
 #include "support/parts.h"
@@ -103,7 +103,7 @@ static void a_number_that_is_no_policy_is_refused(void **state)
     kf_buf_free(&out);
 }
 
-/* A message that the policy refuses costs no key service a call. */
+/* A message that the policy refuses costs no call of the key service. */
 static void a_refused_message_reaches_no_cmm(void **state)
 {
     (void)state;
@@ -169,7 +169,7 @@ static void the_suite_of_the_materials_is_checked_too(void **state)
     assert_int_equal(parts.suite, 0x0578);
     assert_decrypts(other, NULL, buf_view(out), client_plaintext(3));
 
-    /* On decryption it has to be the message's. */
+    /* On decryption it has to be the message's suite. */
     suite = KF_AES_256_GCM_IV12_TAG16_HKDF_SHA256;
     struct kf_buf unsigned_message = client_message(cmm, &options, client_plaintext(3));
     assert_refused(other, NULL, buf_view(unsigned_message), KF_E_BUG);

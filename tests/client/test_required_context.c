@@ -1,8 +1,7 @@
 /*
- * Required keys: pairs of the context that are authenticated but not stored, and that the reader has to bring
- * again. With a keyring that binds the context (raw AES) a wrong one fails at the key, with one that does not
- * it fails at the header's tag.
- * (S: framework/cmm-interface.md#decrypt-materials, data-format/message-header.md#authentication-tag)
+ * Required keys: pairs of the context that are authenticated but not stored, so that the reader has to give
+ * them again. A wrong pair fails at the key if the keyring binds the context (raw AES), else at the header's
+ * tag. (S: framework/cmm-interface.md#decrypt-materials, data-format/message-header.md#authentication-tag)
  */
 #include <string.h>
 
@@ -71,7 +70,7 @@ static struct kf_buf message_of(struct kf_cmm *cmm, enum kf_suite suite)
     return message;
 }
 
-/* Decrypts with this reproduced context, of which it takes the reference over. */
+/* Decrypts with this reproduced context, whose reference it takes over. */
 static void check(struct kf_cmm *cmm, struct kf_buf message, const struct kf_encryption_context *reproduced,
                   enum kf_code expected)
 {
@@ -84,7 +83,7 @@ static void check(struct kf_cmm *cmm, struct kf_buf message, const struct kf_enc
     kf_encryption_context_unref(reproduced);
 }
 
-/* `otherwise`: how a context that is not the writer's shows. */
+/* `otherwise`: the code for a context that is not the writer's. */
 static void check_readers(struct kf_cmm *cmm, enum kf_code otherwise)
 {
     for (size_t s = 0; s < sizeof suites / sizeof suites[0]; s++) {
@@ -121,7 +120,7 @@ static void the_header_binds_what_the_keyring_does_not(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* A reader may bring pairs of a message that requires nothing, but no others. */
+/* If a message requires nothing, a reader may give pairs that it stores, but no others. */
 static void pairs_that_are_stored_may_be_brought_too(void **state)
 {
     (void)state;
@@ -243,7 +242,7 @@ static void a_required_key_has_to_be_there(void **state)
     kf_cmm_unref(cmm);
 }
 
-/* The caller's list may go once the encryptor is made. */
+/* The caller's list need not outlive the call that makes the encryptor. */
 static void the_list_of_required_keys_is_copied(void **state)
 {
     (void)state;

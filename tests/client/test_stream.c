@@ -1,6 +1,6 @@
 /*
- * Streams: bytes in and out in any sizes, both ways, down to one byte, and the order of output and input. The
- * wait for keys is test_waiting.c's.
+ * Streams: bytes in and out in any sizes, both ways, down to one byte, and the order of output and input.
+ * test_waiting.c has the wait for keys.
  */
 #include <string.h>
 
@@ -33,7 +33,7 @@ static int tear_down(void **state)
 
 /* ---- Any sizes ---- */
 
-/* Encrypts so; what comes out is the message that one call would have made. Answers its length. */
+/* Encrypts with this feed. The result is the message that one call would have made. Answers its length. */
 static size_t encrypt_fed(enum kf_suite suite, size_t length, struct feed feed)
 {
     static struct parts parts;
@@ -164,7 +164,7 @@ static struct kf_decryptor *decryptor_of(struct kf_cmm *from, const struct kf_de
     return decryptor;
 }
 
-/* Whenever an encryptor wants input, everything that its input so far allows is out. */
+/* When an encryptor wants input, it has given out everything that it could. */
 static void output_comes_before_input_is_wanted(void **state)
 {
     (void)state;
@@ -188,7 +188,10 @@ static void output_comes_before_input_is_wanted(void **state)
             given += io.in_used;
         } while (code == KF_WANT_OUTPUT);
         assert_int_equal(code, KF_WANT_INPUT);
-        /* A full frame is out with the first byte that follows it, for until then it may be the final one. */
+        /*
+         * A full frame comes out with the first byte that follows it, because until then it may be the final
+         * one.
+         */
         assert_int_equal(came, i > 0 && i % FRAME == 0 ? 32 + FRAME : 0);
         frames += came > 0;
         io = (struct kf_io){.out = out, .out_room = sizeof out};
@@ -224,7 +227,7 @@ static void input_waits_while_output_waits(void **state)
     kf_encryptor_free(encryptor);
 }
 
-/* The storm of pollers measures this: who asks with nothing in his hands gets the key and no more. */
+/* bench/storm depends on this: a poll without input and output gets the key, and no more. */
 static void a_poll_with_nothing_stops_once_materials_are_held(void **state)
 {
     (void)state;
@@ -243,7 +246,7 @@ static void a_poll_with_nothing_stops_once_materials_are_held(void **state)
     }
     kf_encryptor_free(encryptor);
 
-    /* The decryptor needs a header before that; afterwards it stops before it verifies it. */
+    /* The decryptor needs a header for that. It stops before it verifies the header. */
     struct kf_decryptor *decryptor = decryptor_of(cmm, NULL);
     assert_int_equal(kf_decryptor_poll(decryptor, &nothing, NULL), KF_WANT_INPUT);
     struct kf_io header = {.in = message.data, .in_length = parts.header_end};
@@ -275,7 +278,7 @@ static void an_empty_plaintext_needs_no_room(void **state)
     }
 }
 
-/* One poll that could give out good frames before it meets the bad one gives out nothing. */
+/* A poll that meets a bad frame gives out nothing, not even the good frames before it. */
 static void an_error_takes_back_what_its_poll_gave(void **state)
 {
     (void)state;
@@ -289,7 +292,7 @@ static void an_error_takes_back_what_its_poll_gave(void **state)
     assert_int_equal(streamed.length, 0);
     streamed_free(&streamed);
 
-    /* What polls before it gave stays given: those frames were verified. */
+    /* What earlier polls gave out stays given: those frames were verified. */
     stream_decrypt(cmm, NULL, buf_view(message), (struct feed){message.length - 1, 1, SIZE_MAX, SIZE_MAX, 0},
                    &streamed);
     assert_int_equal(streamed.code, KF_E_FORGED);
@@ -298,7 +301,7 @@ static void an_error_takes_back_what_its_poll_gave(void **state)
     kf_buf_free(&message);
 }
 
-/* Ended after each number of bytes, in and out; a sanitizer sees what is left or used afterwards. */
+/* Streams that are freed after each number of bytes, in and out. A sanitizer sees leaks and later uses. */
 static void streams_can_be_freed_at_any_byte(void **state)
 {
     (void)state;

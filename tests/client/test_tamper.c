@@ -1,8 +1,8 @@
 /*
- * Messages of every suite that somebody changed: bytes taken out or put in, frames dropped, swapped, repeated,
- * marked otherwise, and taken over from other messages. Each is refused with a class that says so, in one call and
- * as a stream, and what a stream gave out before is exactly the frames that stand before the change. Single bits
- * and cuts are test_tamper_bits.c's.
+ * Messages of every suite that were changed: bytes taken out or put in; frames dropped, swapped, repeated,
+ * marked as another kind, or taken from other messages. Each is refused with its class, in one call and as a
+ * stream. A stream gives out exactly the frames before the change. test_tamper_bits.c has single bits and
+ * cuts.
  */
 #include <string.h>
 
@@ -51,8 +51,8 @@ static int tear_down(void **state)
 }
 
 /*
- * Refused, by one call and by a stream that is given byte by byte; the stream gives `before` bytes of the
- * plaintext.
+ * The message is refused, by one call and by a stream that gets it byte by byte. The stream gives out
+ * `before` bytes of the plaintext.
  */
 static void check_refused(struct kf_view message, size_t before, enum kf_code expected)
 {
@@ -165,7 +165,7 @@ static void frames_keep_their_number_and_order(void **state)
         check_order(&parts[s], (const size_t[]){0, 1, 1, 2}, 2 * FRAME, KF_E_MALFORMED); /* the other one */
         check_order(&parts[s], (const size_t[]){2, 3, 3, 3}, 0, KF_E_MALFORMED); /* only the final one */
     }
-    /* Without the final frame the message has no end; what a signed message has behind it is no frame. */
+    /* Without the final frame the message has no end; what follows in a signed message is not a frame. */
     for (size_t s = 0; s < CLIENT_SUITES; s++) {
         const bool sign = kf_suite_info_of(client_suites[s])->sign;
         check_order(&parts[s], (const size_t[]){0, 1, 3, 3}, sign ? 2 * FRAME : FRAME,
@@ -173,7 +173,7 @@ static void frames_keep_their_number_and_order(void **state)
     }
 }
 
-/* The numbers put right too: then it is the tags that refuse. */
+/* With the numbers corrected too, so that the tags refuse it. */
 static void frames_can_not_be_renumbered(void **state)
 {
     (void)state;
@@ -207,7 +207,7 @@ static void the_final_mark_is_authenticated(void **state)
         add_footer(&spliced, &parts[s]);
         check_refused(kf_view_of(spliced.bytes, spliced.length), FRAME, KF_E_FORGED);
 
-        /* A final frame of full length, so that its bytes can pass for a regular one's. */
+        /* The final frame is full, so that its bytes look like those of a regular one. */
         const struct kf_encrypt_options options = client_encrypt_options(client_suites[s], FRAME, NULL);
         struct kf_buf whole = client_message(cmm, &options, client_plaintext(FRAME));
         static struct parts of_whole;
@@ -300,8 +300,8 @@ static void a_signature_of_another_message_is_refused(void **state)
 }
 
 /*
- * EDKs may be dropped, swapped and replaced by others of the same data key as far as the keyring goes; the
- * header's tag refuses it.
+ * The keyring does not notice if EDKs are dropped, swapped or replaced by others of the same data key. The
+ * header's tag does.
  */
 static void the_list_of_edks_is_authenticated(void **state)
 {

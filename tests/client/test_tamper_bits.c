@@ -1,7 +1,7 @@
 /*
- * Messages of every suite and every keyring, changed in every single bit, cut at every byte, and fed in two pieces
- * with the border at every byte. Each change is refused with the code that its place tells, and what a stream gave
- * out before is exactly the frames that stand before the change.
+ * Messages of every suite and every keyring: every single bit is flipped, and they are cut at every byte, and
+ * fed in two pieces with the border at every byte. Each change is refused with a code that follows from its
+ * place. A stream gives out exactly the frames before the change.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static const struct made {
 };
 #define MADE (sizeof made / sizeof made[0])
 
-static const struct made *current; /* what the following belongs to */
+static const struct made *current; /* what the other members belong to */
 static struct kf_cmm *reader;
 static struct kf_buf message;
 static struct parts parts;
@@ -72,7 +72,7 @@ static bool inside(struct kf_view part, size_t position)
     return part.length > 0 && byte >= part.data && byte < part.data + part.length;
 }
 
-/* Begin and end of what stands between the number of a frame and its content. */
+/* Begin and end of the fields between the number of a frame and its content. */
 static enum kf_code expected_in_frame(const struct parts_frame *frame, size_t position)
 {
     const size_t number = frame->begin + (frame->final ? 8 : 4);
@@ -80,10 +80,10 @@ static enum kf_code expected_in_frame(const struct parts_frame *frame, size_t po
         return KF_E_MALFORMED;
     if (inside(frame->iv, position) || inside(frame->ciphertext, position) || inside(frame->tag, position))
         return KF_E_FORGED;
-    return KF_OK; /* the length: too long, cut, or the tag is not where it was */
+    return KF_OK; /* the length: too long, cut off, or the tag is at another place */
 }
 
-/* The code that a flipped bit there is refused with; KF_OK if there is more than one. */
+/* The code with which a flipped bit there is refused; KF_OK: it depends. */
 static enum kf_code expected_at(size_t position)
 {
     if (position == 0 || (parts.format == 1 && position == 1))
@@ -99,7 +99,7 @@ static enum kf_code expected_at(size_t position)
     return KF_OK;
 }
 
-/* Nobody can unwrap a data key of which so much was changed; behind the EDKs it is the message that is wrong. */
+/* A change up to the end of the EDKs may keep the data key from being unwrapped; one behind them can't. */
 static bool keys_may_fail(size_t position)
 {
     const struct kf_view last = parts.edks[parts.edk_count - 1].ciphertext;
@@ -107,8 +107,8 @@ static bool keys_may_fail(size_t position)
 }
 
 /*
- * Bytes of plaintext that stand in regular frames which end at `position` or before: what a stream has given
- * out that was given so many bytes and told later that they are all, or wrong.
+ * Bytes of plaintext in the regular frames that end at `position` or before. A stream has given out these
+ * when it fails at `position`.
  */
 static size_t verified_before(size_t position)
 {
@@ -151,7 +151,7 @@ static void every_flipped_bit_is_refused(void **state)
                 ? code != expected
                 : class != KF_CLASS_MESSAGE && !(class == KF_CLASS_KEYS && keys_may_fail(position)))
             fail_msg("bit %zu: %s", bit, kf_code_name(code));
-        if (bit % 8 == position % 8) /* of each byte one bit as a stream too */
+        if (bit % 8 == position % 8) /* one bit of each byte as a stream too */
             check_stream(buf_view(message), code, verified_before(position));
         message.data[position] ^= (uint8_t)(1U << bit % 8);
     }

@@ -80,7 +80,7 @@ static void a_pending_encryptor_is_woken(void **state)
                        .in_end = true,
                        .out = out,
                        .out_room = sizeof out};
-    for (int i = 0; i < 3; i++) { /* polled for no reason it asks nobody again */
+    for (int i = 0; i < 3; i++) { /* a poll for no reason does not ask again */
         assert_int_equal(kf_encryptor_poll(encryptor, &io, &waker), KF_PENDING);
         assert_int_equal(io.in_used, 0);
         assert_int_equal(io.out_used, 0);
@@ -115,7 +115,7 @@ static void a_pending_decryptor_is_woken(void **state)
     uint8_t out[1000];
     struct kf_io io = {.in = message.data, .in_length = message.length, .out = out, .out_room = sizeof out};
     assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_PENDING);
-    const size_t header = io.in_used; /* which holds for every code that is no error */
+    const size_t header = io.in_used; /* as for every code that is not an error */
     static struct parts parts;
     parts_read(buf_view(message), &parts);
     assert_int_equal(header, parts.header_end);
@@ -153,7 +153,7 @@ static void only_the_last_waker_is_called(void **state)
     told_answer(told, 0, KF_OK);
     bell_wait(&bells[1]);
     assert_int_equal(bells[0].rung, 0);
-    bell_destroy(&bells[0]); /* it may end its life while the operation goes on */
+    bell_destroy(&bells[0]); /* the caller may release it while the operation goes on */
     assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &wakers[1]), KF_WANT_OUTPUT);
     kf_encryptor_free(encryptor);
     bell_destroy(&bells[1]);
@@ -196,13 +196,13 @@ static void nobody_is_woken_after_the_answer(void **state)
     struct kf_io nothing = {.in = NULL};
     assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
     kf_call_waker_wake(kept);
-    kf_call_waker_wake(kept); /* more than once, and for no reason */
+    kf_call_waker_wake(kept); /* twice, the second time for no reason */
     assert_int_equal(bell.rung, 2);
     assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_WANT_OUTPUT);
     kf_call_waker_wake(kept);
     assert_int_equal(bell.rung, 2);
     kf_encryptor_free(encryptor);
-    kf_call_waker_wake(kept); /* harmless for as long as somebody has it */
+    kf_call_waker_wake(kept); /* harmless as long as it is held */
     assert_int_equal(bell.rung, 2);
     kf_call_waker_unref(kept);
     bell_destroy(&bell);
@@ -226,7 +226,7 @@ static void a_cmm_that_fails_ends_it(void **state)
         assert_int_equal(kf_encryptor_error(encryptor)->code, KF_E_RETRY);
         assert_string_equal(kf_encryptor_error(encryptor)->text, "The test told this call to fail.");
     }
-    assert_int_equal(told_begun(told), 1); /* nobody is asked again */
+    assert_int_equal(told_begun(told), 1); /* it is not asked again */
     kf_encryptor_free(encryptor);
     bell_destroy(&bell);
     kf_cmm_unref(told_cmm);
@@ -255,7 +255,7 @@ static void the_deadline_covers_the_wait_for_keys(void **state)
     support_clock_stop(1000);
     assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
     assert_int_equal(kf_decryptor_poll(decryptor, &nothing, &waker), KF_WANT_INPUT);
-    support_clock_advance(500); /* time before it asks does not count */
+    support_clock_advance(500); /* the time before it asks does not count */
     assert_true(kf_decryptor_deadline(decryptor) == KF_NO_DEADLINE);
     assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_PENDING);
     assert_int_equal(kf_decryptor_poll(decryptor, &io, &waker), KF_PENDING);
@@ -302,7 +302,7 @@ static void a_key_that_came_in_time_is_taken_after_the_deadline(void **state)
     told_answer(told, 0, KF_OK);
     support_clock_advance(60);
     assert_int_equal(kf_encryptor_poll(encryptor, &nothing, &waker), KF_WANT_OUTPUT);
-    support_clock_advance(1000); /* the body has all the time it wants */
+    support_clock_advance(1000); /* the body may take any time */
     assert_true(kf_encryptor_deadline(encryptor) == KF_NO_DEADLINE);
     const struct kf_view plaintext = client_plaintext(10);
     uint8_t out[1000];
@@ -389,7 +389,7 @@ static void freeing_a_pending_operation_cancels_it(void **state)
     kf_decryptor_free(decryptor);
     assert_int_equal(told_dropped(told), 2);
 
-    told_answer_all(told, KF_OK); /* comes too late for anybody */
+    told_answer_all(told, KF_OK); /* comes too late */
     assert_int_equal(bell.rung, 0);
     bell_destroy(&bell);
     kf_buf_free(&message);

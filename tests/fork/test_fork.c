@@ -1,6 +1,6 @@
 /*
- * Fork: what is left of a key is not doubled, an operation begun before goes no further in the child, and the
- * child can work, whatever the parent's threads were doing.
+ * Fork: the child gets no part of what is left of a key, operations from before go no further in the child, and the child
+ * can work, whatever the parent's threads were doing.
  */
 #include <stdlib.h>
 #include <string.h>

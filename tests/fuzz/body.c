@@ -1,6 +1,6 @@
 /*
- * Bodies of any shape whose tags all hold: the input says which frames there are, what they are numbered and how
- * long they are, and a model says what has to come of it. So what is behind the tags is reached too.
+ * Bodies of any shape whose tags all hold. The input says which frames there are, and their numbers and
+ * lengths; a model says what a reader has to answer. So the code behind the tags is reached too.
  */
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 static const unsigned suites[] = {0x0478, 0x0014, 0x0178, 0x0114};
 
-/* What a reader makes of the frames so far. */
+/* The model: a reader's answer to the frames so far. */
 struct model {
     enum kf_code code; /* KF_WANT_INPUT: the body goes on */
     uint32_t expected; /* number of the next frame */
@@ -36,7 +36,7 @@ static void write_frames(struct forge *forge, struct kfi_reader *reader, struct 
     while (reader->rest.length > 0 && forge->writer.room > 1024) {
         const uint8_t plan = kfi_read_u8(reader), length = kfi_read_u8(reader);
         const bool final = (plan & 0x80) != 0;
-        /* Mostly the right number, or one near it. */
+        /* Mostly the right number, or one near to it. */
         const uint32_t number = model->expected + (uint32_t)((plan & 0x40) != 0 ? (int)(plan & 7) - 3 : 0);
         const size_t bytes = final ? length : forge->frame_length;
         const struct kf_view plaintext = kf_view_of(client_plaintext(8192).data + model->length, bytes);

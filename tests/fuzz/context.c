@@ -1,6 +1,6 @@
 /*
- * Any bytes as an encryption context: what is read is sorted and without a key that comes twice, is written and
- * read again as the same, and can be split and joined.
+ * Any bytes as an encryption context. A context that is read is sorted, has no key twice, is the same when it
+ * is written and read again, and can be split and joined.
  */
 #include "fuzz/fuzz.h"
 
@@ -22,7 +22,7 @@ static bool same(const struct kf_encryption_context *a, const struct kf_encrypti
     return kfi_view_equal(kf_encryption_context_serialized(a), kf_encryption_context_serialized(b));
 }
 
-/* By every second key, and together again. */
+/* It is split by every second key, and joined again. */
 static void check_split(const struct kf_encryption_context *context)
 {
     struct kf_view keys[64];

@@ -1,6 +1,6 @@
 /*
- * Any bytes as a message, for one who holds the private keys of every kind: in one call and as a stream in two
- * pieces, which have to agree, and which give nothing out unless everything held.
+ * Any bytes as a message, with a keyring that holds private keys of every kind: in one call, and as a stream
+ * in two pieces. Both have to agree, and give out nothing unless everything holds.
  */
 #include <string.h>
 
@@ -21,7 +21,10 @@ static struct kf_cmm *cmm_of_all(void)
     return client_cmm_on(all);
 }
 
-/* Two pieces, of which the last byte of the input tells the border. Answers the code and the plaintext's length. */
+/*
+ * Two pieces, with the border that the last byte of the input says. Answers the code and the plaintext's
+ * length.
+ */
 static enum kf_code stream(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
                            struct kf_view message, size_t border, uint8_t *out, size_t *out_length,
                            size_t *taken)

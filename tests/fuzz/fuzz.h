@@ -1,7 +1,7 @@
 /*
  * What the fuzz targets share. A target is a file with one LLVMFuzzerTestOneInput, which takes any bytes and
- * stops the process when something is not as it has to be. libFuzzer calls it (preset fuzz, tests/fuzz/run);
- * in every other build replay.c does, with the files of the target's corpus.
+ * ends the process if something is wrong. libFuzzer calls it (preset fuzz, tests/fuzz/run). In every other
+ * build replay.c calls it, with the files of the target's corpus.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H

@@ -7,7 +7,10 @@
 
 #include "message/header.h"
 
-/* As decrypt.c does, but with the least that can come at a time. `*needed` never takes a byte of the body. */
+/*
+ * As decrypt.c does it, but with as few bytes at a time as possible. `*needed` never takes a byte of the
+ * body.
+ */
 static enum kf_code scan_slowly(struct kf_view message, struct kf_error *error, size_t *length)
 {
     static const struct kfi_header_limits limits = {0, SIZE_MAX};
@@ -25,7 +28,7 @@ static enum kf_code scan_slowly(struct kf_view message, struct kf_error *error, 
     return code;
 }
 
-/* The header's body out of its fields; pairs that are out of order are written in order. */
+/* Writes the header's body again from its fields. Pairs that are out of order are written in order. */
 static void check_written(const struct kf_header *header)
 {
     const struct kfi_header_fields fields = {
@@ -66,10 +69,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     } else {
         CHECK_REFUSED(code, &error);
         CHECK(header == NULL && code == KF_E_MALFORMED);
-        /* That a key comes twice is seen only when the header is read. */
+        /* A key that comes twice is noticed only when the header is read. */
         CHECK(slow == code || (slow == KF_OK && strstr(error.text, "twice") != NULL));
     }
-    /* Limits refuse, they don't change what is read. */
+    /* Limits refuse; they don't change what is read. */
     const struct kf_header *limited;
     const enum kf_code bounded = kf_header_parse(kf_view_of(data, length), 2, &error, &limited);
     CHECK(bounded == code || bounded == KF_E_LIMIT);

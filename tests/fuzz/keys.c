@@ -1,6 +1,6 @@
 /*
  * Any bytes as a key in PEM or DER, as a public key in an encryption context, and as a signature in DER; the
- * first byte says which. A key that is taken is put to use.
+ * first byte says which. A key that is accepted is used.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 static const enum kf_suite suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
 
-/* Wraps a data key, and unwraps what it wrapped, or else what nobody wrapped, in as far as it can. */
+/* Wraps a data key and unwraps it. A key that can't wrap unwraps zeros. */
 static void use(struct kf_keyring *keyring)
 {
     struct kf_error error = KF_ERROR_INIT;
@@ -66,7 +66,7 @@ static void ecdh_key(struct kf_view key, enum kf_ecdh_curve curve, bool is_priva
     take(code, &error, keyring);
     if (code != KF_OK || !is_private)
         return;
-    /* A private key is put to use together with a public one: this one, of somebody else. */
+    /* A private key is used together with a public one, which is of another pair. */
     static struct kf_buf theirs[3];
     struct kf_buf *peer = &theirs[curve == KF_ECDH_P256 ? 0 : curve == KF_ECDH_P384 ? 1 : 2];
     struct kf_buf unused = KF_BUF_INIT;
@@ -91,7 +91,7 @@ static void verification_key(struct kf_view text, enum kfi_curve curve)
     kfi_verification_key_unref(key);
 }
 
-/* Nobody signs the empty transcript by chance. */
+/* No signature of the empty transcript is right by chance. */
 static void signature(struct kf_view der, enum kfi_curve curve)
 {
     static struct kfi_signing_key *pairs[3];

@@ -1,5 +1,5 @@
 /*
- * Runs a fuzz target over the files of a folder, in place of libFuzzer: what ctest does with every corpus.
+ * Runs a fuzz target over the files of a folder, in place of libFuzzer. ctest runs every corpus like this.
  */
 #include <dirent.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static void replay(const char *folder, const char *name)
     fclose(stream);
     CHECK(length < LENGTH_MAX);
 
-    /* In a block that ends where the bytes end, so that a sanitizer sees a read behind them. */
+    /* The bytes lie in a block that ends with them, so that a sanitizer sees a read behind them. */
     uint8_t *exact = malloc(length > 0 ? length : 1);
     CHECK(exact != NULL);
     memcpy(exact, bytes, length);

@@ -1,7 +1,6 @@
 /*
- * Keyflight's side of the two-way tests: writes and reads messages as a list of jobs says. Started by two-way, which
- * describes the files; uses the public headers only, like any program. It decides nothing: what it says of each job
- * is for two-way to judge.
+ * Keyflight's side of the two-way tests: it writes and reads messages as a list of jobs says. two-way starts
+ * it, describes the files, and judges its answers. It uses the public headers only, like any program.
  */
 #include <keyflight/keyflight.h>
 
@@ -13,7 +12,7 @@
 
 static const char *work; /* the directory in which all files are */
 
-/* A fault of the files or the machine, not of a message: the run is over. */
+/* A fault of the files or the machine, not of a message: ends the run. */
 static void give_up(const char *what)
 {
     fprintf(stderr, "kf-peer: %s\n", what);
@@ -263,7 +262,7 @@ static enum kf_code write_message(const struct job *job, struct kf_cmm *cmm, str
     return code;
 }
 
-/* The message stores what it should: the context without what is required, with the key of a signing suite. */
+/* The message has to store the context without what is required, and the public key of a signing suite. */
 static bool stores(const struct kf_header *header, const struct job *job)
 {
     const struct kf_encryption_context *stored = kf_header_encryption_context(header);

@@ -1,5 +1,5 @@
 /*
- * The blocking keyring: a keyring that blocks, on workers, behind the interface of an asynchronous one.
+ * The blocking keyring: it runs a keyring that blocks on workers, and is itself asynchronous.
  */
 #include "support/asker.h"
 
@@ -117,7 +117,7 @@ static void gate_wait(const unsigned *counter, unsigned count)
     pthread_mutex_unlock(&gate.lock);
 }
 
-/* Ends the keyring; no worker is busy, so that all of them are gone with it. */
+/* Ends the keyring. No worker is busy, so that all of them end with it. */
 static void gate_end(struct kf_keyring *keyring)
 {
     kf_keyring_unref(keyring);
@@ -273,7 +273,7 @@ static void a_request_id_comes_through(void **state)
     kf_cmm_unref(cmm);
     kf_cache_unref(options.cache);
     kf_cache_listener_unref(options.listener);
-    kf_cleanup(); /* the landing is over, and its event told */
+    kf_cleanup(); /* the landing is over, and its event has been told */
     assert_string_equal(heard.request_id, "request 1");
     gate_end(keyring);
 }
@@ -311,7 +311,7 @@ static void the_keyring_goes_while_a_worker_is_busy(void **state)
     gate_wait(&gate.begun, 2);
     askers_leave(askers, 2);
     kf_cmm_unref(cmm);
-    kf_keyring_unref(keyring); /* waits for nobody */
+    kf_keyring_unref(keyring); /* does not wait for the worker */
     assert_int_equal(gate.destroyed, 0);
     gate_open(true);
     gate_wait(&gate.destroyed, 1);

@@ -20,10 +20,10 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 struct slow {
     const char *name;
-    bool answered; /* before it is asked: it answers at once */
+    bool answered; /* set before it is asked, it answers at once */
     enum kf_code code;
-    bool silent_key, silent_edk; /* leaves out what it should give */
-    bool own_key;                /* makes a data key though there is one */
+    bool silent_key, silent_edk; /* it answers without what it should give */
+    bool own_key;                /* it makes a data key although there is one */
     unsigned begun, polls, dropped, destroyed;
     struct kf_call_waker *waker;
     struct kf_data_key seen; /* the data key of the materials it was given */
@@ -78,7 +78,7 @@ static enum kf_code slow_encrypt(void *self, struct kf_call *call,
     slow->seen.length = data_key.length;
     memcpy(slow->seen.bytes, data_key.data, data_key.length);
     assert_int_equal(kf_encryption_materials_edk_count(materials),
-                     0); /* nobody sees what the others wrapped */
+                     0); /* no child sees what the others wrapped */
     if (slow->own_key || (data_key.length == 0 && !slow->silent_key)) {
         data_key = kf_view_of(made.bytes, made.length);
         code = kf_wrapped_data_key_set(out, data_key, error);
@@ -155,7 +155,7 @@ static void scene_open(struct scene *scene, bool with_generator)
     }
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_multi_keyring_new(generator, children, CHILDREN, &error, &scene->multi), &error);
-    kf_keyring_unref(generator); /* it has references of its own */
+    kf_keyring_unref(generator); /* the multi-keyring has references of its own */
     for (size_t i = 0; i < CHILDREN; i++)
         kf_keyring_unref(children[i]);
     bell_init(&scene->bell);
@@ -175,7 +175,7 @@ static void scene_close(struct scene *scene)
     kf_keyring_unref(scene->multi);
     for (size_t i = 0; i < CHILDREN; i++) {
         assert_int_equal(scene->children[i].destroyed, 1);
-        assert_int_equal(scene->children[i].dropped, scene->children[i].begun); /* no state is forgotten */
+        assert_int_equal(scene->children[i].dropped, scene->children[i].begun); /* all states were dropped */
     }
     bell_destroy(&scene->bell);
 }
@@ -201,7 +201,7 @@ static enum kf_code scene_unwrap(struct scene *scene)
                                  &scene->unwrapped);
 }
 
-/* The names of those who wrapped, in the order of their EDKs. */
+/* The names of the children that wrapped, in the order of their EDKs. */
 static void check_edks(const struct scene *scene, const char *const *names, size_t count)
 {
     assert_int_equal(scene->wrapped.edks.count, count);
@@ -261,9 +261,9 @@ static void a_generator_wraps_a_key_that_is_there(void **state)
     scene.generator.answered = true;
     for (size_t i = 0; i < CHILDREN; i++)
         scene.children[i].answered = true;
-    assert_int_equal(scene_wrap(&scene), KF_OK); /* all at hand: one poll is enough */
+    assert_int_equal(scene_wrap(&scene), KF_OK); /* all answer at once: one poll is enough */
     check_edks(&scene, (const char *const[]){"generator", "a", "b", "c"}, 4);
-    assert_int_equal(scene.wrapped.data_key.length, 0); /* there is one already */
+    assert_int_equal(scene.wrapped.data_key.length, 0); /* there is a data key already */
     assert_memory_equal(scene.generator.seen.bytes, key_by("given").bytes, 32);
     assert_memory_equal(scene.children[2].seen.bytes, key_by("given").bytes, 32);
     scene_close(&scene);
@@ -364,7 +364,7 @@ static void giving_up_cancels_every_child(void **state)
     kfi_call_end(&scene.call);
     for (size_t i = 0; i < CHILDREN; i++)
         assert_int_equal(scene.children[i].dropped, 1);
-    answer(&scene.children[0], KF_OK); /* too late for anybody */
+    answer(&scene.children[0], KF_OK); /* too late */
     assert_int_equal(scene.bell.rung, 0);
     scene_close(&scene);
 }
@@ -388,9 +388,9 @@ static void the_first_that_can_unwraps(void **state)
     const struct kf_data_key expected = key_by("b");
     assert_int_equal(scene.unwrapped.length, 32);
     assert_memory_equal(scene.unwrapped.bytes, expected.bytes, 32);
-    assert_int_equal(scene.generator.begun, 1); /* nobody twice */
+    assert_int_equal(scene.generator.begun, 1); /* none is asked twice */
     assert_int_equal(scene.children[0].begun, 1);
-    assert_int_equal(scene.children[2].begun, 0); /* and nobody for nothing */
+    assert_int_equal(scene.children[2].begun, 0); /* and none for no reason */
     scene_close(&scene);
 }
 
@@ -500,8 +500,8 @@ static void *answer_from_a_thread(void *context)
 }
 
 /*
- * The whole way: a blocking call, children that answer from threads of their own, EDKs in the message in
- * their order.
+ * All together: a blocking call, children that answer from threads of their own, EDKs in the message in their
+ * order.
  */
 static void a_message_has_the_edks_in_order(void **state)
 {
@@ -544,7 +544,7 @@ static void usage_is_checked(void **state)
         crowd[i] = child;
     assert_int_equal(kf_multi_keyring_new(child, crowd, 65536, &error, &multi), KF_E_USAGE);
     assert_null(multi);
-    assert_ok(kf_multi_keyring_new(child, NULL, 0, &error, &multi), &error); /* a generator alone will do */
+    assert_ok(kf_multi_keyring_new(child, NULL, 0, &error, &multi), &error); /* a generator alone is enough */
     kf_keyring_unref(multi);
     assert_int_equal(slow.destroyed, 0);
     kf_keyring_unref(child);

@@ -1,6 +1,5 @@
 /*
- * The raw AES keyring: its EDKs taken apart and made by hand, which EDKs it takes for its own, and what
- * options it refuses.
+ * The raw AES keyring: its EDKs taken apart and made by hand, which EDKs it tries, and which options it refuses.
  */
 #include <string.h>
 
@@ -126,7 +125,7 @@ static void it_wraps_a_data_key_that_is_there(void **state)
     uint8_t opened[32];
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(wrap(keyring, KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY, &data_key, &wrapped[i]), KF_OK);
-        assert_int_equal(wrapped[i].data_key.length, 0); /* it made none */
+        assert_int_equal(wrapped[i].data_key.length, 0); /* it made no data key */
         assert_true(parts_unwrap(&wrapped[i].edks.items[0], kf_view_of(bytes_of_keys, 32),
                                  kf_view_of(context_bytes, sizeof context_bytes), opened));
         assert_memory_equal(opened, data_key_bytes, 32);
@@ -225,7 +224,7 @@ static void a_data_key_has_to_have_the_suites_length(void **state)
     kf_keyring_unref(keyring);
 }
 
-/* EDKs that bear its name and don't open must not hide one that does. */
+/* An EDK that has its name and does not open must not hide one that does. */
 static void it_tries_every_edk_that_may_be_its_own(void **state)
 {
     (void)state;
@@ -327,7 +326,7 @@ static void options_out_of_bounds_are_refused(void **state)
     assert_null(keyring);
 }
 
-/* The longest names that there are, none at all, and bytes that end a C string. */
+/* The longest names, empty ones, and names with a NUL. */
 static void names_of_every_length_round_trip(void **state)
 {
     (void)state;
@@ -353,7 +352,7 @@ static void names_of_every_length_round_trip(void **state)
     }
 }
 
-/* What the options point to may go once the keyring is made. */
+/* What the options point to need not outlive the call. */
 static void options_are_copied(void **state)
 {
     (void)state;

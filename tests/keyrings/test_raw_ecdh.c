@@ -1,6 +1,6 @@
 /*
- * The raw ECDH keyring: its EDKs taken apart by hand, which schema reads what, which EDKs it takes for its own,
- * and what options it refuses.
+ * The raw ECDH keyring: its EDKs taken apart by hand, which schema reads what, which EDKs it tries, and which options it
+ * refuses.
  */
 #include <stdio.h>
 
@@ -104,7 +104,7 @@ static void check_refuses_one(struct kf_keyring *keyring, struct kf_edk edk, con
 /* Serialized {a: 1}. */
 static const uint8_t context_bytes[] = {0, 1, 0, 1, 'a', 0, 1, '1'};
 
-/* Opens an EDK by what WIRE says. */
+/* Opens an EDK as WIRE says. */
 static void open_by_hand(size_t curve, const struct kf_edk *edk, struct kf_data_key *out)
 {
     const size_t point = curves[curve].point;
@@ -182,10 +182,10 @@ static void it_wraps_a_data_key_that_is_there(void **state)
     memcpy(data_key.bytes, key_file("data-key.bin").data, 32);
     for (size_t i = 0; i < 2; i++) {
         assert_ok(wrapping_wrap(keyring, SUITE, "1", &data_key, &error, &wrapped[i]), &error);
-        assert_int_equal(wrapped[i].data_key.length, 0); /* it made none */
+        assert_int_equal(wrapped[i].data_key.length, 0); /* it made no data key */
         check_fits(keyring, SUITE, wrapped[i].edks.items, 1, &data_key);
     }
-    /* With a salt of its own each time, and so under another key. */
+    /* Each time with another salt, and so under another key. */
     assert_memory_not_equal(wrapped[0].edks.items[0].ciphertext.data,
                             wrapped[1].edks.items[0].ciphertext.data, 32);
     kfi_wrapped_free(&wrapped[0]);
@@ -206,7 +206,7 @@ static void ephemeral_senders_are_new_each_time(void **state)
     kf_keyring_unref(keyring);
 }
 
-/* ---- Who reads what ---- */
+/* ---- Which schema reads what ---- */
 
 static void every_schema_reads_what_is_meant_for_it(void **state)
 {

@@ -1,5 +1,5 @@
 /*
- * The raw RSA keyring: what each half can do, which EDKs it takes for its own, and what options it refuses.
+ * The raw RSA keyring: what each half can do, which EDKs it tries, and which options it refuses.
  */
 #include "support/client.h"
 #include "support/failing_allocator.h"
@@ -89,7 +89,7 @@ static void what_the_public_half_wraps_the_private_one_unwraps(void **state)
             assert_same_bytes(wrapped.edks.items[0].provider_id, kf_view_text("space"));
             assert_same_bytes(wrapped.edks.items[0].provider_info, kf_view_text("name"));
             assert_int_equal(wrapped.edks.items[0].ciphertext.length, 256);
-            /* The context is not bound. */
+            /* RSA does not bind the context. */
             assert_ok(wrapping_unwrap(reader, suites[s], "2", wrapped.edks.items, 1, &error, &data_key),
                       &error);
             assert_int_equal(data_key.length, wrapped.data_key.length);
@@ -110,7 +110,7 @@ static void it_wraps_a_data_key_that_is_there(void **state)
     struct kf_error error;
     memcpy(data_key.bytes, key_file("data-key.bin").data, 32);
     assert_ok(wrapping_wrap(keyring, SUITE, "1", &data_key, &error, &wrapped), &error);
-    assert_int_equal(wrapped.data_key.length, 0); /* it made none */
+    assert_int_equal(wrapped.data_key.length, 0); /* it made no data key */
     check_fits(keyring, wrapped.edks.items, 1);
     kfi_wrapped_free(&wrapped);
     kf_keyring_unref(keyring);
@@ -154,7 +154,7 @@ static void names_are_compared_whole(void **state)
     kf_keyring_unref(keyring);
 }
 
-/* EDKs that bear its name and don't open must not hide one that does. */
+/* An EDK that has its name and does not open must not hide one that does. */
 static void it_tries_every_edk_that_may_be_its_own(void **state)
 {
     (void)state;
@@ -209,7 +209,7 @@ static void messages_go_from_one_half_to_the_other(void **state)
             const struct kf_decrypt_options any = client_decrypt_options();
             struct kf_buf message = client_message(writer, &options, client_plaintext(250));
             assert_decrypts(reader, &any, buf_view(message), client_plaintext(250));
-            assert_refused(wrong, &any, buf_view(message), KF_E_KEYS); /* by its length alone */
+            assert_refused(wrong, &any, buf_view(message), KF_E_KEYS); /* for its length alone */
             kf_buf_free(&message);
         }
         kf_encryption_context_unref(context);

@@ -114,7 +114,7 @@ static void moving_keeps_the_order(void **state)
     assert_edk(to.items[0], "1", "", "");
     assert_edk(to.items[1], "2", "", "");
     assert_edk(to.items[2], "3", "", "");
-    /* However many come at once. */
+    /* Any number of them at once. */
     for (size_t more = 1; more <= 20; more++) {
         for (size_t i = 0; i < more; i++)
             assert_int_equal(kfi_edk_list_add(&from, i == 0 ? &one : &two, NULL), KF_OK);

@@ -14,7 +14,7 @@ static struct kf_pair pair_of(const char *key, const char *value)
     return (struct kf_pair){kf_view_text(key), kf_view_text(value)};
 }
 
-/* The context of these keys and values, which has to be possible. */
+/* The context of these keys and values, which are valid. */
 #define CONTEXT(...) context_made(kf_encryption_context_of(&made_error, &made, __VA_ARGS__, (char *)NULL))
 static const struct kf_encryption_context *made;
 static struct kf_error made_error;
@@ -237,7 +237,7 @@ static void a_context_has_at_most_65535_bytes(void **state)
     pairs[0].value.length++;
     assert_refused(pairs, 1, "too long");
     assert_refused(pairs, 1, "65,535");
-    /* Nothing that long is read. */
+    /* Nothing of that length is read. */
     static const size_t lengths[] = {65535, 65536, 65537, SIZE_MAX - 4, SIZE_MAX};
     for (size_t i = 0; i < COUNT(lengths); i++) {
         pairs[0].value.length = lengths[i];
@@ -250,7 +250,7 @@ static void a_context_has_at_most_65535_bytes(void **state)
     pairs[0].key.length++;
     assert_refused(pairs, 1, "too long");
 
-    /* Two pairs: it is the sum that counts. */
+    /* Two pairs: their sum counts. */
     pairs[0] = (struct kf_pair){kf_view_of(bytes, 30000), kf_view_of(bytes, 2000)};
     pairs[1] = (struct kf_pair){kf_view_of(bytes, 30001), kf_view_of(bytes, 65535 - 10 - 62001)};
     assert_int_equal(kf_encryption_context_new(pairs, 2, NULL, &context), KF_OK);
@@ -479,7 +479,7 @@ static void a_context_is_split_by_keys(void **state)
     kf_encryption_context_unref(in_list);
     kf_encryption_context_unref(others);
 
-    /* One that is not there. */
+    /* A key that is not there. */
     const struct kf_view absent[] = {kf_view_text("a"), kf_view_text("tenant")};
     struct kf_error error;
     assert_int_equal(kfi_encryption_context_split(context, absent, 2, &error, &in_list, &others),
@@ -545,7 +545,7 @@ static void what_is_stored_joins_what_is_reproduced(void **state)
     kf_encryption_context_unref(joined);
     kf_encryption_context_unref(only_reproduced);
 
-    /* With nothing on a side, or on both. */
+    /* With one side empty, or both. */
     const struct kf_encryption_context *const sides[][2] = {{stored, NULL}, {NULL, reproduced}, {NULL, NULL}};
     for (size_t i = 0; i < COUNT(sides); i++) {
         assert_int_equal(
@@ -653,7 +653,7 @@ static void without_memory_nothing_is_lost(void **state)
             assert_null(second);
             assert_int_equal(memory.held, 2);
         }
-        /* One more would not have been asked for. */
+        /* There is no further allocation. */
         fail_allocation(cases[i].allocations + 1);
         assert_int_equal(cases[i].run(NULL), KF_OK);
         kf_encryption_context_unref(first);

@@ -129,7 +129,7 @@ static void the_last_number_belongs_to_a_final_frame(void **state)
     (void)state;
     assert_int_equal(read_number(false, KFI_SEQUENCE_END - 1, KFI_SEQUENCE_END - 1, NULL), KF_OK);
     assert_int_equal(read_number(true, KFI_SEQUENCE_END, KFI_SEQUENCE_END, NULL), KF_OK);
-    /* As a regular frame it can't be told from the mark of a final one. */
+    /* A regular frame with this number would look like the mark of a final one. */
     static const uint8_t mark[] = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff,
                                    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00};
     struct kfi_frame_front front;

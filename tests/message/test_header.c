@@ -1,5 +1,5 @@
 /*
- * Message headers of both formats: every byte, every bound, every place where one can be cut.
+ * Message headers of both formats: every byte, every bound, and a cut at every place.
  */
 #include <stdlib.h>
 
@@ -92,7 +92,7 @@ static enum kf_code scan_in_steps(struct kf_view bytes, size_t step, const struc
         assert_true(*needed > length);
         assert_true(scan.position <= length);
         if (scan.suite != NULL)
-            assert_true(*needed >= last); /* as more is known */
+            assert_true(*needed >= last); /* it grows as more is known */
         last = *needed;
         if (length == bytes.length)
             return code;
@@ -321,7 +321,7 @@ static void assert_cuts(struct kf_view whole)
     assert_int_equal(code, KF_OK);
     assert_int_equal(length, whole.length);
     assert_true(reads < 12);
-    /* And it stays there. */
+    /* It stays there. */
     assert_int_equal(kfi_header_scan(&scan, whole, &no_limits, NULL, &needed), KF_OK);
     assert_int_equal(needed, whole.length);
 }
@@ -390,7 +390,7 @@ static void what_is_no_message_is_told(void **state)
                    "looks like the base64 text of one. Decode it first");
     assert_refused(kf_view_of("AgV4", 4), &no_limits, KF_E_MALFORMED,
                    "looks like the base64 text of one. Decode it first");
-    /* An A may be either. */
+    /* An A may begin a header or base64 text. */
     struct kf_error error;
     size_t needed;
     assert_int_equal(scan_bytes(kf_view_of("A", 1), &no_limits, &error, &needed), KF_WANT_INPUT);
@@ -433,7 +433,7 @@ static void the_suite_is_known_and_of_the_format(void **state)
 static void the_encryption_context_fills_its_field(void **state)
 {
     (void)state;
-    /* The field is looked at once it is there as a whole, up to byte 40. */
+    /* The field is checked once all of it is there, up to byte 40. */
     REFUSED(format_1, 22, "\0\0\0\1a\0\3one\0\2\xc3\xa4\0\2tw", "has 0 pairs, but takes 18 bytes");
     REFUSED(format_1, 22, "\0\1\0\1a\0\3one\0\2\xc3\xa4\0\2tw", "its 1 pairs end 8 bytes earlier");
     REFUSED(format_1, 22, "\0\3\0\1a\0\3one\0\2\xc3\xa4\0\2tw", "Pair 3 of 3");
@@ -454,7 +454,7 @@ static void no_key_comes_twice(void **state)
     memcpy(bytes + 32, "\0\1a\0\3two", 8);
     struct kf_error error;
     size_t needed;
-    /* A scan has no memory to find that. */
+    /* A scan can't find that, because it keeps nothing. */
     assert_int_equal(scan_bytes(WHOLE(bytes), &no_limits, &error, &needed), KF_OK);
     const struct kf_header *header;
     assert_int_equal(kfi_header_read(WHOLE(bytes), &no_limits, &error, &header), KF_E_MALFORMED);
@@ -547,7 +547,7 @@ static void a_header_that_gets_too_long_is_refused_as_soon_as_it_is_certain(void
     (void)state;
     struct kf_error error;
     size_t needed;
-    /* How many bytes tell that the header has so many; see there. */
+    /* How many bytes it takes to know that the header has so many. */
     static const struct {
         size_t told_by, least;
     } known[] = {{1, 68}, {22, 86}, {42, 92}, {44, 95}, {49, 96}, {52, 100}, {62, 101}};
@@ -563,7 +563,7 @@ static void a_header_that_gets_too_long_is_refused_as_soon_as_it_is_certain(void
     assert_refused(WHOLE(format_1), &none, KF_E_LIMIT, "the limit is 0");
     assert_refused(WHOLE(format_2), &none, KF_E_LIMIT, "the limit is 0");
 
-    /* What only claims to be long is refused by the claim. */
+    /* A header that only claims to be long is refused for the claim. */
     uint8_t many[42];
     memcpy(many, format_1, sizeof many);
     memcpy(many + 40, "\xff\xff", 2);
@@ -708,7 +708,7 @@ static void without_memory_nothing_is_lost(void **state)
         assert_null(header);
         assert_int_equal(memory.held, 0);
     }
-    /* A third would not have been asked for. */
+    /* There is no third allocation. */
     fail_allocation(3);
     assert_int_equal(kf_header_parse(WHOLE(format_1), 0, NULL, &header), KF_OK);
     fail_allocation(0);

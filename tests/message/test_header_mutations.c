@@ -1,7 +1,6 @@
 /*
- * Two hundred thousand damaged headers, always the same ones: none may do more than be refused, and what is
- * taken is written back to the same bytes. Under a sanitizer this also shows that nothing is read outside of
- * them.
+ * Two hundred thousand damaged headers, the same in every run. Each is refused, or accepted and then written back to the
+ * same bytes. A sanitizer sees whether anything outside of them is read.
  */
 #include <stdlib.h>
 
@@ -52,7 +51,7 @@ static struct kf_view make_header(enum kf_suite suite_id, const struct kf_encryp
     return kf_view_of(bytes, length);
 }
 
-/* Damages up to four bytes: sets, flips or counts, most often where lengths are small. */
+/* Damages up to four bytes: sets, flips or increments them, most often where the lengths are. */
 static void damage(uint8_t *bytes, size_t length)
 {
     static const uint8_t liked[] = {0x00, 0x01, 0x02, 0x0c, 0x7f, 0x80, 0xc0, 0xff};
@@ -166,7 +165,7 @@ static void damaged_headers_are_refused_or_whole(void **state)
         }
         free(bytes);
     }
-    /* Each answer was seen often, so that the damage was neither too small nor too great to be a test. */
+    /* Each answer was seen often: the damage was neither too small nor too great. */
     assert_true(taken > ROUNDS / 20 && cut > ROUNDS / 20 && malformed > ROUNDS / 20 && limited > ROUNDS / 20);
     assert_int_equal(memory.held, held);
     for (size_t i = 0; i < 4; i++)

@@ -1,6 +1,6 @@
 /*
- * The caching CMM's options under many threads, all at once, with a keyring whose answers come from workers:
- * the counts have to hold as without them. Threads only note what they got; the test's own thread judges.
+ * The caching CMM with all its options at once, under many threads, with a keyring that answers from workers:
+ * the counts hold as without the options. Threads only note what they got; the test's own thread judges.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -14,10 +14,7 @@
 #define LIMIT 7
 #define POLLERS 3000
 
-/*
- * A keyring for workers, which blocks them until it is let go, and tells when the last of them has let go of
- * it.
- */
+/* A keyring that blocks its workers until it is opened, and tells when the last of them is done with it. */
 static struct {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -107,7 +104,7 @@ static struct kf_cache_stats stage_close(struct stage *stage)
 {
     struct kf_cache_stats stats = {.size = sizeof stats};
     kf_cmm_unref(stage->cmm);
-    kf_cleanup(); /* what is still under way lands */
+    kf_cleanup(); /* flights that are under way land */
     kf_cache_stats_read(stage->cache, &stats);
     kf_cache_unref(stage->cache);
     kf_keyring_unref(stage->keyring);
@@ -207,7 +204,7 @@ static void *clear(void *context)
     return NULL;
 }
 
-/* All threads' messages, and whoever clears the cache meanwhile; answers the traces. */
+/* Runs all threads, and one that clears the cache meanwhile. Answers their traces. */
 static struct key_trace *run(struct stage *stage, bool clears, size_t *made, size_t *left)
 {
     struct worker *workers = calloc(THREADS, sizeof *workers);

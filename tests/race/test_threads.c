@@ -134,7 +134,7 @@ static void test_a_burst_of_threads_is_exact(void **state)
         shared_open(&shared, backing, NULL, capacities[i], 3600000);
         struct worker *workers = start(&shared, 1, encrypt_many);
         wait_until_seated(shared.cache, THREADS);
-        /* Who opened a flight has a seat a moment before his fetch begins. */
+        /* Whoever opens a flight has a seat a moment before the fetch begins. */
         told_wait_begun(told, THREADS / LIMIT);
         assert_int_equal(told_in_flight(told), THREADS / LIMIT);
         told_answer_all(told, KF_OK);
@@ -186,10 +186,7 @@ static void nothing(void *context)
     (void)context;
 }
 
-/*
- * One caller in three gives up, by freeing its operation, at whatever moment that is; keys age within
- * milliseconds.
- */
+/* One caller in three gives up, by freeing its operation, at any moment; keys age within milliseconds. */
 static void *encrypt_or_leave(void *context)
 {
     struct worker *worker = context;

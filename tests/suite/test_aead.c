@@ -46,7 +46,7 @@ static void answers_are_the_known_ones(void **state)
         struct kfi_aead *aead = aead_new(known[i].key_length);
         uint8_t out[LENGTH];
         uint8_t tag[KFI_TAG_LENGTH];
-        /* Again and again, in both directions, under the same key. */
+        /* The same key, many times, in both directions. */
         for (int time = 0; time < 3; time++) {
             assert_int_equal(
                 kfi_aead_seal(aead, iv.data, aad, 3, (const uint8_t *)plaintext, LENGTH, NULL, out, tag),
@@ -83,7 +83,7 @@ static void input_and_output_may_be_the_same_memory(void **state)
     kfi_aead_free(aead);
 }
 
-/* Opens what is forged in one way, and sees that nothing of it comes out, neither bytes nor words. */
+/* Opens a forgery, and checks that no byte of it comes out, and no error stays in OpenSSL's queue. */
 static void assert_forged(struct kfi_aead *aead, const uint8_t *iv, struct kf_view aad,
                           struct bytes ciphertext, const uint8_t *tag)
 {
@@ -129,7 +129,7 @@ static void whatever_is_forged_is_refused(void **state)
     assert_forged(aead, iv.data, kf_view_text("headercontex"), ciphertext, tag.data);
     assert_forged(aead, iv.data, kf_view_text(""), ciphertext, tag.data);
 
-    /* And what is not forged is still accepted. */
+    /* What is not forged is accepted afterwards. */
     uint8_t out[LENGTH];
     assert_int_equal(kfi_aead_open(aead, iv.data, &aad, 1, ciphertext.data, LENGTH, tag.data, NULL, out),
                      KF_OK);

@@ -1,6 +1,6 @@
 /*
- * Many threads at once: at the first use of all, and with keys that they share. Worth most under
- * ThreadSanitizer.
+ * Many threads at once: at the very first use of the library, and with keys that they share. ThreadSanitizer sees most
+ * here.
  */
 #include "bytes.h"
 
@@ -16,7 +16,7 @@
 
 static pthread_barrier_t together;
 
-/* Assertions of cmocka belong to its own thread: the others answer NULL if all was well. */
+/* Only cmocka's own thread may use its assertions. The others answer NULL if all is well. */
 static void run_together(void *(*run)(void *context), void *const contexts[THREADS])
 {
     pthread_t threads[THREADS];
@@ -148,7 +148,7 @@ static void share_keys(enum kfi_curve curve, enum kfi_hash hash, size_t length)
         copies[i].verification = kfi_verification_key_ref(keys.verification);
         contexts[i] = &copies[i];
     }
-    /* The last thread to be done destroys them. */
+    /* The last thread that is done destroys them. */
     kfi_signing_key_unref(keys.signing);
     kfi_verification_key_unref(keys.verification);
     run_together(sign, contexts);

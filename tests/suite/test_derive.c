@@ -1,6 +1,5 @@
 /*
- * HKDF and the keys of messages, against RFC 5869 and answers that another implementation of HMAC has
- * computed.
+ * HKDF and the keys of messages, against RFC 5869 and answers that another implementation of HMAC computed.
  */
 #include "bytes.h"
 

@@ -17,8 +17,8 @@
 
 static struct {
     size_t held, made, fail_at; /* of the library's allocator */
-    struct kf_view secret;      /* what must not be found any more; empty: nobody looks */
-    uint8_t reversed[32];       /* and the same, least byte first, as numbers are in memory */
+    struct kf_view secret;      /* must not be found; empty: nothing is searched for */
+    uint8_t reversed[32];       /* the same, least byte first, as numbers are in memory */
     unsigned found;
 } memory;
 
@@ -221,7 +221,7 @@ static void der_is_exactly_one_object(void **state)
     each_der(check_cut);
 }
 
-/* Whatever a byte is changed to, the answer is a key or a sentence; the sanitizers watch. */
+/* Whatever a byte is changed to, the answer is a key or an error with a sentence. Sanitizers watch this. */
 static void check_changed(struct kf_view der)
 {
     uint8_t changed[8192];
@@ -388,9 +388,9 @@ static void no_secret_stays_in_memory_given_back(void **state)
     for (size_t i = 0; i < 32; i++)
         memory.reversed[i] = scalar[31 - i];
     memory.secret = kf_view_of(scalar, sizeof scalar);
-    kfi_free(kfi_copy(memory.secret)); /* it would be found, */
+    kfi_free(kfi_copy(memory.secret)); /* the search finds it, */
     assert_int_equal(memory.found, 1);
-    OPENSSL_free(OPENSSL_memdup(memory.reversed, 32)); /* there as well */
+    OPENSSL_free(OPENSSL_memdup(memory.reversed, 32)); /* and this one too */
     assert_int_equal(memory.found, 2);
     for (size_t i = 0; i < COUNT(names); i++) {
         struct kfi_pkey pkey = read_file(names[i]);
@@ -401,7 +401,7 @@ static void no_secret_stays_in_memory_given_back(void **state)
     memory.secret = kf_view_of(NULL, 0);
 }
 
-/* From now on nobody may give this back: 32 bytes, or the last 32 of more. */
+/* From now on these 32 bytes, or the last 32 of more, must not be in memory that is given back. */
 static void look_for(struct kf_view secret)
 {
     static uint8_t bytes[32];
@@ -427,7 +427,7 @@ static void keys_made_of_them_leave_nothing_behind(void **state)
                          KF_OK);
         assert_int_equal(
             kfi_ecdh_key_new(KF_ECDH_P256, key_file("p256-b-public.pem"), false, NULL, NULL, &peer), KF_OK);
-        /* The private key only up to here: OpenSSL 3.0 itself leaves a copy as it multiplies on P-256. */
+        /* The private key is searched for only up to here: multiplying on P-256, OpenSSL 3.0 itself leaves a copy. */
         if (i == 1) {
             assert_int_equal(kfi_ecdh_agree(own, peer, NULL, out), KF_OK);
             assert_int_equal(kfi_kdf_counter(KFI_SHA384, kf_view_of(out, 32), kf_view_text("label"),

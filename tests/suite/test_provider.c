@@ -47,7 +47,7 @@ static void it_can_not_be_set_again(void **state)
     assert_int_equal(kf_crypto_provider_set(library, "provider=default"), KF_E_USAGE);
 }
 
-/* One message's worth of work: random bytes, keys, a seal, a signature and its verification. */
+/* The cryptography of one message: random bytes, keys, a seal, a signature and its verification. */
 static enum kf_code work(uint8_t random[32])
 {
     static const uint8_t iv[KFI_IV_LENGTH];

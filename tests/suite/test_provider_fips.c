@@ -1,6 +1,6 @@
 /*
- * A property query that names fips, here as a mere preference so that no FIPS provider is needed: signatures
- * then come from OpenSSL, as everything else does.
+ * A property query that names fips. Here it is only a preference, so that no FIPS provider is needed. Signatures then come
+ * from OpenSSL, as everything else does.
  */
 #include "bytes.h"
 

@@ -84,7 +84,7 @@ static void it_decrypts_what_it_encrypts(void **state)
                 const struct kf_view first = kf_view_of(ciphertext[0], length);
                 assert_int_equal(kfi_rsa_decrypt(key, paddings[p], first, NULL, out, bytes), KF_OK);
                 assert_memory_equal(out, plaintext.data, bytes);
-                /* As a key of any other length it is refused. */
+                /* A data key of any other length is refused. */
                 assert_int_equal(kfi_rsa_decrypt(key, paddings[p], first, NULL, out, bytes - 8), KF_E_FORGED);
                 assert_int_equal(kfi_rsa_decrypt(key, paddings[p], first, NULL, out, bytes + 8), KF_E_FORGED);
             }
@@ -109,7 +109,7 @@ static void changed_ciphertexts_are_refused(void **state)
         }
         uint8_t out[32];
         static const size_t lengths[] = {0, 1, 32, 255, 257};
-        for (size_t i = 0; i < 5; i++) /* these are told by their length alone */
+        for (size_t i = 0; i < 5; i++) /* these are refused for their length alone */
             assert_int_equal(
                 kfi_rsa_decrypt(key, paddings[p], kf_view_of(changed, lengths[i]), NULL, out, 32),
                 KF_E_FORGED);

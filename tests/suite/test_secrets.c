@@ -1,5 +1,5 @@
 /*
- * What happens to secrets, and when things run out: no memory is given back with a key in it, and a lack of
+ * What happens to secrets: no memory is given back with a key in it. And what happens when things run out: a lack of
  * memory or of random bytes is an error, never a crash, a leak or a weak key.
  *
  * The program brings its own allocators (ours and GMP's), which look at what they get back, and stands
@@ -25,7 +25,8 @@
 static struct {
     unsigned asked;
     unsigned fails_at; /* this request, counted from 1; 0: none */
-    const char *fills; /* first requests are answered by this byte each, then by true random bytes */
+    const char *
+        fills; /* each of the first requests is answered by one of these bytes, the later ones by true random bytes */
     uint8_t first[64]; /* what was answered first, */
     size_t first_length;
     uint8_t last[64]; /* what was answered last, */
@@ -57,7 +58,7 @@ int RAND_bytes_ex(OSSL_LIB_CTX *library, unsigned char *out, size_t length, unsi
     memcpy(&real, &symbol, sizeof real);
     chance.asked++;
     if (chance.asked == chance.fails_at) {
-        memset(out, 0xaa, length); /* as a generator might that fails half way */
+        memset(out, 0xaa, length); /* as if the generator had failed half-way */
         return 0;
     }
     if (chance.fills != NULL && chance.asked <= strlen(chance.fills)) {
@@ -113,7 +114,7 @@ static size_t length_of(const void *piece)
 
 static bool contains(const uint8_t *piece, size_t length, struct kf_view secret)
 {
-    /* Half of it is enough, in either order of the bytes. */
+    /* Half of a secret is enough for a find, in either order of its bytes. */
     uint8_t reversed[64];
     for (size_t i = 0; i < secret.length; i++)
         reversed[i] = secret.data[secret.length - 1 - i];
@@ -208,7 +209,7 @@ static void signing_leaves_neither_key_nor_nonce(void **state)
         chance.order = curves[c].order;
         struct kfi_signing_key *key;
         size_t held = memory.held;
-        /* nettle's secrets are the very bytes that were drawn. */
+        /* With nettle the secrets are the bytes that were drawn. */
         uint8_t secret[KFI_COORDINATE_MAX];
         size_t length = kfi_curve_bytes(curves[c].curve);
         struct kfi_transcript *transcript = transcript_of(curves[c].hash, kf_view_text("sample"));
@@ -322,7 +323,7 @@ static void numbers_out_of_range_are_drawn_again(void **state)
 
 /* ---- No memory ---- */
 
-/* All that allocates, for one engine; stops at the first failure and releases everything. */
+/* Does all that allocates with one engine. It stops at the first failure and releases everything. */
 static enum kf_code work(const struct kfi_signature_engine *engine, const struct curve *curve,
                          struct kf_error *error)
 {

@@ -28,8 +28,8 @@ static void the_faster_engine_is_taken(void **state)
 }
 
 /*
- * What one engine signs, each verifies. Of 300 signatures about half have to be mended, and two or so made
- * again, to have the length that all have.
+ * What one engine signs each engine verifies. All signatures have one length: of 300 about half have to be negated for
+ * that, and about two made again.
  */
 static void engines_verify_each_other(void **state)
 {
@@ -57,8 +57,8 @@ static void engines_verify_each_other(void **state)
                         KF_OK);
             }
             /*
-             * r is left as it came: it is high half the time (out of these bounds by chance: once in 10^11
-             * runs).
+             * r stays as it was drawn, so it is high half the time (out of these bounds by chance: once in
+             * 10^11 runs).
              */
             assert_in_range(high_r, 90, 210);
             for (size_t v = 0; v < ENGINE_COUNT; v++)
@@ -131,7 +131,7 @@ static void known_signatures_hold(void **state)
             assert_int_equal(verify(key, curve->hash, kf_view_text("sample"), view(&der), NULL), KF_OK);
             assert_int_equal(verify(key, curve->hash, kf_view_text("sampld"), view(&der), NULL), KF_E_FORGED);
 
-            /* The other s is as good. */
+            /* The negated s holds as well. */
             BIGNUM *other = number(curve->order, 0);
             BIGNUM *s = number(known[i].s, 0);
             assert_int_equal(BN_sub(other, other, s), 1);

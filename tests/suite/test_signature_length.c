@@ -1,6 +1,6 @@
 /*
- * The length of signatures, with an engine that signs what it is told: negated if that gives the length, made
- * again only if it does not.
+ * The length of signatures, with an engine that signs as it is told: a signature is negated if that gives the length, and
+ * made again only if it does not.
  */
 #include "signatures.h"
 
@@ -142,7 +142,7 @@ static void another_is_mended_by_negating_s(void **state)
         assert_signs(&curves[c], numbers.high, numbers.high_less, 1);
         tell(numbers.low, numbers.low);
         assert_signs(&curves[c], numbers.low, numbers.low_less, 1);
-        /* A byte too short, and by that just right once it is negated: n - s is high. */
+        /* s is a byte too short. Negated it has the right length, because n - s is high. */
         tell(numbers.low, numbers.short_);
         char negated[97];
         less(curves[c].order, numbers.short_, negated);

@@ -145,7 +145,7 @@ struct kf_caching_cmm_options caching_options(uint64_t max_messages, uint64_t ma
     options.max_bytes = max_bytes;
     options.max_age_ms = 60000;
     options.partition_id = kf_view_text("scene");
-    options.fetch_timeout_ms = 3600000; /* a clock that is moved on ends no fetch */
+    options.fetch_timeout_ms = 3600000; /* so that a clock that is moved ends no fetch */
     return options;
 }
 
@@ -173,7 +173,7 @@ void scene_close(struct scene *scene)
     kf_cmm_unref(scene->cmm);
     kf_cache_unref(scene->cache);
     kf_cmm_unref(scene->backing);
-    /* Fetches that are still under way end here, so that nobody uses the told any more. */
+    /* Fetches that are under way end here, so that nothing uses the told CMM any more. */
     kf_cleanup();
     told_free(scene->told);
 }

@@ -1,6 +1,6 @@
 /*
- * What the tests of CMMs share: askers, each of which asks a CMM one question, as operations do, step by
- * step; and a scene of a caching CMM in front of one that answers when told.
+ * What the tests of CMMs share: askers, each of which asks a CMM one question step by step, as operations do;
+ * and a scene: a caching CMM in front of a CMM that answers when told.
  */
 #ifndef TESTS_SUPPORT_ASKER_H
 #define TESTS_SUPPORT_ASKER_H
@@ -12,8 +12,8 @@
 /* ---- Askers ---- */
 
 /*
- * One who asks. Zero-initialised he has not asked. Requests are copied as they are: what they point to has to
- * live on.
+ * A caller that asks. All zero: it has not asked. Requests are copied as they are, so what they point to has
+ * to live on.
  */
 struct asker {
     struct kf_cmm *cmm;
@@ -35,7 +35,7 @@ struct asker {
 struct kf_encryption_request encryption_request(uint64_t length);
 struct kf_decryption_request decryption_request(const struct kf_edk *edks, size_t count);
 
-/* Asks, polling once; answers what that answered. */
+/* Asks, which polls once. Answers what the poll answered. */
 enum kf_code asker_encrypt(struct asker *asker, struct kf_cmm *cmm,
                            const struct kf_encryption_request *request);
 enum kf_code asker_decrypt(struct asker *asker, struct kf_cmm *cmm,
@@ -43,19 +43,19 @@ enum kf_code asker_decrypt(struct asker *asker, struct kf_cmm *cmm,
 /* The first of these with the request of encryption_request. */
 enum kf_code asker_ask(struct asker *asker, struct kf_cmm *cmm, uint64_t length);
 
-/* Polls once more, which the code has to allow (KF_PENDING). */
+/* Polls once more. The code has to be KF_PENDING. */
 enum kf_code asker_poll(struct asker *asker);
 /* Polls whenever the bell rings, until there is an answer. */
 enum kf_code asker_wait(struct asker *asker);
 
-/* Gives up what is pending, or what was answered, at once. Also for one who has not asked. */
+/* Gives up, or releases the answer. Also for an asker that has not asked. */
 void asker_leave(struct asker *asker);
 
-/* The data key that he got (encryption or decryption). */
+/* The data key that it got, by encryption or decryption. */
 struct kf_view asker_key(const struct asker *asker);
 bool askers_share_key(const struct asker *a, const struct asker *b);
 /*
- * Those of `count` askers who have a key, by key: how many keys there are; the most uses of one; the least.
+ * Of those of `count` askers that have a key: how many keys they have; the most uses of one key; the least.
  */
 struct usage {
     size_t answered, keys, most, least;
@@ -72,20 +72,20 @@ struct scene {
     struct kf_cmm *cmm; /* the caching one */
 };
 
-/* Options with a max_age_ms of a minute and a named partition; the scene brings cache and CMM. */
+/* Options with a max_age_ms of a minute and a named partition. The scene sets cache and CMM. */
 struct kf_caching_cmm_options caching_options(uint64_t max_messages, uint64_t max_bytes);
 
 void scene_open(struct scene *scene, size_t capacity, const struct kf_caching_cmm_options *options);
-/* One more caching CMM on the same cache and backing. */
+/* One more caching CMM on the same cache and backing CMM. */
 struct kf_cmm *scene_cmm(struct scene *scene, const struct kf_caching_cmm_options *options);
-/* Lets go of everything; askers have to be gone. Works also if parts were released before (set to NULL). */
+/* Releases everything. Askers have left before. Parts that were released before have to be NULL. */
 void scene_close(struct scene *scene);
 
 struct kf_cache_stats scene_stats(struct scene *scene);
 
-/* Answers everything that the told has begun, and waits until it has landed. */
+/* Answers every call that has begun, and waits until the flights have landed. */
 void scene_land_all(struct scene *scene, enum kf_code code);
-/* The same for one call to it. */
+/* The same for one call. */
 void scene_land(struct scene *scene, unsigned index, enum kf_code code);
 
 #endif

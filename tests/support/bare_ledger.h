@@ -46,12 +46,12 @@ struct ledger_answer bare_ask(struct bare *bare, unsigned key, const struct kfi_
                               uint64_t length, struct seat **seat, struct flight **flight);
 
 /*
- * Ends a fetch with `code` and lands its flight, whose driver's reference goes. `next` may be NULL; if it is not
- * opened it is released.
+ * Ends a fetch with `code` and lands its flight. The driver's reference goes. `next` may be NULL; if it is
+ * not opened it is released.
  */
 bool bare_land(struct bare *bare, struct flight *flight, enum kf_code code, struct flight *next);
 
-/* A caller leaves, and his reference goes. */
+/* A caller leaves, and its reference goes. */
 void bare_leave(struct bare *bare, struct seat *seat);
 
 /* The place of a key, or NULL. */

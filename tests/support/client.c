@@ -78,7 +78,7 @@ struct kf_view client_plaintext(size_t length)
     assert_true(length <= sizeof pattern);
     if (pattern[0] == 0) {
         for (size_t i = 0; i < sizeof pattern; i++)
-            pattern[i] = (uint8_t)((i * 2654435761U >> 11) | 1U); /* never 0, so that what was wiped shows */
+            pattern[i] = (uint8_t)((i * 2654435761U >> 11) | 1U); /* never 0, which stands for wiped bytes */
     }
     return kf_view_of(pattern, length);
 }
@@ -154,9 +154,7 @@ static bool all_are(const uint8_t *bytes, size_t length, uint8_t a, uint8_t b)
 void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *options,
                            struct kf_view message, enum kf_code code, const char *file, int line)
 {
-    /*
-     * Memory of our own, all zero and larger than any plaintext, so that every byte that is left in it shows.
-     */
+    /* Memory of our own, all zero and larger than any plaintext: a byte that is left in it is found. */
     struct kf_buf out = {calloc(1, message.length + 1), 0, message.length + 1};
     uint8_t *memory = out.data;
     const struct kf_header *header = (const struct kf_header *)&out; /* anything but NULL */
@@ -176,7 +174,7 @@ void client_assert_refused(struct kf_cmm *cmm, const struct kf_decrypt_options *
 
 #define UNTOUCHED 0xA5
 
-/* Either direction, as the driver sees it. */
+/* A stream of either direction. */
 struct stream {
     enum kf_code (*poll)(void *operation, struct kf_io *io);
     const struct kf_error *(*error)(void *operation);
@@ -253,7 +251,10 @@ static void drive(const struct stream *stream, struct kf_view input, struct feed
         const size_t left = input.length - out->taken, in = next_size(&feed, &feed.first_in, feed.in);
         struct kf_io io = {.in_length = in < left ? in : left,
                            .out_room = next_size(&feed, &feed.first_out, feed.out)};
-        /* Each in a block of its own that ends where the bytes end, so that a sanitizer sees one too many. */
+        /*
+         * Each piece lies in a block that ends where the piece ends, so that a sanitizer sees a byte too
+         * many.
+         */
         uint8_t *given = malloc(io.in_length + 1), *room = malloc(io.out_room + 1);
         io.in = given + 1;
         io.out = room + 1;

@@ -1,6 +1,6 @@
 /*
- * What the tests of encrypt.c and decrypt.c share: keys, short ways to a message, and streams fed in any
- * sizes.
+ * What the tests of encrypt.c and decrypt.c share: keys, short ways to a message, and streams that are fed in
+ * any sizes.
  */
 #ifndef TESTS_SUPPORT_CLIENT_H
 #define TESTS_SUPPORT_CLIENT_H
@@ -28,7 +28,7 @@ struct kf_cmm *client_cmm_of_two(void);
 #define client_context(...) client_context_of(__VA_ARGS__, (char *)NULL)
 const struct kf_encryption_context *client_context_of(const char *key, ...) __attribute__((sentinel));
 
-/* `length` bytes (at most 65,536) of a pattern that has no period of a block or a frame. */
+/* `length` bytes (at most 65,536) of a pattern that does not repeat with a block or a frame. */
 struct kf_view client_plaintext(size_t length);
 
 /* Options for this suite, with a policy that allows it. */
@@ -100,10 +100,10 @@ static inline void streamed_free(struct streamed *streamed)
 }
 
 /*
- * Drives one stream to its end or its error, blocking while keys are fetched. Every poll is checked: the
- * counts stay within what was offered, output is full before more room is wanted and input used up before
- * more is, nothing is written behind the count, and an error leaves nothing in the output and both counts 0,
- * at this poll and at every later one.
+ * Drives one stream to its end or its error; it blocks while keys are fetched. Checks of every poll: The
+ * counts stay within what was offered. The output is full before more room is wanted, and the input is used
+ * up before more is wanted. Nothing is written behind the count. After an error the output is empty and both
+ * counts are 0, at this poll and at every later one.
  */
 void stream_encrypt(struct kf_cmm *cmm, const struct kf_encrypt_options *options, struct kf_view plaintext,
                     struct feed feed, struct streamed *out);

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROOM 4096 /* of what is told and answered */
+#define ROOM 4096 /* bytes of what is told and answered */
 
 static void need(bool condition, const char *what)
 {

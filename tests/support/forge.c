@@ -148,7 +148,7 @@ void forge_header(struct forge *forge)
     if (forge->version == 2 && !forge->without_suite_data)
         kfi_write_bytes(writer, kf_view_of(forge->keys.commit_key, 32));
 
-    /* What is not stored is written for the tag only, and taken back. */
+    /* Pairs that are not stored are written for the tag, and taken back. */
     const struct kfi_writer end = *writer;
     uint8_t tag[16];
     kfi_write_bytes(writer, forge->not_stored);
@@ -172,7 +172,7 @@ void forge_sealed(struct forge *forge, const char *name, uint32_t sequence, cons
     free(sealed);
 }
 
-/* Writes the IV of a number, which is also that of the frame. */
+/* Writes a number and the IV that belongs to it. */
 static void write_iv(struct forge *forge, uint32_t sequence, uint8_t iv[12])
 {
     struct kfi_writer writer = {iv, 12, false};

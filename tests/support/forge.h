@@ -20,13 +20,13 @@
 struct evp_pkey_st;
 
 struct forge {
-    /* What the header will say. */
+    /* The fields of the header. */
     unsigned version, type, suite;
-    uint8_t message_id[32];    /* of which format 1 takes 16 */
+    uint8_t message_id[32];    /* format 1 uses 16 of it */
     struct kf_view context;    /* the content of the AAD field */
     struct kf_view bound;      /* the context that the EDK is bound to; data NULL: the same */
-    struct kf_view not_stored; /* what the header's tag covers besides: pairs that are only authenticated */
-    unsigned edk_count;        /* as written; 1 EDK stands there, or none if this is 0 */
+    struct kf_view not_stored; /* pairs that are only authenticated: the header's tag covers them too */
+    unsigned edk_count;        /* the count that is written; there is 1 EDK, or none if this is 0 */
     unsigned content_type;
     uint32_t reserved;
     unsigned iv_length;
@@ -45,29 +45,32 @@ struct forge {
     struct kfi_writer writer; /* to `bytes` */
 };
 
-/* The context of a suite that signs is its public key, that of others is empty. */
+/* The context of a suite that signs holds its public key; that of the others is empty. */
 void forge_begin(struct forge *forge, unsigned suite);
 void forge_end(struct forge *forge);
 
-/* Makes the context of these keys and values, in this order, whatever they are. */
+/* Makes the context of these keys and values, in this order, even invalid ones. */
 #define forge_context(forge, ...) forge_context_of((forge), __VA_ARGS__, (char *)NULL)
 void forge_context_of(struct forge *forge, ...) __attribute__((sentinel));
 
 void forge_header(struct forge *forge);
 
-/* Frames with the IV that belongs to the number; forge_sealed with any, behind a front written by hand. */
+/*
+ * Frames with the IV that belongs to the number. forge_sealed takes any IV, behind a front that was written
+ * by hand.
+ */
 void forge_regular(struct forge *forge, uint32_t sequence, struct kf_view plaintext);
 void forge_final(struct forge *forge, uint32_t sequence, struct kf_view plaintext);
 void forge_single_block(struct forge *forge, struct kf_view plaintext);
 void forge_sealed(struct forge *forge, const char *name, uint32_t sequence, const uint8_t iv[12],
                   struct kf_view plaintext);
 
-/* The signature over all that was written so far, in `out` of 160 bytes; or written as a footer. */
+/* The signature over all that was written so far: in `out`, which has 160 bytes, or written as a footer. */
 struct kf_view forge_signature(const struct forge *forge, uint8_t *out);
 void forge_footer(struct forge *forge, struct kf_view signature);
 void forge_sign(struct forge *forge);
 
-/* The message so far; lives until the next is written. */
+/* The message so far. It lives until the next one begins. */
 struct kf_view forge_view(const struct forge *forge);
 
 #endif

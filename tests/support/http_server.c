@@ -144,7 +144,7 @@ static void *server_main(void *context)
 {
     struct http_server *server = context;
     for (int fd; (fd = accept(server->listener, NULL, NULL)) >= 0;) {
-        const int on = 1; /* else the body waits for the head to be acknowledged */
+        const int on = 1; /* else the body waits until the head is acknowledged */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         struct connection *connection = calloc(1, sizeof(*connection));
         *connection = (struct connection){.server = server, .fd = fd};
@@ -275,7 +275,7 @@ SSL_CTX *http_server_tls(const char *file, int version)
     SSL_CTX_use_certificate(tls, certificate);
     SSL_CTX_use_PrivateKey(tls, key);
     if (version != 0) {
-        SSL_CTX_set_security_level(tls, 0); /* else it refuses an old version before the client can */
+        SSL_CTX_set_security_level(tls, 0); /* else the server refuses an old version before the client can */
         SSL_CTX_set_max_proto_version(tls, version);
     }
     FILE *out = fopen(file, "w");

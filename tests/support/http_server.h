@@ -1,6 +1,6 @@
 /*
- * A small HTTP/1.1 server on loopback for tests: a thread for each connection, an answer for each request by the
- * test's own function; it counts, and keeps the last request. It never sleeps and reaches nothing else.
+ * A small HTTP/1.1 server on loopback for tests. Each connection has a thread; a function of the test answers
+ * each request. The server counts, and keeps the last request. It never sleeps and reaches nothing else.
  */
 #ifndef TESTS_SUPPORT_HTTP_SERVER_H
 #define TESTS_SUPPORT_HTTP_SERVER_H
@@ -24,33 +24,37 @@ struct http_answer {
     enum {
         HTTP_WHOLE,
         HTTP_DROP, /* the connection is closed instead */
-        HTTP_TORN  /* and here after half of the body */
+        HTTP_TORN  /* the connection is closed after half of the body */
     } how;
     bool hold;           /* until http_server_release was called */
-    bool close;          /* the connection is closed behind the reply, which does not say so */
+    bool close;          /* the connection is closed after the reply, without a header that says so */
     int status;          /* 0: 200 */
     const char *headers; /* lines, each ended by CR LF, or NULL */
     const char *body;    /* NULL: none */
     size_t body_length;
-    size_t claimed;  /* the content-length that is said instead, if not 0 */
-    SSL_CTX *tunnel; /* behind the reply the connection goes on by TLS, as if to who was asked for; or NULL */
+    size_t claimed; /* if not 0, the content-length that the reply claims */
+    SSL_CTX *
+        tunnel; /* after the reply the connection goes on by TLS, as a tunnel to the host that was asked for; or NULL */
 };
 
 struct http_server;
 
-/* `answer` fills `*answer`, which is zero; connections call it side by side. `tls` NULL: plain. It stays the
- * caller's. */
+/*
+ * `answer` fills `*answer`, which is all zero; several connections may call it at once. `tls` stays the
+ * caller's; NULL: plain HTTP.
+ */
 struct http_server *http_server_new(SSL_CTX *tls, void (*answer)(const struct http_asked *asked,
                                                                  struct http_answer *answer));
 /* Closes every connection and waits for its thread. */
 void http_server_free(struct http_server *server);
 
 int http_server_port(const struct http_server *server);
-void http_server_release(struct http_server *server); /* answers that are held go out, from now on at once */
+void http_server_release(
+    struct http_server *server); /* sends the answers that are held; from now on none is held */
 void http_server_wait_held(struct http_server *server, unsigned count); /* waits until so many are held */
-unsigned http_server_connections(struct http_server *server);           /* ever accepted */
-unsigned http_server_requests(struct http_server *server);              /* ever read */
-unsigned http_server_peak(struct http_server *server);                  /* the most being answered at once */
+unsigned http_server_connections(struct http_server *server);           /* that were accepted */
+unsigned http_server_requests(struct http_server *server);              /* that were read */
+unsigned http_server_peak(struct http_server *server); /* the most that were answered at once */
 void http_server_last(struct http_server *server, struct http_asked *out);
 
 /*

@@ -7,7 +7,7 @@
 
 static struct kf_keyring *rsa(enum kf_rsa_padding padding, const char *public_file, const char *private_file)
 {
-    /* One name for each padding, so that one reader of all of them knows which is meant. */
+    /* Each padding has a name of its own, so that a reader of all of them knows which is meant. */
     static const char *const names[] = {"",           "pkcs1", "oaep-sha1", "oaep-sha256", "oaep-sha384",
                                         "oaep-sha512"};
     struct kf_raw_rsa_keyring_options options = KF_RAW_RSA_KEYRING_OPTIONS_INIT;

@@ -1,6 +1,6 @@
 /*
- * Raw keyrings of every kind, each as the one that writes and the one that reads, over the keys of
- * tests/corpus/keys.
+ * Raw keyrings of every kind with the keys of tests/corpus/keys: for each kind one that writes and one that
+ * reads.
  */
 #ifndef TESTS_SUPPORT_KEYRING_PAIRS_H
 #define TESTS_SUPPORT_KEYRING_PAIRS_H
@@ -14,10 +14,10 @@ enum keyring_pair {
     PAIR_RSA_OAEP_SHA256,
     PAIR_RSA_OAEP_SHA384,
     PAIR_RSA_OAEP_SHA512,
-    PAIR_ECDH_STATIC,    /* both know both; all on P-256, which is the fastest */
+    PAIR_ECDH_STATIC,    /* each knows the other's key; all are on P-256, which is the fastest */
     PAIR_ECDH_EPHEMERAL, /* read by discovery */
-    PAIR_ECDH_DISCOVERY, /* what a static one wrote, read by discovery */
-    PAIR_MULTI,          /* writes for AES, RSA and ECDH, read by ECDH behind keys that don't fit */
+    PAIR_ECDH_DISCOVERY, /* written by a static one, read by discovery */
+    PAIR_MULTI,          /* written for AES, RSA and ECDH; read by ECDH, after keys that don't fit */
     KEYRING_PAIRS
 };
 

@@ -1,5 +1,5 @@
 /*
- * The keys of tests/corpus/keys, RSA and elliptic curves in every form there is.
+ * The keys of tests/corpus/keys: RSA and elliptic curves, in every form that is read.
  */
 #ifndef TESTS_SUPPORT_KEYS_H
 #define TESTS_SUPPORT_KEYS_H
@@ -8,10 +8,10 @@
 
 #include "support/support.h"
 
-/* The content of a file there, kept until the program ends. Fails the test if there is none. */
+/* The content of a file there, kept until the program ends. The test fails if the file is missing. */
 struct kf_view key_file(const char *name);
 
-/* Somebody who knows one passphrase and counts how often he is asked; NULL: none. */
+/* A source of one passphrase (NULL: none) that counts how often it is asked. */
 struct passphrase {
     const char *text;
     unsigned asked;

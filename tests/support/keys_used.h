@@ -8,7 +8,7 @@
 
 #define KEY_TRACE_LENGTH 48 /* the ciphertext of the one EDK, which is random for every data key */
 
-/* What one message says of its key. */
+/* The trace of a key in one message. */
 struct key_trace {
     uint8_t bytes[KEY_TRACE_LENGTH];
 };
@@ -16,7 +16,7 @@ struct key_trace {
 struct key_trace key_trace_of_message(struct kf_view message);
 struct key_trace key_trace_of_materials(const struct kf_encryption_materials *materials);
 
-/* Sorts the traces; answers how many keys there are, and the uses of the one used most. */
+/* Sorts the traces. Answers how many keys there are, and the uses of the one that was used most. */
 size_t key_traces_count(struct key_trace *traces, size_t count, size_t *most);
 
 #endif

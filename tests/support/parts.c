@@ -124,7 +124,7 @@ void parts_seal(struct kf_view key, struct kf_view iv, struct kf_view aad, struc
 bool parts_open(struct kf_view key, struct kf_view iv, struct kf_view aad, struct kf_view ciphertext,
                 struct kf_view tag, uint8_t *out)
 {
-    /* GCM's cipher is its own inverse, so the tag of what comes out can be made again and compared. */
+    /* GCM's cipher is its own inverse. So the tag of the plaintext can be made again, and compared. */
     uint8_t *again = malloc(ciphertext.length + 1), made[16];
     parts_seal(key, iv, aad, ciphertext, out, made);
     parts_seal(key, iv, aad, kf_view_of(out, ciphertext.length), again, made);

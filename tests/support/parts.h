@@ -1,7 +1,7 @@
 /*
- * A message taken apart by hand, and the cryptography of one done again: by what WIRE and the specification
- * say and with OpenSSL's own interfaces. Of the library it uses nothing but the cursors of base/bytes.h, so
- * that what it finds in a message proves something.
+ * A message taken apart by hand, and its cryptography done again, as WIRE and the specification say and with
+ * OpenSSL's own interfaces. It uses nothing of the library but the cursors of base/bytes.h, so that what it
+ * finds in a message proves something.
  */
 #ifndef TESTS_SUPPORT_PARTS_H
 #define TESTS_SUPPORT_PARTS_H
@@ -16,7 +16,7 @@
 struct parts_frame {
     bool final;
     uint32_t sequence;
-    size_t begin, end; /* where the whole of it stands in the message */
+    size_t begin, end; /* where it stands in the message */
     struct kf_view iv, ciphertext, tag;
 };
 
@@ -37,7 +37,7 @@ struct parts {
     struct kf_view signature; /* DER; empty without a footer */
 };
 
-/* Takes apart a framed message; fails the test if it is not wholly and exactly one. */
+/* Takes a framed message apart. The test fails if it is not exactly one whole message. */
 void parts_read(struct kf_view message, struct parts *out);
 
 /* Puts a serialized context into an object (which the caller releases). */
@@ -70,13 +70,14 @@ struct kf_view parts_body_aad(struct kf_view message_id, const char *name, uint3
 bool parts_signature_holds(unsigned suite, struct kf_view public_key, struct kf_view bytes,
                            struct kf_view der);
 
-/* The data key out of an EDK of a raw AES keyring; false if it does not open. */
+/* The data key out of an EDK of a raw AES keyring. False if it does not open. */
 bool parts_unwrap(const struct kf_edk *edk, struct kf_view wrapping_key, struct kf_view context,
                   uint8_t *out);
 
 /*
- * Does everything in the message again: commit key, the header's tag over `required` too (serialized), each
- * frame's number, IV and content, and the signature, by the key in `context` (the whole one, serialized).
+ * Does everything in the message again: the commit key; the header's tag, which covers `required` too; each
+ * frame's number, IV and content; and the signature, by the key in `context`, which is the whole one. Both
+ * are serialized.
  */
 void parts_verify(const struct parts *parts, struct kf_view data_key, struct kf_view context,
                   struct kf_view required, struct kf_view plaintext);

@@ -123,7 +123,7 @@ static void told_drop(void *state)
     pthread_mutex_unlock(&told->lock);
 }
 
-/* Begins a call or goes on with it; KF_OK: now it may go to the inner CMM. */
+/* Begins a call or goes on with it. KF_OK: it is passed to the inner CMM now. */
 static enum kf_code told_poll(struct told *told, struct kf_call *call, struct kf_error *error)
 {
     struct told_call *told_call = kf_call_state(call);
@@ -201,7 +201,7 @@ void told_free(struct told *told)
     free(told);
 }
 
-/* Under the lock; answers whether there is somebody to wake, who is woken outside. */
+/* Under the lock. Answers the waker that has to be woken outside of it, if there is one. */
 static struct kf_call_waker *answer_locked(struct told_call *call, enum kf_code code)
 {
     if (call->answered || call->dropped)
@@ -354,8 +354,8 @@ static bool marker_run(struct kfi_task *task, bool stop)
 void support_settle(void)
 {
     /*
-     * A task runs behind those that were woken before it. Two of them: what a timer wakes comes behind the
-     * first.
+     * A task runs after those that were woken before it. There are two tasks, because what a timer wakes
+     * comes after the first.
      */
     for (int i = 0; i < 2; i++) {
         struct marker marker;

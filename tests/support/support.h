@@ -1,6 +1,6 @@
 /*
- * What the tests share: cmocka with its includes, a CMM that answers when told, bells to wait on, and a few
- * short ways.
+ * What the tests share: cmocka with its includes, a CMM that answers when told, bells to wait on, and
+ * helpers.
  */
 #ifndef TESTS_SUPPORT_SUPPORT_H
 #define TESTS_SUPPORT_SUPPORT_H
@@ -31,7 +31,7 @@ struct bell {
 void bell_init(struct bell *bell);
 void bell_destroy(struct bell *bell);
 struct kf_waker bell_waker(struct bell *bell);
-/* Waits until the bell was rung, and forgets that it was. */
+/* Waits until the bell was rung, and resets it. */
 void bell_wait(struct bell *bell);
 /* How often it was rung since bell_init or the last bell_wait. */
 unsigned bell_rung(struct bell *bell);
@@ -45,8 +45,9 @@ struct kf_keyring *support_keyring(void);
 struct kf_cmm *support_cmm(void);
 
 /*
- * A CMM that answers when told: each call to it waits until the test answers it, and then is passed to a
- * default CMM (KF_OK) or fails with the code that it was told. The calls are numbered from 0 as they begin.
+ * A CMM that answers when told. Each call to it waits until the test answers it. With KF_OK it is then passed
+ * to a default CMM, else it fails with the code. The calls are numbered from 0 in the order in which they
+ * begin.
  */
 struct told;
 
@@ -55,18 +56,18 @@ struct told *told_new(struct kf_cmm **cmm);
 void told_free(struct told *told);
 
 void told_answer(struct told *told, unsigned index, enum kf_code code); /* call `index` has begun */
-void told_answer_all(struct told *told, enum kf_code code); /* those that have begun and were not answered */
-void told_answer_always(struct told *told, bool always);    /* from now on calls are answered as they begin */
+void told_answer_all(struct told *told, enum kf_code code); /* all that have begun and were not answered */
+void told_answer_always(struct told *told, bool always);    /* from now on at once, when calls begin */
 void told_wake_all(struct told *told);                      /* wakes every call ever begun, for no reason */
 
 unsigned told_begun(struct told *told);                  /* calls ever begun */
 unsigned told_in_flight(struct told *told);              /* begun, and neither answered nor dropped */
 unsigned told_peak(struct told *told);                   /* the most that ever were in flight at once */
 unsigned told_dropped(struct told *told);                /* dropped before they were answered */
-void told_wait_begun(struct told *told, unsigned count); /* waits until so many have begun */
+void told_wait_begun(struct told *told, unsigned count); /* waits until so many calls have begun */
 void told_wait_dropped(struct told *told, unsigned count);
 
-/* What the last request for encryption looked like. */
+/* The last request for encryption. */
 uint64_t told_last_bound(struct told *told);
 
 /* ---- Clock ---- */
@@ -82,21 +83,21 @@ void support_clock_real(void);
 /* ---- The internal thread ---- */
 
 /*
- * Waits until the internal thread (which is started if there is none) has done what was due when this was
- * called: timers that the clock has reached, tasks that were woken, landings included. Not to be called while
- * a waker or a poll on it is held up.
+ * Waits until the internal thread, which is started if there is none, has done what was due when this was
+ * called: timers that the clock has reached, and tasks that were woken, with their landings. Not to be called
+ * while a waker or a poll on that thread is held up.
  */
 void support_settle(void);
 
 /* ---- Forked children ---- */
 
 /*
- * Runs `check` in a forked child and answers what it answered; false too if the child died, or had not ended
- * after 60 seconds. Nothing of cmocka may be used in it.
+ * Runs `check` in a forked child and answers what it answered; false also if the child died, or had not ended
+ * after 60 seconds. `check` may use nothing of cmocka.
  */
 bool support_in_child(bool (*check)(void *context), void *context);
 
-/* ThreadSanitizer ends a forked child that starts a thread. */
+/* ThreadSanitizer kills a forked child that starts a thread. */
 #if defined(__SANITIZE_THREAD__)
 #define SUPPORT_THREADS_IN_CHILDREN false
 #elif defined(__has_feature)

@@ -1,5 +1,5 @@
 /*
- * Asking a keyring by itself, without a message around it.
+ * Asking a keyring directly, without a message around it.
  */
 #ifndef TESTS_SUPPORT_WRAPPING_H
 #define TESTS_SUPPORT_WRAPPING_H
@@ -16,7 +16,7 @@ enum kf_code wrapping_wrap(struct kf_keyring *keyring, enum kf_suite suite, cons
                            const struct kf_data_key *data_key, struct kf_error *error,
                            struct kf_wrapped *out);
 
-/* Has it unwrap one of `edks`. Checks that an error has a sentence, and leaves no trace of a data key. */
+/* Has it unwrap one of `edks`. An error has to have a sentence, and to leave no trace of a data key. */
 enum kf_code wrapping_unwrap(struct kf_keyring *keyring, enum kf_suite suite, const char *value,
                              const struct kf_edk *edks, size_t count, struct kf_error *error,
                              struct kf_data_key *out);
