@@ -8,7 +8,7 @@
 
 #include "base/asking.h"
 #include "base/error.h"
-#include "message/failing_allocator.h"
+#include "support/failing_allocator.h"
 
 /* ---- The owner ---- */
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "message/failing_allocator.h"
 #include "support/client.h"
+#include "support/failing_allocator.h"
 #include "support/parts.h"
 
 #define SUITE KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
@@ -337,7 +337,6 @@ int main(void)
         cmocka_unit_test(keys_that_are_none_are_refused),
         cmocka_unit_test(no_memory_is_an_error),
     };
-    if (!failing_allocator_install())
-        return 1;
+    failing_allocator_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
