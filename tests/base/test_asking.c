@@ -563,8 +563,7 @@ static void a_seat_ends_with_its_last_reference(void **state)
 
 int main(void)
 {
-    if (!failing_allocator_install())
-        return EXIT_FAILURE;
+    failing_allocator_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_there_is_answered_by_one_look, begin, end),
         cmocka_unit_test_setup_teardown(what_is_under_way_needs_a_seat_and_no_flight, begin, end),
