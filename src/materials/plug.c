@@ -47,6 +47,13 @@ static enum kf_code plug_answer(const char *what, struct kf_call *call, enum kf_
     return code;
 }
 
+/* Where a sentence goes: to `error`, or to `unheard` if the caller wants none. What is plugged in never sees NULL. */
+static struct kf_error *plug_error(struct kf_error *error, struct kf_error *unheard)
+{
+    kfi_error_clear(unheard);
+    return error != NULL ? error : unheard;
+}
+
 /* ---- Keyrings ---- */
 
 struct kf_keyring {
@@ -95,6 +102,8 @@ enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *c
                                    const struct kf_encryption_materials *materials, struct kf_error *error,
                                    struct kf_wrapped *out)
 {
+    struct kf_error unheard;
+    error = plug_error(error, &unheard);
     if (call == NULL)
         return kfi_no_memory(error);
     enum kf_code code = keyring->vtable.on_encrypt(keyring->self, call, materials, error, out);
@@ -115,6 +124,8 @@ enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *c
                                    const struct kf_decryption_materials *materials, const struct kf_edk *edks,
                                    size_t edk_count, struct kf_error *error, struct kf_data_key *out)
 {
+    struct kf_error unheard;
+    error = plug_error(error, &unheard);
     if (call == NULL)
         return kfi_no_memory(error);
     enum kf_code code = keyring_edks_check(edks, edk_count, out, error);
@@ -177,6 +188,8 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
                                              struct kf_error *error,
                                              const struct kf_encryption_materials **out)
 {
+    struct kf_error unheard;
+    error = plug_error(error, &unheard);
     *out = NULL;
     if (call == NULL)
         return kfi_no_memory(error);
@@ -209,6 +222,8 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
                                       const struct kf_decryption_request *request, struct kf_error *error,
                                       const struct kf_decryption_materials **out)
 {
+    struct kf_error unheard;
+    error = plug_error(error, &unheard);
     *out = NULL;
     if (call == NULL)
         return kfi_no_memory(error);

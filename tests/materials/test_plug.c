@@ -457,6 +457,72 @@ static void materials_have_to_keep_the_policy_and_the_edk_limit(void **state)
     kf_keyring_unref(one);
 }
 
+/* ---- Asking without wanting the sentence ---- */
+
+static enum kf_code deaf_get(void *self, struct kf_call *call, const struct kf_encryption_request *request,
+                             struct kf_error *error, const struct kf_encryption_materials **out)
+{
+    (void)error;
+    return kf_cmm_get_encryption_materials(self, kf_call_child(call, 0), request, NULL, out);
+}
+
+static enum kf_code deaf_decrypt(void *self, struct kf_call *call,
+                                 const struct kf_decryption_request *request, struct kf_error *error,
+                                 const struct kf_decryption_materials **out)
+{
+    (void)error;
+    return kf_cmm_decrypt_materials(self, kf_call_child(call, 0), request, NULL, out);
+}
+
+static enum kf_code deaf_wrap(void *self, struct kf_call *call,
+                              const struct kf_encryption_materials *materials, struct kf_error *error,
+                              struct kf_wrapped *out)
+{
+    (void)error;
+    return kf_keyring_on_encrypt(self, kf_call_child(call, 0), materials, NULL, out);
+}
+
+static enum kf_code deaf_unwrap(void *self, struct kf_call *call,
+                                const struct kf_decryption_materials *materials, const struct kf_edk *edks,
+                                size_t edk_count, struct kf_error *error, struct kf_data_key *out)
+{
+    (void)error;
+    return kf_keyring_on_decrypt(self, kf_call_child(call, 0), materials, edks, edk_count, NULL, out);
+}
+
+/* A keyring inside two keyrings and a CMM: it fails with a sentence, which nobody outside wants. */
+static void a_sentence_need_not_be_wanted(void **state)
+{
+    (void)state;
+    static const struct kf_cmm_vtable cmms = {sizeof cmms, deaf_get, deaf_decrypt, NULL};
+    static const struct kf_keyring_vtable keyrings = {sizeof keyrings, deaf_wrap, deaf_unwrap, NULL};
+    static const struct script refuses[] = {{.says = KF_E_REMOTE, .answers = KF_E_REMOTE}};
+    struct kf_error error = KF_ERROR_INIT;
+    struct plugged plugged = {.script = refuses, .length = 1};
+    struct kf_keyring *failing, *outside;
+    struct kf_cmm *inside, *cmm;
+    assert_ok(kf_keyring_new(&keyring_vtable, &plugged, &error, &failing), &error);
+    assert_ok(kf_keyring_new(&keyrings, failing, &error, &outside), &error);
+    assert_ok(kf_default_cmm_new(outside, &error, &inside), &error);
+    assert_ok(kf_cmm_new(&cmms, inside, &error, &cmm), &error);
+
+    const struct kf_encryption_request writing = encryption_request(1);
+    const struct kf_decryption_request reading = decryption_request(&edk, 1);
+    struct asker asker;
+    assert_int_equal(asker_encrypt(&asker, cmm, &writing), KF_E_REMOTE);
+    assert_string_equal(asker.error.text, "A CMM failed with KF_E_REMOTE and did not say why.");
+    asker_leave(&asker);
+    assert_int_equal(asker_decrypt(&asker, cmm, &reading), KF_E_REMOTE);
+    assert_string_equal(asker.error.text, "A CMM failed with KF_E_REMOTE and did not say why.");
+    asker_leave(&asker);
+    assert_int_equal(plugged.polls, 2);
+
+    kf_cmm_unref(cmm);
+    kf_cmm_unref(inside);
+    kf_keyring_unref(outside);
+    kf_keyring_unref(failing);
+}
+
 /* ---- Plugging in ---- */
 
 static void a_vtable_has_to_be_whole(void **state)
@@ -563,6 +629,7 @@ int main(void)
         cmocka_unit_test(what_an_error_left_in_out_is_not_taken),
         cmocka_unit_test(materials_have_to_be_for_the_message),
         cmocka_unit_test(materials_have_to_keep_the_policy_and_the_edk_limit),
+        cmocka_unit_test(a_sentence_need_not_be_wanted),
         cmocka_unit_test(a_vtable_has_to_be_whole),
         cmocka_unit_test(a_pending_call_is_dropped_when_it_is_cancelled),
         cmocka_unit_test(whatever_a_plug_answers_ends_its_part_of_the_call),
