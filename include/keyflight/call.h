@@ -1,13 +1,14 @@
 /*
- * A call: one run of a keyring or CMM, which may take several polls.
+ * A call: one question to a keyring, a CMM or a credentials provider, which may take several polls. For authors of
+ * these.
  *
- * For authors of keyrings and CMMs. A synchronous one ignores its call and answers. An asynchronous one
- * returns KF_PENDING and is called again, with the same call and the same arguments, until it returns
- * anything else; the call keeps its state in between. Polls of one call never overlap, but they may come from
- * any thread, and so may the drop of its state. A poll must not block.
+ * A function of theirs that answers at once ignores its call. One that has to wait answers KF_PENDING, and is
+ * polled again: called with the same call and equal arguments, until it answers anything else. The call keeps its
+ * state in between. Polls of one call never overlap, but each may come from another thread, also from the
+ * library's own. So a poll must not block.
  *
- * When a poll answers anything but KF_PENDING, or the call is cancelled, its state and its children are
- * dropped.
+ * A call ends when a poll answers anything but KF_PENDING, or when whoever waits for it gives up. Its state is
+ * dropped then, on whatever thread that happens, and its children end.
  */
 #ifndef KEYFLIGHT_CALL_H
 #define KEYFLIGHT_CALL_H
@@ -22,24 +23,25 @@ struct kf_call;
 struct kf_call_waker;
 
 /*
- * The handle that gets this call polled again, with one reference for the caller; NULL if there is no memory.
- * It may be used from any thread at any time; once the call was dropped it does nothing.
+ * A handle that gets this call polled again. The caller owns one reference of it. NULL if there is no memory. To
+ * be asked for within a poll.
  */
 KF_API struct kf_call_waker *kf_call_waker_of(struct kf_call *call);
 KF_API struct kf_call_waker *kf_call_waker_ref(struct kf_call_waker *waker);
-KF_API void kf_call_waker_unref(struct kf_call_waker *waker); /* NULL is allowed */
+KF_API void kf_call_waker_unref(struct kf_call_waker *waker);
+/* Gets the call polled soon. From any thread, at any time: once the call has ended it does nothing. */
 KF_API void kf_call_waker_wake(struct kf_call_waker *waker);
 
 /*
- * Gets this call polled again in `ms` milliseconds, at the latest. Each call has one such timer; setting it
- * again replaces it. Errors: KF_E_NO_MEMORY, KF_E_SYSTEM (the internal thread can't be started),
- * KF_E_CLEANED_UP.
+ * Gets this call polled again in `ms` milliseconds (0 or more) at the latest. A call has one such timer, and to set
+ * it again replaces it. To be set within a poll. Errors: KF_E_NO_MEMORY, KF_E_SYSTEM (the internal thread can't be
+ * started), KF_E_CLEANED_UP.
  */
 KF_CODE kf_call_wake_in(struct kf_call *call, uint64_t ms);
 
 /*
- * Keeps `state` with the call; `drop` (may be NULL) is called with it, once, when the call ends. A former
- * state is dropped.
+ * Keeps `state` with the call until it ends. Then `drop` (may be NULL) is called with it, once. A former state is
+ * dropped at once. `state` NULL: there is none any more. To be set within a poll.
  */
 KF_API void kf_call_state_set(struct kf_call *call, void *state, void (*drop)(void *state));
 
@@ -47,17 +49,17 @@ KF_API void kf_call_state_set(struct kf_call *call, void *state, void (*drop)(vo
 KF_API void *kf_call_state(const struct kf_call *call);
 
 /*
- * Child `index` of this call (0 and up; keep them dense), made at the first request: to be passed to a
- * keyring or CMM that this one wraps. Belongs to the call. NULL if there is no memory; kf_keyring_on_… and
- * kf_cmm_… take that as a call and answer KF_E_NO_MEMORY.
+ * Child `index` of this call: what to pass to a keyring or CMM that this one wraps. It is made when it is first
+ * asked for, and belongs to the call. Count them from 0, without gaps. NULL if there is no memory: kf_keyring_on_…
+ * and kf_cmm_… then answer KF_E_NO_MEMORY, so that it need not be looked at.
  */
 KF_API struct kf_call *kf_call_child(struct kf_call *call, size_t index);
 
 /*
- * Says under which id the service knows the request that made or opened the data key, or that failed (length
- * 0: it gave none); a cache tells it with its events (kf_cache_listener_new). Copied, at most 63 bytes of it.
- * The last one stays, so that a keyring that wrapped what another had made says it only if it fails. Nothing
- * happens where the call is no fetch of a cache.
+ * Says by which id the service knows the request that made or opened the data key, or that failed. Length 0: it
+ * gave none. A cache tells it with its events (kf_cache_listener_new). At most 63 bytes of it are copied. The last
+ * one counts, so a keyring that only wraps a data key which another made says its own only if it fails. Nothing
+ * happens if no cache has asked.
  */
 KF_API void kf_call_request_id_set(struct kf_call *call, struct kf_view request_id);
 
