@@ -161,6 +161,7 @@ static enum kf_code check(const struct kf_jobs *jobs, bool complete, struct kf_e
 static enum kf_code job_new(struct kf_jobs *jobs, const struct kf_job *parts, struct kf_error *error,
                             struct kf_job **out)
 {
+    *out = NULL;
     struct kf_job *job = kfi_alloc(sizeof *job);
     if (job == NULL)
         return kfi_no_memory(error);
