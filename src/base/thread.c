@@ -312,6 +312,7 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
         timer->when = when;
         timer->waker = kf_call_waker_ref(waker);
         timer->generation = kfi_fork_generation();
+        timer->set = true;
         internal.timers = kfi_timers_insert(internal.timers, timer);
         if (internal.timers == timer)
             rouse_locked();
@@ -322,6 +323,9 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
 
 void kfi_timer_cancel(struct kfi_timer *timer)
 {
+    if (!timer->set)
+        return;
+    timer->set = false;
     if (timer->generation != kfi_fork_generation())
         return; /* it was set before a fork: its heap is abandoned */
     thread_lock();

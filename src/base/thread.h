@@ -89,11 +89,15 @@ void kfi_task_wake(void *task);
 
 /* ---- Timers ---- */
 
-/* Wakes a place at a given time. All zero: it is off. Its links are under the thread's lock. */
+/*
+ * Wakes a place at a given time. All zero: it is off. The owner sets it and turns it off, one thread at a time; the
+ * internal thread fires it. `set` and `generation` are used by the owner alone, all else under the thread's lock.
+ */
 struct kfi_timer {
     uint64_t when;               /* by kfi_now_ms */
     struct kf_call_waker *waker; /* a reference, while the timer is on */
     unsigned generation;         /* of the process that set it */
+    bool set;                    /* it was set, and not turned off since; it may have fired */
     struct kfi_timer *child, *next,
         *previous; /* in the heap: first child, next sibling, previous sibling or parent */
 };
@@ -105,7 +109,7 @@ struct kfi_timer {
 enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
                            struct kf_error *error);
 
-/* Turns the timer off, if it is on. */
+/* Turns the timer off, if it is on. Takes no lock unless it was set: each message has timers that never are. */
 void kfi_timer_cancel(struct kfi_timer *timer);
 
 #endif
