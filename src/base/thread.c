@@ -35,6 +35,7 @@ static struct {
     struct kfi_sleeper sleeper; /* all zero: none is plugged in */
     bool asleep;                /* it sleeps in the sleeper and was not interrupted yet */
     struct kfi_list queue;      /* tasks to run */
+    struct kfi_list turn;       /* those of them that are to run in this round */
     struct kfi_list idle;       /* tasks that wait for a wake */
     struct kfi_timer *timers;
     bool running;  /* the thread exists */
@@ -46,6 +47,7 @@ static struct {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .ended = PTHREAD_COND_INITIALIZER,
     .queue = {{&internal.queue.ring, &internal.queue.ring}},
+    .turn = {{&internal.turn.ring, &internal.turn.ring}},
     .idle = {{&internal.idle.ring, &internal.idle.ring}},
 };
 
@@ -69,6 +71,7 @@ static void thread_reset(void *unused)
     internal.sleeper = (struct kfi_sleeper){.sleep = NULL};
     internal.asleep = false;
     kfi_list_init(&internal.queue);
+    kfi_list_init(&internal.turn);
     kfi_list_init(&internal.idle);
     internal.timers = NULL;
     internal.running = false;
@@ -131,36 +134,60 @@ static bool fire_timer_locked(uint64_t now)
     return true;
 }
 
-/* Runs the first task in the queue. True if there was one; the lock was released meanwhile. */
-static bool run_task_locked(void)
+/* Fires the timers that are due now. */
+static void fire_timers_locked(void)
 {
-    struct kfi_link *link = kfi_list_pop(&internal.queue);
-    if (link == NULL)
-        return false;
-    struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);
+    const uint64_t now = kfi_now_ms();
+    while (!internal.stopping && fire_timer_locked(now)) {
+    }
+}
+
+static void run_task_locked(struct kfi_task *task)
+{
     task->state = KFI_TASK_RUNNING;
     thread_unlock();
     bool finished = task->run(task, false);
     thread_lock();
     if (finished)
-        return true;
+        return;
     bool again = task->state == KFI_TASK_RUNNING_WOKEN;
     task->state = again ? KFI_TASK_QUEUED : KFI_TASK_IDLE;
     kfi_list_push_back(again ? &internal.queue : &internal.idle, &task->link);
-    return true;
 }
 
+/* Runs the tasks that are in the queue now. What is woken meanwhile has its turn in the next round. */
+static void run_tasks_locked(void)
+{
+    kfi_list_splice(&internal.turn, &internal.queue);
+    for (struct kfi_link *link; !internal.stopping && (link = kfi_list_pop(&internal.turn)) != NULL;)
+        run_task_locked(KFI_CONTAINER(link, struct kfi_task, link));
+}
+
+/* For how long there is nothing to do, in milliseconds. */
+static uint64_t idle_ms_locked(void)
+{
+    if (!kfi_list_empty(&internal.queue))
+        return 0;
+    const uint64_t when = internal.timers == NULL ? UINT64_MAX : internal.timers->when;
+    if (when == UINT64_MAX)
+        return UINT64_MAX;
+    const uint64_t now = kfi_now_ms();
+    return when > now ? when - now : 0;
+}
+
+/* The sleeper's turn, which it has in each round: it looks at what it watches, even if there is no time to sleep. */
 static void sleep_locked(void)
 {
-    uint64_t now = kfi_now_ms(), when = internal.timers == NULL ? UINT64_MAX : internal.timers->when;
-    uint64_t left = when == UINT64_MAX ? UINT64_MAX : when > now ? when - now : 0;
+    const uint64_t left = idle_ms_locked();
     if (internal.sleeper.sleep != NULL) {
         const struct kfi_sleeper sleeper = internal.sleeper;
-        internal.asleep = true;
+        internal.asleep = left > 0; /* else it is back at once, and needs no interrupt */
         thread_unlock();
         sleeper.sleep(sleeper.context, left);
         thread_lock();
         internal.asleep = false;
+    } else if (left == 0) {
+        return;
     } else if (left == UINT64_MAX) {
         pthread_cond_wait(&internal.changed, &internal.lock);
     } else {
@@ -186,10 +213,13 @@ static void *internal_main(void *unused)
     internal_of = kfi_fork_generation() + 1;
     thread_lock();
     while (!internal.stopping) {
-        if (!fire_timer_locked(kfi_now_ms()) && !run_task_locked())
+        fire_timers_locked();
+        run_tasks_locked();
+        if (!internal.stopping)
             sleep_locked();
     }
     /* All tasks have to finish. */
+    kfi_list_splice(&internal.queue, &internal.turn);
     kfi_list_splice(&internal.queue, &internal.idle);
     for (struct kfi_link *link; (link = kfi_list_pop(&internal.queue)) != NULL;) {
         struct kfi_task *task = KFI_CONTAINER(link, struct kfi_task, link);

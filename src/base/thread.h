@@ -1,6 +1,9 @@
 /*
  * The internal thread: it runs tasks when they are woken, and keeps timers. A process has at most one; it
  * starts when it is first needed.
+ *
+ * It works in rounds, so that nobody starves: the timers that are due, then each task that is in the queue, once, then
+ * the sleeper, which gets no time to sleep while tasks are in the queue.
  */
 #ifndef KFI_BASE_THREAD_H
 #define KFI_BASE_THREAD_H

@@ -4,6 +4,7 @@
 #include "base/thread_stage.h"
 
 #include <sched.h>
+#include <string.h>
 
 /* A sleeper that counts, and sleeps by a condition. */
 struct cot {
@@ -188,6 +189,68 @@ static void a_sleep_lasts_until_the_first_timer(void **state)
     support_clock_real();
 }
 
+#define RESTLESS_RUNS 1000
+
+/* Two tasks that wake themselves in every run, and what they see of the others. */
+static struct {
+    struct job jobs[2];
+    unsigned runs[2], sleeps[2]; /* the sleeper's, at the last run */
+    bool in_rotation;            /* between two runs the sleeper had one turn, with no time to sleep */
+    struct alarm alarm;          /* set in the middle, due at once */
+    bool alarm_in_time;
+} restless;
+
+static void restless_run(unsigned which)
+{
+    const unsigned sleeps = cot_count(&cot.sleeps), run = restless.runs[which]++;
+    if (run > 0 && run <= RESTLESS_RUNS)
+        restless.in_rotation = restless.in_rotation && sleeps == restless.sleeps[which] + 1 && cot.ms == 0;
+    restless.sleeps[which] = sleeps;
+    if (which == 0 && run == RESTLESS_RUNS / 2)
+        timer_set(&restless.alarm.timer, 0, restless.alarm.place);
+    if (which == 0 && run == RESTLESS_RUNS / 2 + 1)
+        restless.alarm_in_time = bell_rung(&restless.alarm.bell) == 1;
+}
+
+static void restless_first(void)
+{
+    restless_run(0);
+}
+
+static void restless_second(void)
+{
+    restless_run(1);
+}
+
+static void everybody_has_a_turn_in_each_round(void **state)
+{
+    (void)state;
+    memset(&restless, 0, sizeof restless);
+    restless.in_rotation = true;
+    alarm_init(&restless.alarm);
+    cot_init();
+    cot_plug();
+    for (size_t i = 0; i < 2; i++) {
+        job_init(&restless.jobs[i]);
+        restless.jobs[i].inside = i == 0 ? restless_first : restless_second;
+        atomic_store(&restless.jobs[i].wake_itself, RESTLESS_RUNS);
+        job_hand_over(&restless.jobs[i]);
+        kfi_task_wake(&restless.jobs[i].task);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        while (atomic_load(&restless.jobs[i].runs) <= RESTLESS_RUNS)
+            support_settle();
+    }
+    for (size_t i = 0; i < 2; i++)
+        job_end(&restless.jobs[i]);
+    kf_cleanup();
+    assert_true(restless.in_rotation);
+    assert_true(restless.alarm_in_time);
+    assert_int_equal(restless.runs[0], RESTLESS_RUNS + 2);
+    assert_int_equal(restless.runs[1], RESTLESS_RUNS + 2);
+    alarm_end(&restless.alarm);
+}
+
 static void *clean_up(void *done)
 {
     kf_cleanup();
@@ -255,6 +318,7 @@ int main(void)
         cmocka_unit_test(it_sleeps_in_what_is_plugged_in),
         cmocka_unit_test(wakes_during_one_sleep_are_one_interrupt),
         cmocka_unit_test(a_sleep_lasts_until_the_first_timer),
+        cmocka_unit_test(everybody_has_a_turn_in_each_round),
         cmocka_unit_test(a_second_cleanup_waits_for_the_first),
         cmocka_unit_test(a_forked_child_has_nothing_plugged_in),
     };
