@@ -31,7 +31,10 @@ struct kf_job;
 
 struct kf_jobs_options {
     size_t size;
-    /* Called once kf_jobs_run is worth while. With `wake` NULL there is none: kf_jobs_run blocks. */
+    /*
+     * Called once kf_jobs_run is worth while. With `wake` NULL there is none: kf_jobs_run blocks. It may be called
+     * within kf_jobs_run and within the functions that begin a job, so it takes no lock that is held across those.
+     */
     struct kf_waker waker;
     /*
      * A run begins no further job after so many milliseconds, so that other events get their turn; the waker

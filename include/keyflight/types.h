@@ -206,6 +206,11 @@ KF_API struct kf_buf kf_buf_take(struct kf_buf *buf);
  * posts (a semaphore, an eventfd, a flag under a lock). It must not block and must not call Keyflight. It may be
  * called from any thread, more than once, for no reason, and even before the poll that was given it returns.
  *
+ * It may take a lock, but none that anybody holds while calling Keyflight: a call may wait until a waker that is
+ * running has returned, and may itself call the wakers of other operations. If a fetch of the cache, or of AWS
+ * credentials, ends within the poll that began it, that poll goes on with what came, and does not call its own
+ * waker for it.
+ *
  * A poll copies the waker. It is called no more, and is not running either, once a later poll has answered
  * anything but KF_PENDING or was given another waker, or the operation was freed.
  */

@@ -57,9 +57,14 @@ enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
         kf_call_state_set(asking->call, asking->seat, seat_drop);
     else
         kfi_seat_unref(asking->seat);
-    if (opened)
+    if (opened && seated) {
+        kfi_seat_asks(asking->seat);
         kfi_flight_launch(asking->flight);
-    else
+        kfi_seat_asked(asking->seat);
+    } else if (opened) {
+        kfi_flight_launch(asking->flight);
+    } else {
         kfi_flight_unref(asking->flight);
+    }
     return seated ? KF_PENDING : code;
 }

@@ -3,6 +3,9 @@
  */
 #include "base/seat.h"
 
+/* The seat of the innermost caller that is asking on this thread. */
+static _Thread_local const struct kfi_seat *asking_here;
+
 struct kfi_seat *kfi_seat_new(const struct kfi_seat_class *class, struct kf_call *call)
 {
     struct kfi_seat *seat = kfi_alloc_zeroed(class->size);
@@ -53,11 +56,31 @@ void kfi_seats_land_locked(struct kfi_flight *flight, struct kfi_list *seated)
     kfi_list_splice(seated, &flight->seated);
 }
 
+void kfi_seat_asks(struct kfi_seat *seat)
+{
+    seat->outer = asking_here;
+    asking_here = seat;
+}
+
+void kfi_seat_asked(const struct kfi_seat *seat)
+{
+    asking_here = seat->outer;
+}
+
+static bool is_asking_here(const struct kfi_seat *seat)
+{
+    const struct kfi_seat *asking = asking_here;
+    while (asking != NULL && asking != seat)
+        asking = asking->outer;
+    return asking != NULL;
+}
+
 void kfi_seats_deliver(struct kfi_list *seated)
 {
     for (struct kfi_link *link; (link = kfi_list_pop(seated)) != NULL;) {
         struct kfi_seat *seat = KFI_CONTAINER(link, struct kfi_seat, link);
-        kf_call_waker_wake(seat->waker);
+        if (!is_asking_here(seat))
+            kf_call_waker_wake(seat->waker);
         kfi_seat_unref(seat);
     }
 }

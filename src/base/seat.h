@@ -27,6 +27,7 @@ struct kfi_seat {
     struct kfi_flight *flight;   /* a reference */
     struct kf_call_waker *waker; /* the caller's, a reference */
     const struct kfi_seat_class *class;
+    const struct kfi_seat *outer; /* for whoever asks inside this thread's asking, see kfi_seat_asks */
 };
 
 /* A seat for the caller behind `call`, not taken yet; what is behind it is zero. NULL: no memory. */
@@ -46,6 +47,13 @@ KFI_SHARED bool kfi_seat_leave_locked(struct kfi_seat *seat);
 
 /* The landing, as far as the seats are concerned: moves those of `flight` to `seated`. */
 KFI_SHARED void kfi_seats_land_locked(struct kfi_flight *flight, struct kfi_list *seated);
+
+/*
+ * From here to kfi_seat_asked the caller of `seat` is asking on this thread, and looks at the seat afterwards. So a landing
+ * on this thread does not wake it: its waker would run inside its own poll. One on another thread does, as ever.
+ */
+void kfi_seat_asks(struct kfi_seat *seat);
+void kfi_seat_asked(const struct kfi_seat *seat);
 
 /* Wakes those who were seated, and releases the list's references. Outside the lock. */
 KFI_SHARED void kfi_seats_deliver(struct kfi_list *seated);

@@ -1,5 +1,5 @@
 /*
- * Asking, with an owner of one thing: it is there, or a flight that brings it is under way, or neither. One thread. What
+ * Asking, with an owner of one thing: it is there, or a flight that brings it is under way, or neither. What
  * others do in between is done by the test, right after the look that it names.
  */
 #include "support/support.h"
@@ -31,6 +31,7 @@ static struct {
 
     unsigned looks, made, polled, landed, destroyed, left, ended;
     struct kfi_list seated; /* who landed and was not told yet */
+    bool tells;             /* at the landing, as real owners do */
 } owner;
 
 static struct fetch *fetch_of(const struct kfi_flight *flight)
@@ -51,6 +52,8 @@ static void fetch_land(struct kfi_flight *flight)
         owner.open = NULL;
     owner.there = owner.there || flight->code == KF_OK;
     kfi_seats_land_locked(flight, &owner.seated);
+    if (owner.tells)
+        kfi_seats_deliver(&owner.seated);
 }
 
 static void fetch_destroy(struct kfi_flight *flight)
@@ -199,6 +202,105 @@ static void other_lands(enum kf_code code)
 {
     owner.other.flight.code = code;
     fetch_land(&owner.other.flight);
+}
+
+/* ---- Nobody is woken inside its own asking ---- */
+
+static struct question asker;
+static struct bell asker_bell;
+
+/* Asks with a bell as the waker. Polls of the fetch do what `within` says. */
+static enum kf_code asker_ask(enum kf_code (*within)(struct kf_error *error))
+{
+    bell_init(&asker_bell);
+    const struct kf_waker waker = bell_waker(&asker_bell);
+    owner.within = within;
+    owner.tells = true;
+    question_begin(&asker, 'a');
+    kfi_call_drive(&asker.call, &waker);
+    return kfi_ask(&asker.asking, &asker.error);
+}
+
+static void asker_end(void)
+{
+    question_end(&asker);
+    bell_destroy(&asker_bell);
+}
+
+static void whoever_lands_its_own_flight_is_not_woken(void **state)
+{
+    (void)state;
+    assert_int_equal(asker_ask(NULL), KF_PENDING);
+    assert_true(seat_of(&asker)->flight->landed);
+    assert_int_equal(bell_rung(&asker_bell), 0);
+    asker_end();
+}
+
+static struct question another;
+static struct bell another_bell;
+
+/* A second caller, who asks by the way and is seated in the flight of the first. */
+static enum kf_code another_asks(struct kf_error *error)
+{
+    (void)error;
+    const struct kf_waker waker = bell_waker(&another_bell);
+    question_begin(&another, 'a');
+    kfi_call_drive(&another.call, &waker);
+    another.asking.seat = kfi_seat_new(&asking_class.seat, &another.call);
+    kfi_seat_take_locked(another.asking.seat, asker.asking.seat->flight);
+    return KF_OK;
+}
+
+static void others_in_that_flight_are_woken(void **state)
+{
+    (void)state;
+    bell_init(&another_bell);
+    assert_int_equal(asker_ask(another_asks), KF_PENDING);
+    assert_int_equal(bell_rung(&asker_bell), 0);
+    assert_int_equal(bell_rung(&another_bell), 1);
+    kfi_seat_unref(another.asking.seat);
+    kfi_call_end(&another.call);
+    asker_end();
+    bell_destroy(&another_bell);
+}
+
+static void *land_and_tell(void *flight)
+{
+    struct kfi_list seated;
+    kfi_list_init(&seated);
+    kfi_seats_land_locked(flight, &seated);
+    kfi_seats_deliver(&seated);
+    return NULL;
+}
+
+static enum kf_code a_second_thread_lands(struct kf_error *error)
+{
+    (void)error;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, land_and_tell, asker.asking.seat->flight), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    return KF_OK;
+}
+
+static void a_landing_on_another_thread_wakes_whoever_asks(void **state)
+{
+    (void)state;
+    assert_int_equal(asker_ask(a_second_thread_lands), KF_PENDING);
+    assert_int_equal(bell_rung(&asker_bell), 1);
+    asker_end();
+}
+
+static void whoever_asked_is_woken_by_later_landings(void **state)
+{
+    (void)state;
+    assert_int_equal(asker_ask(NULL), KF_PENDING);
+    asker_end();
+    owner.there = false;
+    owner.open = &owner.other;
+    assert_int_equal(asker_ask(NULL), KF_PENDING);
+    other_lands(KF_OK);
+    assert_int_equal(bell_rung(&asker_bell), 1);
+    asker_end();
 }
 
 /* ---- The last look alone decides ---- */
@@ -565,6 +667,10 @@ int main(void)
 {
     failing_allocator_install();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(whoever_lands_its_own_flight_is_not_woken, begin, end),
+        cmocka_unit_test_setup_teardown(others_in_that_flight_are_woken, begin, end),
+        cmocka_unit_test_setup_teardown(a_landing_on_another_thread_wakes_whoever_asks, begin, end),
+        cmocka_unit_test_setup_teardown(whoever_asked_is_woken_by_later_landings, begin, end),
         cmocka_unit_test_setup_teardown(what_is_there_is_answered_by_one_look, begin, end),
         cmocka_unit_test_setup_teardown(what_is_under_way_needs_a_seat_and_no_flight, begin, end),
         cmocka_unit_test_setup_teardown(whoever_finds_nothing_opens_at_the_second_look, begin, end),

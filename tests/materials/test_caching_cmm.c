@@ -280,6 +280,40 @@ static void the_last_waker_is_woken_and_no_other(void **state)
     scene_close(&scene);
 }
 
+/* What a waker would wait for: `held` by whoever polls. */
+struct across_polls {
+    bool held;
+    unsigned deadlocks, wakes;
+};
+
+static void wake_across_polls(void *context)
+{
+    struct across_polls *across = context;
+    across->wakes++;
+    if (across->held)
+        across->deadlocks++;
+}
+
+static void a_fetch_that_ends_within_the_poll_wakes_no_poller(void **state)
+{
+    (void)state;
+    const struct kf_caching_cmm_options options = caching_options(10, 1000);
+    struct scene scene;
+    struct across_polls across = {.held = false};
+    const struct kf_waker waker = {wake_across_polls, &across};
+    scene_open(&scene, 10, &options);
+    told_answer_always(scene.told, true);
+    struct kf_encryptor *encryptor = encryptor_new(scene.cmm, 10);
+    across.held = true;
+    assert_int_equal(poll_for_materials(encryptor, &waker), KF_WANT_OUTPUT);
+    across.held = false;
+    assert_int_equal(told_begun(scene.told), 1);
+    assert_int_equal(across.deadlocks, 0);
+    assert_int_equal(across.wakes, 0);
+    kf_encryptor_free(encryptor);
+    scene_close(&scene);
+}
+
 static void a_caller_can_turn_from_polling_to_blocking(void **state)
 {
     (void)state;
@@ -518,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_caller_who_blocks_has_a_deadline),
         cmocka_unit_test(cleanup_wakes_who_blocks),
         cmocka_unit_test(the_last_waker_is_woken_and_no_other),
+        cmocka_unit_test(a_fetch_that_ends_within_the_poll_wakes_no_poller),
         cmocka_unit_test(a_caller_can_turn_from_polling_to_blocking),
         cmocka_unit_test(who_goes_past_the_cache_drives_his_own_fetch),
         cmocka_unit_test(a_waker_may_fire_before_the_poll_returns),
