@@ -1,39 +1,39 @@
 #!/usr/bin/env python3
 """
-A KMS on loopback that fails as it is told, and counts: for the tests of libkeyflight-aws, and any other client.
+A KMS on loopback that fails as it is told, and counts. For the tests of libkeyflight-aws, or any other client.
 
     fault_kms.py [--tls HOST]
 
-One line of JSON on stdout says where it listens: {"url": ..., "control": ..., "certificate": ...}. It ends when its
-stdin does. With --tls the service has a certificate of its own for HOST, an address or a name.
+One line of JSON on stdout says where it listens: {"url": ..., "control": ..., "certificate": ...}. It ends when its stdin
+is closed. With --tls the service has a certificate for HOST, an address or a name, that it signs itself.
 
 At "url": POST / is KMS, and /latest/... and /container are the metadata services that hand out credentials.
 At "control", always in plain HTTP, each with a JSON object as body and the counters as reply:
 
     POST /_control  sets what the object names; the rest stays as it is:
         latency_ms       time before a reply
-        gate             hold replies until so many are held, then let all go; 0 lets all go now
-        faults           list of faults, see below; a request gets the first that is meant for it
+        gate             hold replies until this many are held, then send them all; 0 sends them now
+        faults           list of faults, see below; a request gets the first one for it
         states           {key ARN or id: "Disabled", "PendingDeletion", "NotFound" or "Denied"}
-        data_key         hexadecimal; what GenerateDataKey generates, in place of random bytes; "": random again
-        verify           check signatures (off)
+        data_key         in hexadecimal, the key that GenerateDataKey gives instead of random bytes; "": random again
+        verify           whether signatures are checked (off)
         skew_s           how far the service's clock is ahead
-        credentials      {access key id: {"secret": ..., "token": ...}}, known besides those handed out
+        credentials      {access key id: {"secret": ..., "token": ...}} that are valid, besides those handed out
         lifetime_s       of credentials handed out
-        container_token  what /container wants in Authorization
+        container_token  the value of Authorization that /container demands
         reset            true: counters to zero, except those of what is open now
     GET /_stats     the counters
-    POST /_wait     answers once every counter named has reached its value, or come down to it with "at_most": true
+    POST /_wait     answers once every counter named has risen to its value or, with "at_most": true, fallen to it
 
-A fault is {"kind": ..., "operation": ..., "count": ..., "value": ...}; without an operation it is for any ("metadata"
-is that of the metadata services), without a count for ever. Kinds, and what their value is:
-    error      {"status": 400, "code": "ThrottlingException", "message": ..., "headers": {...}} in place of the reply
+A fault is {"kind": ..., "operation": ..., "count": ..., "value": ...}. Without an operation it is for all of them
+("metadata" stands for the metadata services); without a count it is for ever. Kinds, and their values:
+    error      {"status": 400, "code": "ThrottlingException", "message": ..., "headers": {...}} instead of the reply
     stall      no reply, ever
-    drop       the connection is closed without one
-    tear       ... half-way through it
-    raw        this text in place of the reply's body
-    members    an object, whose members replace or join those of the reply
-    text       [from, to]: replaced in the text of the reply's body
+    drop       the connection is closed without a reply
+    tear       the connection is closed half-way through the reply
+    raw        this text instead of the reply's body
+    members    an object, whose members replace those of the reply or are added
+    text       [from, to]: in the reply's body, from is replaced by to
     length     the plaintext gets this many bytes
     oversize   the reply gets this many bytes more
 """
@@ -62,7 +62,7 @@ COUNTERS = ('requests', 'answered', 'connections', 'open', 'open_peak', 'in_flig
 
 
 class Counters:
-    """What happened, and those who wait for it to happen."""
+    """What happened, and the requests that wait for something to happen."""
 
     def __init__(self):
         self.values = dict.fromkeys(COUNTERS, 0)
@@ -100,7 +100,7 @@ class Counters:
 
 
 class Gate:
-    """Holds whoever comes until enough have come."""
+    """Holds replies until enough have come."""
 
     def __init__(self):
         self.needed = 0
@@ -308,7 +308,7 @@ class Service:
 
 
 def spoil(document, fault):
-    """The text of a reply, with what a fault does to it."""
+    """The text of a reply, changed as a fault says."""
     kind, value = fault.get('kind'), fault.get('value')
     if kind == 'raw':
         return value.encode()
@@ -326,7 +326,7 @@ def spoil(document, fault):
 
 
 def certificate(directory, host):
-    """A certificate for `host`, signed by itself: the file of it and its key."""
+    """A self-signed certificate for `host`: its file, and that of its key."""
     path = os.path.join(directory, 'certificate.pem')
     kind = 'IP' if host.replace('.', '').isdigit() else 'DNS'
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',

@@ -1,6 +1,6 @@
 """
-Who may ask the fault-injecting KMS of the tests: signatures (SigV4, done again from its description), and the metadata
-services that hand out credentials. Used by fault_kms.py. Knows nothing of sockets.
+The credentials of the fault-injecting KMS of the tests: it verifies signatures (SigV4, written after its description), and
+has the metadata services that hand out credentials. Used by fault_kms.py. Knows nothing of sockets.
 """
 import calendar
 import hashlib
@@ -20,15 +20,15 @@ AUTHORIZATION = re.compile(r'AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([a-z0-
 
 
 class Authority:
-    """Credentials that are known, and a clock that can be set wrong."""
+    """The credentials that are valid, and a clock that can be set wrong."""
 
     def __init__(self):
         self.verify = False
         self.skew = 0
         self.credentials = {'AKIDEXAMPLE': {'secret': 'the-secret-of-the-tests'}}
-        self.lifetime = 3600  # seconds, of credentials handed out
-        self.container_token = None  # what the container endpoint wants to see in Authorization
-        self.session_tokens = set()  # of IMDSv2
+        self.lifetime = 3600  # in seconds, of credentials that are handed out
+        self.container_token = None  # the value of Authorization that the container endpoint demands
+        self.session_tokens = set()  # given out by IMDSv2
         self.issued = 0
 
     def now(self):
@@ -37,7 +37,7 @@ class Authority:
     # ---- Signatures ----
 
     def check(self, method, path, headers, body):
-        """Refuses a request that is not signed by somebody known; answers the region it is signed for, or None."""
+        """Refuses a request that is not signed with valid credentials; answers the region it is signed for, or None."""
         parts = AUTHORIZATION.fullmatch(headers.get('authorization', ''))
         if parts is None:
             if self.verify:

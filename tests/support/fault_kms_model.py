@@ -20,7 +20,7 @@ ARN = re.compile(r'arn:(aws[a-z-]*):kms:([a-z0-9-]+):(\d{12}):((key|alias)/[A-Za
 
 
 class Refusal(Exception):
-    """An error of the service: its code and, unless None, its sentence."""
+    """An error of the service: its code, and its sentence or None."""
 
     def __init__(self, code, message=None, status=400):
         super().__init__(code)
@@ -38,15 +38,15 @@ def ascii_json(value):
 
 
 class Model:
-    """The keys of all accounts and regions, and what can be done with them."""
+    """The keys of all accounts and regions, and the operations on them."""
 
     def __init__(self):
         self.states = {}  # 'Disabled', 'PendingDeletion', 'NotFound', 'Denied' by key ARN or id
-        self.data_key = None  # what GenerateDataKey generates in place of random bytes
+        self.data_key = None  # GenerateDataKey gives it instead of random bytes
         self.secret = os.urandom(32)
 
     def answer(self, operation, request, region):
-        """The reply to one request, as a dictionary. `region` is the one that the request was signed for, or None."""
+        """The reply to one request, as a dictionary. The request was signed for `region`; None: not signed."""
         method = getattr(self, f'do_{operation}', None)
         if method is None:
             raise Refusal('UnknownOperationException')
@@ -165,7 +165,7 @@ class Model:
         return head + hmac.digest(self.secret, head + ascii_json(context), 'sha256')
 
     def open(self, blob, context):
-        """The key that a ciphertext names, and what it holds; each None if it can't be told."""
+        """The key that a ciphertext names, and its content; None for what can't be read."""
         name_end = 2 + int.from_bytes(blob[:2], 'big')
         key = blob[2:name_end].decode('latin-1')
         if len(blob) < name_end + 16 + 32 or ARN.fullmatch(key) is None:

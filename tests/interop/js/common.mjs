@@ -1,5 +1,5 @@
 // What the corpus maker and the live tests share: the official client, and the layout of a message.
-// Imported by make-corpus.mjs and live.mjs; touches neither files nor the program.
+// Imported by make-corpus.mjs and live.mjs. It uses neither files nor the program.
 
 import { createHash } from 'node:crypto';
 import {
@@ -33,7 +33,7 @@ export function keyringOf({ namespace, name, bytes }) {
   return new RawAesKeyringNode({
     keyNamespace: namespace,
     keyName: name,
-    unencryptedMasterKey: Uint8Array.from(bytes), // the client keeps, and may wipe, what it is given
+    unencryptedMasterKey: Uint8Array.from(bytes), // the client keeps these bytes, and may wipe them
     wrappingSuite: wrappingSuites[bytes.length],
     utf8Sorting: true,
   });
@@ -44,7 +44,7 @@ export function keyringOfAll(keys) {
   return children.length === 0 ? generator : new MultiKeyringNode({ generator, children });
 }
 
-// The same bytes on every run, of no regular pattern, so that a frame in the wrong place is noticed.
+// The same bytes in every run, without a regular pattern, so that a frame in the wrong place is noticed.
 export function fillerBytes(length) {
   const blocks = [];
   for (let i = 0; i * 64 < length; i++) {
@@ -55,8 +55,8 @@ export function fillerBytes(length) {
 
 export const sha256Hex = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-// Where the parts of a framed message lie, as [start, end) offsets; frames in order. Read from the bytes themselves and
-// not by the client, because the tests judge both sides by it.
+// The parts of a framed message, as [start, end) offsets; frames in order. They are read from the bytes and not by the
+// client, because the tests judge both sides by them.
 export function layoutOf(message) {
   let at = 0;
   const take = (length) => {

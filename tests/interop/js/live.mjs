@@ -1,6 +1,5 @@
-// Two-way tests with the program, live: what the official client encrypts the program decrypts, and the other way
-// round; `inspect` agrees with both. Started by `run`, which names the program in KEYFLIGHT. Prints failures, then
-// the counts.
+// Live two-way tests with the program: it decrypts what the official client encrypts, and the other way round; `inspect`
+// agrees with both. Started by `run`, which names the program in KEYFLIGHT. Prints failures, then the counts.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -57,7 +56,7 @@ const contexts = {
   order: { 'Ａ': 'fullwidth', '😀🔐': 'emoji', b: '1', B: '2', 'ä': '3', zeta: 'ω', '日本語': '値' },
   empty: { 'empty value': '', other: 'line\nand "quotes" and \\' },
 };
-// These can't be said on a command line, so only the client encrypts with them.
+// These can't be given on a command line, so only the client encrypts with them.
 const clientOnlyContexts = {
   control: { 'a\u0000b': 'NUL in the key', a: 'NUL in the\u0000value', '': 'empty key', 'a=b': 'equals sign' },
 };
@@ -66,13 +65,13 @@ const clientOnlyContexts = {
 
 function start(file, args, input) {
   const { error, status, signal, stdout, stderr } = spawnSync(file, args, { input, maxBuffer: 64 * MiB });
-  if (error && error.code !== 'EPIPE') throw error; // who has read enough may close its input
+  if (error && error.code !== 'EPIPE') throw error; // a program that has read enough may close its input
   return { status, signal, stdout, stderr: stderr.toString() };
 }
 
 const keyflight = (args) => start(program, args, '');
 
-// node gives its children sockets; between two cats the program has real pipes. The status is the program's.
+// node gives its children sockets. Between two cats the program has real pipes. The status is the program's.
 const keyflightInPipes = (args, input) =>
   start('bash', ['-c', 'cat | "$0" "$@" | cat; exit ${PIPESTATUS[1]}', program, ...args], input);
 
@@ -94,7 +93,7 @@ function transform(args, input, ways) {
 
 const keyOptions = (used) => used.flatMap((key) => ['-k', key.file]);
 
-// The default policy where it will do, so that it is tried as well.
+// The default policy where it allows the suite, so that it is tried too.
 const policyOptions = (suite) =>
   suite === undefined || commits(suite) ? [] : ['--commitment-policy', 'forbid-encrypt-allow-decrypt'];
 
@@ -165,7 +164,7 @@ async function programToClient({ used, suite, frameLength, context, length }, wa
     assert.deepEqual(got.messageHeader.encryptedDataKeys.map((edk) => edk.providerId), used.map((k) => k.namespace));
     checkInspect(message, got.messageHeader, used, ways);
   }
-  // nothing follows, and a signature has the one length that lets a message's size be told in advance
+  // nothing follows, and all signatures have the length by which a message's size is known in advance
   const layout = layoutOf(message);
   assert.equal(layout.end, message.length);
   const signatureLength = suite === 0x0214 ? 71 : 103;
@@ -229,7 +228,7 @@ for (const suite of [0x0478, 0x0578]) {
   await both({ suite, length: 1, used: [keys.aes192, keys.unicode, keys.aes256], context: contexts.none });
 }
 
-// format 1: no policy but the one that asks for it
+// format 1: only under the policy that demands it
 for (const suite of allSuites.filter((id) => !commits(id))) {
   for (const frameLength of [1, 100, 4096]) {
     for (const length of new Set([0, 1, frameLength, 3 * frameLength + 1])) {
@@ -240,7 +239,7 @@ for (const suite of allSuites.filter((id) => !commits(id))) {
   }
 }
 
-// neither side is told the suite or the frame length
+// neither side is given the suite or the frame length
 await both({ length: 4096, used: [keys.aes256], context: contexts.ascii });
 
 await test('a key that keygen made serves the client', async () => {
@@ -254,7 +253,7 @@ await test('a key that keygen made serves the client', async () => {
   await programToClient(shape, 'files');
 });
 
-// What the client lets pass, or makes unreadable, the program has to refuse: nonzero exit, a reason, no output.
+// The program has to refuse what the client accepts or makes unreadable: nonzero exit, a reason, no output.
 function refuses(message, key, status) {
   const [from, to] = [join(folder, 'refused'), join(folder, 'refused.out')];
   writeFileSync(from, message);

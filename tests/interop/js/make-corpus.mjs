@@ -24,7 +24,7 @@ const clientVersion = JSON.parse(readFileSync(join(here, 'node_modules/@aws-cryp
 
 const plaintext = fillerBytes(65537);
 
-// Test keys, worth nothing. "longer" has a name that begins with that of "aes256", "wrong" the very same name.
+// Test keys, which protect nothing. The name of "longer" begins with that of "aes256"; "wrong" has the same name.
 function key(label, length, namespace = 'keyflight', name = label) {
   const bytes = Buffer.from(sha256Hex(`keyflight corpus key ${label}`), 'hex').subarray(0, length);
   return { label, namespace, name, bytes };
@@ -82,7 +82,7 @@ async function addGood({ suite, keys: labels, frameLength, length, context }) {
   return made;
 }
 
-// What the client itself says of a message. "ok" only if plaintext and context came back as they went in.
+// The client's own answer to a message: "ok" only if plaintext and context came back unchanged.
 async function verdict({ suite, length, context, ciphertext }, label) {
   try {
     const got = await clientFor(suite).decrypt(keyringOf(keyOf(label)), ciphertext);
@@ -99,7 +99,7 @@ async function verdict({ suite, length, context, ciphertext }, label) {
   }
 }
 
-// A reader can blame the message or say that no key fits. Where the client refuses too, it has to see it the same way.
+// A reader can blame the message or say that no key fits. If the client refuses too, it has to say the same.
 async function addBad(base, what, ciphertext, label = base.keys[0]) {
   const expect = /^(key|edk|context-value|context-sorted)/.test(what) ? 'keys' : 'message';
   const bad = { ...base, name: `bad-${suiteHex(base.suite)}-${what}`, expect, keys: [label], ciphertext };
@@ -117,7 +117,7 @@ const flipped = (bytes, at, mask = 1) => {
   return copy;
 };
 
-// Every way we could think of to spoil a message. `other` is a second, intact message of the same shape.
+// All ways to spoil a message. `other` is a second, intact message of the same shape.
 async function addTampered(base, other) {
   const good = base.ciphertext;
   const layout = layoutOf(good);
@@ -187,7 +187,7 @@ async function addForSuite(suite) {
   const turn = (list, i) => list[i % list.length];
   const wrapping = ['aes128', 'aes192', 'aes256'];
   const someContexts = ['none', 'ascii', 'order', 'empty', 'control'];
-  let n = suite; // another beginning for every suite
+  let n = suite; // each suite begins with another one
 
   const frameLengths = commits(suite) ? [1, 2, 16, 100, 4096] : [1, 100];
   for (const frameLength of frameLengths) {
@@ -197,7 +197,7 @@ async function addForSuite(suite) {
     }
   }
   await addGood({ suite, frameLength: 4096, length: 4097, keys: ['aes256'], context: 'ascii' });
-  // a frame length that nobody may take as the size of an allocation
+  // a frame length that must not become the size of an allocation
   await addGood({ suite, frameLength: 0xffffffff, length: 100, keys: ['aes256'], context: 'none' });
   await addGood({ suite, frameLength: 100, length: 250, keys: ['aes256', 'aes128'], context: 'order' });
   await addGood({ suite, frameLength: 100, length: 250, keys: ['unicode'], context: 'order' });
@@ -224,7 +224,7 @@ for (const suite of [0x0478, 0x0578, 0x0178, 0x0378]) {
   await addTampered(base, other);
 }
 
-// The client's default order of the context under which the data key is wrapped: nobody else can read such a message.
+// The order of the context in which the client wraps the data key by default: no other client can read such a message.
 {
   const { namespace, name, bytes } = keyOf('aes256');
   const byLocale = new RawAesKeyringNode({

@@ -1,4 +1,4 @@
-// Two-way exchange with the official JavaScript client: what one wraps by KMS the other unwraps. Started by `run`,
+// Two-way exchange with the official JavaScript client: each unwraps what the other has wrapped by KMS. Started by `run`,
 // which names program, keys, emulator and the folder of the packages in the environment. Prints failures, then the counts.
 
 import assert from 'node:assert/strict';

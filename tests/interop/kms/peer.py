@@ -1,4 +1,4 @@
-"""Two-way exchange with the official Python client (with MPL): what one wraps by KMS the other unwraps.
+"""Two-way exchange with the official Python client (with MPL): each unwraps what the other has wrapped by KMS.
 
 Started by `run`, which names program, keys and emulator in the environment. Prints failures, then the counts."""
 import os

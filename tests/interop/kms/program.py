@@ -65,7 +65,7 @@ def storm():
 
 
 def kept_connections():
-    """Two requests, one after the other, on one connection where the emulator keeps it, else on two."""
+    """Two requests, one after the other: on one connection if the emulator keeps it, else on two."""
     before = forwarder.connections
     done = keyflight("doctor", "--call", "-k", "kms:" + os.environ["KMS_KEY_ONE"])
     check("doctor --call", done.returncode == 0, done.stdout + done.stderr)
@@ -74,7 +74,7 @@ def kept_connections():
 
 
 def key_states():
-    """A message under a key that is disabled since, or about to be deleted, does not open, and the error says why."""
+    """A message under a key that was disabled, or is about to be deleted, does not open, and the error says why."""
     kms = boto3.client("kms", region_name=os.environ["KMS_REGION"], endpoint_url=os.environ["KMS_URL"])
     key = kms.create_key()["KeyMetadata"]["Arn"]
     message = keyflight("encrypt", "-k", "kms:" + key, data=b"letter").stdout
@@ -95,6 +95,6 @@ def key_states():
 forwarder = Forwarder(os.environ["KMS_URL"])
 storm()
 kept_connections()
-if EMULATOR == "ministack":  # moto uses keys whatever their state
+if EMULATOR == "ministack":  # moto uses keys in any state
     key_states()
 print(f"{counts[True]} passed, {counts[False]} failed")

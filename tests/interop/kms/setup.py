@@ -1,4 +1,4 @@
-"""Makes what the peers and the program share in an emulator that has just started: two keys and who may use them.
+"""Makes two keys, and a user who may use them, in an emulator that has just started. The peers and the program share them.
 
 Started by `run` with the emulator's name and URL; prints lines NAME=VALUE for the environment of the tests. In moto it
 makes a user with an access key, and then switches the verification of signatures on, which it tries out."""
@@ -19,7 +19,7 @@ def client(service, url, access_key_id="AKIAIOSFODNN7EXAMPLE", secret="setup"):
 
 
 def user(url):
-    """Who may use the keys: access key id and secret."""
+    """The user's access key id and secret."""
     iam = client("iam", url)
     iam.create_user(UserName="keyflight")
     iam.put_user_policy(UserName="keyflight", PolicyName="kms", PolicyDocument=json.dumps(POLICY))
@@ -28,8 +28,8 @@ def user(url):
 
 
 def verify_signatures(url, access_key_id, secret):
-    """Switches it on, and makes sure that it is: the right secret works, a wrong one does not."""
-    # After how many requests it verifies; as text, for a form is not read.
+    """Switches it on, and checks that: the right secret works, a wrong one does not."""
+    # The number of requests that are not verified. It is sent as text, because moto does not read a form here.
     urllib.request.urlopen(urllib.request.Request(url + "/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}))
     client("kms", url, access_key_id, secret).list_keys()
     try:

@@ -1,6 +1,6 @@
 """The official Python client with its material providers (MPL): keys, and keyrings of every kind for them.
 
-Used by make_corpus.py and peer.py. Knows neither files nor Keyflight."""
+Used by make_corpus.py and peer.py. It knows neither files nor Keyflight."""
 import hashlib
 
 import aws_encryption_sdk
@@ -61,7 +61,7 @@ def client(suite):
 
 
 def filler(length):
-    """The same bytes on every run, of no regular pattern."""
+    """The same bytes in every run, without a regular pattern."""
     blocks = (hashlib.sha512(b"keyflight corpus %d" % i).digest() for i in range(length // 64 + 1))
     return b"".join(blocks)[:length]
 

@@ -9,7 +9,7 @@ import sys
 import common
 
 CORPUS = pathlib.Path(__file__).resolve().parents[2] / "corpus" / "python"
-FRAME_LENGTH = 128  # of which the client wants multiples
+FRAME_LENGTH = 128  # the client wants multiples of it
 LENGTHS = (0, 1, 127, 128, 129, 256, 300)
 CONTEXTS = (
     {},
@@ -21,8 +21,8 @@ REQUIRED_CONTEXT = {"tenant": "42", "purpose": "interop test", "zone": "ä"}
 
 class Corpus:
     def __init__(self):
-        self.readers = {}  # label: what reads by it
-        self.writers = {}  # label: (keyring, labels of those that read it)
+        self.readers = {}  # label: the keyring that reads with the key
+        self.writers = {}  # label: (keyring, labels of the readers)
         self.key_lines = []
         self.case_lines = []
         self.manifest = []
