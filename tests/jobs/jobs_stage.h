@@ -1,6 +1,6 @@
 /*
  * What the tests of jobs share: a struct kf_jobs whose waker is a bell, in front of a CMM that answers when
- * told, and callers who note how they are called back.
+ * told, and answers that note how their callback is called.
  */
 #ifndef TESTS_JOBS_JOBS_STAGE_H
 #define TESTS_JOBS_JOBS_STAGE_H
@@ -35,7 +35,7 @@ static inline void stage_open(struct stage *stage)
     stage->told = told_new(&stage->cmm);
 }
 
-/* Also if the jobs are gone (set to NULL). */
+/* The jobs may have been freed before, and set to NULL. */
 static inline void stage_close(struct stage *stage)
 {
     kf_jobs_free(stage->jobs);
@@ -53,7 +53,7 @@ static inline void stage_close(struct stage *stage)
         assert_int_equal(run_error.code, (expected) < 0 ? (expected) : 0); \
     } while (0)
 
-/* One who began a job. Zero-initialised he has not. */
+/* The owner of a job. All zero: the job has not begun. */
 struct caller {
     struct kf_job *job;
     unsigned called;
@@ -61,7 +61,7 @@ struct caller {
     struct kf_error error;
     struct kf_buf out;                     /* kept */
     pthread_t thread;                      /* of the callback */
-    void (*inside)(struct caller *caller); /* what he does in his callback, or NULL */
+    void (*inside)(struct caller *caller); /* what the callback does, or NULL */
     void *what;                            /* for `inside` */
 };
 
@@ -103,7 +103,7 @@ static inline void caller_end(struct caller *caller)
     kf_buf_free(&caller->out);
 }
 
-/* He was answered, once, with a message that decrypts to `text`. */
+/* It was answered once, with a message that decrypts to `text`. */
 static inline void assert_encrypted(const struct caller *caller, const char *text)
 {
     struct kf_cmm *cmm = support_cmm();

@@ -27,7 +27,7 @@ static void the_next_deadline_is_the_least_of_all(void **state)
     support_clock_advance(19);
     assert_true(kf_jobs_deadline(stage.jobs) == 1);
     told_wake_all(stage.told);
-    assert_run(stage.jobs, KF_PENDING); /* to be polled again changes nothing */
+    assert_run(stage.jobs, KF_PENDING); /* another poll changes nothing */
     assert_true(kf_jobs_deadline(stage.jobs) == 1);
     assert_int_equal(callers[1].called, 0);
 
@@ -35,7 +35,7 @@ static void the_next_deadline_is_the_least_of_all(void **state)
     support_clock_advance(1);
     assert_true(kf_jobs_deadline(stage.jobs) == 0);
     assert_run(stage.jobs, KF_PENDING);
-    assert_int_equal(bell_rung(&stage.bell), rung); /* the loop came by itself */
+    assert_int_equal(bell_rung(&stage.bell), rung); /* the loop ran by itself */
     assert_int_equal(callers[1].code, KF_E_TIMEOUT);
     assert_int_equal(callers[3].code, KF_E_TIMEOUT);
     assert_int_equal(callers[0].called + callers[2].called, 0);

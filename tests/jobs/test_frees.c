@@ -214,11 +214,11 @@ static void others_in_the_flight_are_not_held_up(void **state)
     assert_run(stage.jobs, KF_PENDING);
     bell_wait(&stage.bell); /* forgets the beginning */
     assert_int_equal(told_begun(stage.told), 1);
-    kf_job_free(callers[0].job); /* who opened the flight */
+    kf_job_free(callers[0].job); /* it opened the flight */
     kf_cmm_unref(caching);       /* jobs hold it */
     told_answer(stage.told, 0, KF_OK);
     bell_wait(&stage.bell);
-    support_settle(); /* both were told, whose jobs may have been ready one after the other */
+    support_settle(); /* both callbacks were called; the jobs may have become ready one after the other */
     assert_run(stage.jobs, KF_OK);
     assert_int_equal(callers[0].called, 0);
     for (size_t i = 1; i < 3; i++) {

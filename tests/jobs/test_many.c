@@ -56,7 +56,7 @@ static void crowd_close(struct crowd *crowd)
     stage_close(&crowd->stage);
 }
 
-/* How many keys the answered were given, and the most uses of one. */
+/* How many keys the answered jobs were given, and the most uses of one. */
 static size_t crowd_keys(const struct crowd *crowd, size_t *answered, size_t *most)
 {
     struct key_trace *traces = calloc(JOBS, sizeof *traces);
@@ -113,7 +113,7 @@ static void *wake_on(void *context)
     return NULL;
 }
 
-/* Whoever is called back frees another one that may be anywhere. */
+/* Each callback frees another job, at whatever stage that is. */
 static void free_a_neighbour(struct caller *caller)
 {
     struct caller *neighbour = caller + 1;

@@ -51,7 +51,7 @@ static void a_message_is_made_and_read(void **state)
     stage_close(&stage);
 }
 
-/* One whose input is his own, and who releases it as soon as he may. */
+/* An owner that frees its input as soon as that is allowed. */
 struct owner {
     struct kf_buf input;
     struct kf_view expected;
@@ -207,14 +207,14 @@ static void failures_are_told_to_the_callback(void **state)
     struct caller callers[6];
     memset(callers, 0, sizeof callers);
 
-    /* What needs no key: nothing is asked of the CMM. */
+    /* These need no key, and ask the CMM for nothing. */
     decrypt_to(&stage, &callers[0], kf_view_of(NULL, 0));
     decrypt_to(&stage, &callers[1], kf_view_of(whole.data, 30));
     decrypt_to(&stage, &callers[2], kf_view_text("This is no message."));
     assert_run(stage.jobs, KF_OK);
     assert_int_equal(told_begun(stage.told), 0);
 
-    /* What does, in the order of told calls. */
+    /* These do, in the order of the told calls. */
     told_answer_always(stage.told, true);
     decrypt_to(&stage, &callers[3], kf_view_of(longer, whole.length + 2));
     assert_run(stage.jobs, KF_OK);

@@ -1,5 +1,5 @@
 /*
- * Runs: who is polled and who is not, how often the waker is called, and how long a run goes on.
+ * Runs: which jobs are polled, how often the waker is called, and how long a run goes on.
  */
 #include "jobs/jobs_stage.h"
 
@@ -89,7 +89,7 @@ static void only_those_that_are_ready_are_polled(void **state)
         kf_call_waker_wake(counting.wakers[i]);
     }
     assert_run(jobs, KF_OK);
-    assert_int_equal(counting.polls, 2 * MANY + 1); /* and those who are done were not polled again */
+    assert_int_equal(counting.polls, 2 * MANY + 1); /* jobs that are done were not polled again */
     for (size_t i = 0; i < MANY; i++) {
         assert_int_equal(callers[i].called, 1);
         caller_end(&callers[i]);
@@ -176,7 +176,7 @@ static void with_no_time_each_run_does_one_job(void **state)
     for (size_t i = 0; i < 3; i++)
         caller_encrypt(&callers[i], jobs, cmm, "x", 0);
     struct begins begins = {&callers[3], jobs, cmm};
-    callers[0].inside = begin_the_one_in_mind; /* who comes behind those that are left */
+    callers[0].inside = begin_the_one_in_mind; /* it comes behind those that are left */
     callers[0].what = &begins;
     for (unsigned runs = 1; runs <= 5; runs++) {
         if (runs == 3)

@@ -256,7 +256,7 @@ static void a_stream_has_its_deadline_and_errors(void **state)
     support_clock_real();
 }
 
-/* A poll with input and output that can't be changes nothing: the job waits on, with its deadline and its wakes. */
+/* A poll with invalid input or output changes nothing: the job waits on, with its deadline and its wakes. */
 static void a_poll_that_is_refused_was_never_made(void **state)
 {
     (void)state;

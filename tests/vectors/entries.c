@@ -104,7 +104,7 @@ static struct kf_cmm *cmm_of(struct vectors *vectors, const struct json *keys, c
 
 /* ---- Entries ---- */
 
-/* What the reader brings: see above. NULL is nothing. */
+/* The context that the reader gives: see above. NULL: none. */
 static const struct json *reproduced_of(struct vectors *vectors, const struct json *entry, bool refused,
                                         struct kf_view message)
 {
@@ -141,7 +141,7 @@ static bool check_number(const struct json *entry, const char *name, size_t got,
            fail(verdict, "\"%s\" is %lld, but the message has %zu", name, wanted->number, got);
 }
 
-/* Whether the header says what the entry says. */
+/* Whether the header agrees with the entry. */
 static bool check_header(const struct json *entry, const struct kf_encryption_context *reproduced,
                          const struct kf_header *header, struct verdict *verdict)
 {
@@ -165,7 +165,7 @@ static bool check_header(const struct json *entry, const struct kf_encryption_co
            check_number(entry, "edk_count", kf_header_edk_count(header), verdict);
 }
 
-/* Each key that is said to decrypt alone does. */
+/* Each key decrypts alone, if the entry says that it does. */
 static bool check_members(struct vectors *vectors, const struct json *keys, const struct json *entry,
                           const struct trial *trial, struct kf_view plaintext, struct verdict *verdict)
 {
@@ -204,8 +204,8 @@ static void try_positive(struct vectors *vectors, const struct json *keys, const
 }
 
 /*
- * Whether it has to be refused: also what another client reads although the specification has its readers
- * refuse it, or what only that client reads ("js-only").
+ * Whether the message has to be refused. That includes messages that another client reads against the
+ * specification, or that only that client reads ("js-only").
  */
 static bool must_fail(const char *expect, bool *known)
 {

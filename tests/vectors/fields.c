@@ -57,7 +57,7 @@ bool unhex(struct vectors *vectors, struct kf_view text, struct kf_view *out)
     return text.length % 2 == 0;
 }
 
-/* Leniently: JavaScript has made vectors whose last character holds bits of no byte. */
+/* Not strictly: JavaScript has made vectors whose last character holds bits that belong to no byte. */
 bool unbase64(struct vectors *vectors, struct kf_view text, struct kf_view *out)
 {
     uint8_t *bytes = arena_take(&vectors->arena, text.length);

@@ -9,14 +9,14 @@
 #include "vectors/keyrings.h"
 #include "vectors/trial.h"
 
-/* What a manifest says beside its tests. */
+/* The members of a manifest besides its tests. */
 struct framework {
     const struct json *keys;
     bool all_fail;     /* whatever the tests say, */
     enum kf_code code; /* with this code, if that is known (else KF_OK) */
 };
 
-/* What a test says, in whichever version. */
+/* A test of any version. */
 struct wish {
     const struct json *scenario; /* the object that has the fields */
     bool must_fail;
@@ -116,7 +116,10 @@ static void run_test(struct vectors *vectors, const struct framework *framework,
     kf_cmm_unref(trial.cmm);
 }
 
-/* What the whole set has to do, if that is said: words for people that begin or hold the one that counts. */
+/*
+ * The result of the whole set, if the manifest says it, in words for people that begin with the result or
+ * contain it.
+ */
 static void read_expect(const struct json *expect, struct verdict *verdict, struct framework *out)
 {
     const char *text = expect == NULL ? "success" : (const char *)expect->text.data;

@@ -114,7 +114,7 @@ static void run_header(struct vectors *vectors, const struct json *test, struct 
     kf_header_unref(header);
 }
 
-/* A message that only its header is wanted of. */
+/* A message of which only the header is checked. */
 static void run_message(struct vectors *vectors, const struct json *test, struct verdict *verdict)
 {
     struct kf_view bytes;
@@ -150,7 +150,7 @@ static enum kf_code read_header(struct vectors *vectors, struct kf_view bytes, s
     return code;
 }
 
-/* A front with three EDKs, none of which is there. */
+/* The front of a header with three EDKs, which are missing. */
 static enum kf_code read_three_edks(struct vectors *vectors, struct kf_view bytes, struct kf_error *error)
 {
     const struct kf_header *header;
@@ -161,7 +161,7 @@ static enum kf_code read_three_edks(struct vectors *vectors, struct kf_view byte
     return code == KF_E_LIMIT ? KF_OK : kf_error_set(error, KF_E_BUG, "Three EDKs are taken for two.");
 }
 
-/* An AAD field; its length is left out, so that what is too much is seen by the one who reads the field. */
+/* An AAD field without its length, so that the reader of the field sees what is too much. */
 static enum kf_code read_context(struct vectors *vectors, struct kf_view bytes, struct kf_error *error)
 {
     const struct kf_encryption_context *context = NULL;
@@ -308,7 +308,8 @@ static void run_named(struct vectors *vectors, const struct json *test, struct v
 }
 
 /*
- * A whole header of which the manifest says how another reader likes it: "ok, N trailing bytes" or "Err(…)".
+ * A whole header, for which the manifest has the answer of another reader: "ok, N trailing bytes" or
+ * "Err(…)".
  */
 static void run_judged(struct vectors *vectors, const struct json *test, struct verdict *verdict)
 {

@@ -122,7 +122,7 @@ static bool want_material(struct vectors *vectors, const struct json *key, const
     return true;
 }
 
-/* The material decoded, by the key's own word on how it is written. */
+/* The material, decoded as the key says. */
 static bool want_key(struct vectors *vectors, const struct json *key, const char *name, const char *encoding,
                      struct verdict *verdict, struct kf_view *out)
 {
@@ -275,7 +275,7 @@ struct kf_keyring *multi_of(struct kf_keyring **keyrings, size_t count, struct v
     return multi;
 }
 
-/* One more for a multi-keyring; one that can't be here is left out, and `left_out` says why. */
+/* Adds a keyring to a multi-keyring. One that is not supported is left out, and `left_out` says why. */
 static void add(struct vectors *vectors, const struct json *keys, const struct json *description,
                 struct verdict *verdict, const char **left_out, struct kf_keyring **keyrings, size_t *count)
 {

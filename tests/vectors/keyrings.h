@@ -6,9 +6,7 @@
 
 #include "vectors/vectors.h"
 
-/*
- * A keyring that knows one data key and gives it for whatever EDKs there are, counting how often it is asked.
- */
+/* A keyring that knows one data key and gives it for any EDKs. It counts how often it is asked. */
 struct known_key {
     struct kf_view data_key; /* empty: as many zero bytes as the suite has */
     unsigned asked;
@@ -21,8 +19,8 @@ struct kf_cmm *cmm_on(struct kf_keyring *keyring, struct verdict *verdict);
 
 /*
  * A keyring, or a CMM, that a manifest of the framework describes, with the keys that the object `keys` has.
- * NULL and a failure or a skip if there can be none. `left_out` is set if a multi-keyring can do without a
- * part that is not here: what that needs.
+ * NULL and a failure or a skip if there can be none. If a multi-keyring works without a part that is not
+ * supported, `left_out` says what that part needs.
  */
 struct kf_keyring *described_keyring(struct vectors *vectors, const struct json *keys,
                                      const struct json *description, struct verdict *verdict,

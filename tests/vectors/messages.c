@@ -85,7 +85,7 @@ static struct kf_view joined(struct vectors *vectors, const struct json *frames)
     return kf_view_of(bytes, length);
 }
 
-/* The keys that come of the data key, where they are known. */
+/* The keys that are derived from the data key, where they are known. */
 static bool check_derived(struct vectors *vectors, const struct json *test, const struct kf_header *header,
                           struct kf_view data_key, struct verdict *verdict)
 {
@@ -138,7 +138,7 @@ static void run_oracle(struct vectors *vectors, const struct json *test, struct 
     struct kf_view plaintext;
     const struct kf_suite_info *suite;
     if (json_get(test, "data-key-hex") == NULL) {
-        skip(verdict, "%s", NEEDS_AWS); /* the data key is wrapped by KMS, and nobody has written it down */
+        skip(verdict, "%s", NEEDS_AWS); /* the data key is wrapped by KMS, and is not in the manifest */
         return;
     }
     if (!want_suite(test, "algorithm-suite", verdict, &suite) ||

@@ -1,5 +1,5 @@
 /*
- * Decrypting a message in every way there is: in one call, and as a stream in small pieces.
+ * Decrypting a message in every way: in one call, and as a stream in small pieces.
  */
 #ifndef TESTS_VECTORS_TRIAL_H
 #define TESTS_VECTORS_TRIAL_H

@@ -88,13 +88,14 @@ bool want_hex(struct vectors *vectors, const struct json *object, const char *na
               struct kf_view *out);
 bool want_base64(struct vectors *vectors, const struct json *object, const char *name,
                  struct verdict *verdict, struct kf_view *out);
-bool unhex(struct vectors *vectors, struct kf_view text, struct kf_view *out); /* false: it is none */
+bool unhex(struct vectors *vectors, struct kf_view text,
+           struct kf_view *out); /* false: it is not hexadecimal */
 bool unbase64(struct vectors *vectors, struct kf_view text, struct kf_view *out);
 
 /* A suite by its number: "0578", "0x0578". */
 bool want_suite(const struct json *object, const char *name, struct verdict *verdict,
                 const struct kf_suite_info **out);
-/* The number itself, which may be of a suite that is none of ours. */
+/* The number itself, which may be of a suite that we don't have. */
 bool want_suite_number(const struct json *object, const char *name, struct verdict *verdict, unsigned *out);
 
 /*
