@@ -1,6 +1,7 @@
 /*
- * The required encryption context CMM: keys of the encryption context that every message has to have, that no
- * message stores, and that every reader has to bring again. (S: framework/required-encryption-context-cmm.md)
+ * The required encryption context CMM. It has a list of keys. Every message has to have these keys in its encryption
+ * context, and none stores their pairs: whoever decrypts it has to know them.
+ * (S: framework/required-encryption-context-cmm.md)
  */
 #ifndef KEYFLIGHT_REQUIRED_CONTEXT_CMM_H
 #define KEYFLIGHT_REQUIRED_CONTEXT_CMM_H
@@ -13,9 +14,9 @@ extern "C" {
 
 struct kf_required_encryption_context_cmm_options {
     size_t size;
-    struct kf_cmm *cmm;                  /* answers the requests; either this */
-    struct kf_keyring *keyring;          /* or this, with a default CMM on it */
-    const struct kf_view *required_keys; /* UTF-8, each once; copied */
+    struct kf_cmm *cmm;                  /* answers the requests. Needed: either this */
+    struct kf_keyring *keyring;          /* or this, for a default CMM on it */
+    const struct kf_view *required_keys; /* needed: UTF-8, 0 to 65,535 bytes each, no key twice; copied */
     size_t required_key_count;           /* at least 1 */
 };
 
@@ -28,9 +29,9 @@ KF_API void kf_required_encryption_context_cmm_options_init(
     struct kf_required_encryption_context_cmm_options *out, size_t size);
 
 /*
- * Encryption fails with KF_E_POLICY unless the encryption context has every required key; decryption unless
- * the reproduced one has. May stand around a caching CMM or behind one: materials are only shared by requests
- * that require and reproduce the same. Takes references of its own. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * Makes one. With it an encryption fails (KF_E_POLICY) if its encryption context lacks a required key, and a
+ * decryption if its reproduced encryption context does. It may stand in front of a caching CMM or behind one: only
+ * requests that require and reproduce the same share materials. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
  */
 KF_CODE kf_required_encryption_context_cmm_new(
     const struct kf_required_encryption_context_cmm_options *options, struct kf_error *error,
