@@ -27,6 +27,8 @@ static enum kf_code asking_prepare(struct kfi_asking *asking, unsigned look, str
         asking->seat = kfi_seat_new(&asking->class->seat, asking->call);
         if (asking->seat == NULL)
             code = kfi_no_memory(error);
+        else if (asking->class->seat_made != NULL)
+            asking->class->seat_made(asking);
     }
     return code;
 }
@@ -66,5 +68,7 @@ enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
     } else {
         kfi_flight_unref(asking->flight);
     }
+    asking->seat = NULL;
+    asking->flight = NULL;
     return seated ? KF_PENDING : code;
 }

@@ -33,6 +33,9 @@ struct kfi_asking_class {
     /* Makes asking->flight: one that would answer the question, not opened yet. On an error it stays NULL. */
     enum kf_code (*flight_new)(struct kfi_asking *asking, struct kf_error *error);
 
+    /* Fills in asking->seat, which was just made. NULL: there is nothing to fill in. */
+    void (*seat_made)(struct kfi_asking *asking);
+
     /* Whether `flight`, which may be another owner's, brings what is asked for. */
     bool (*brings)(const struct kfi_flight *flight, const struct kfi_asking *asking);
     /* What to tell a caller who asks from inside that very flight. */
@@ -43,7 +46,7 @@ struct kfi_asking_class {
 struct kfi_asking {
     const struct kfi_asking_class *class;
     struct kf_call *call;
-    struct kfi_seat *seat;     /* prepared; the look that takes it leaves it here */
+    struct kfi_seat *seat;     /* prepared; the look that takes it leaves it here; NULL behind kfi_ask */
     struct kfi_flight *flight; /* likewise */
 };
 

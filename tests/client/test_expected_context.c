@@ -40,7 +40,7 @@ struct reader {
 static void reader_open(struct reader *reader, const char *const *pairs, const char *const *keys)
 {
     struct kf_error error = KF_ERROR_INIT;
-    struct kf_pair expected[8];
+    struct kf_pair expected[8] = {{.key = {NULL, 0}}};
     size_t count = 0;
     for (; pairs != NULL && pairs[2 * count] != NULL; count++)
         expected[count] =

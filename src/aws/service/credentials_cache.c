@@ -253,6 +253,17 @@ static enum kf_code seated_poll(struct kf_call *call, struct kf_error *error,
     return code;
 }
 
+/* A reference to the credentials, if they have not expired, or NULL. */
+static struct kfi_aws_credentials *credentials_held(struct kfi_aws_credentials_cache *cache)
+{
+    struct kfi_aws_credentials *held = NULL;
+    credentials_lock(cache);
+    if (left_locked(cache, kfi_aws_wall_clock()) > 0)
+        held = kfi_aws_credentials_ref(cache->current);
+    credentials_unlock(cache);
+    return held;
+}
+
 enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, struct kf_call *call,
                                      struct kf_error *error, struct kfi_aws_credentials **out)
 {
@@ -263,6 +274,10 @@ enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, st
     kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
     enum kf_code code = kfi_ask(&ask.base, error);
     *out = ask.credentials;
+    if (code == KF_E_NO_MEMORY && (*out = credentials_held(cache)) != NULL) {
+        kfi_error_clear(error); /* it was a refresh ahead of need */
+        code = KF_OK;
+    }
     return code == KF_PENDING ? seated_poll(call, error, out) : code;
 }
 

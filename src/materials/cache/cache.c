@@ -59,10 +59,15 @@ static struct caller *caller_of(const struct kfi_seat *seat)
 
 /* ---- The lock ---- */
 
-/* Locks the ledger; the time, which so never runs backwards between two rules. */
-static uint64_t cache_lock(struct kf_cache *cache)
+static void cache_lock(struct kf_cache *cache)
 {
     pthread_mutex_lock(&cache->lock);
+}
+
+/* Locks it for a rule that needs the time: as it is read under the lock, it never runs backwards between two rules. */
+static uint64_t cache_lock_now(struct kf_cache *cache)
+{
+    cache_lock(cache);
     return kfi_now_ms();
 }
 
@@ -149,8 +154,19 @@ static void kept_free(struct kept *kept)
     kfi_free(kept);
 }
 
-/* Tells those who got a seat out of the line, of which the landing may have been told meanwhile. */
-static void aftermath_tell_seated(struct kfi_list *seated)
+/* Tells of the keys that ended, and frees them. */
+static void after_ended(struct kfi_list *ended)
+{
+    for (struct kfi_link *link; (link = kfi_list_pop(ended)) != NULL;) {
+        struct kept *kept = KFI_CONTAINER(link, struct kept, entry.by_use);
+        if (kept->entry.end != 0)
+            tell_ended(kept);
+        kept_free(kept);
+    }
+}
+
+/* Tells those who got a seat out of the line. Another thread may have told them of the landing before. */
+static void after_seated(struct kfi_list *seated)
 {
     for (struct kfi_link *link; (link = kfi_list_pop(seated)) != NULL;) {
         struct seat *seat = KFI_CONTAINER(link, struct seat, told);
@@ -160,15 +176,19 @@ static void aftermath_tell_seated(struct kfi_list *seated)
     }
 }
 
-/* Outside the lock: frees what is to be freed, and tells of the keys that ended. */
-static void aftermath_free(struct aftermath *after)
+/*
+ * Does all that a rule left to be done, outside the lock: wakes, tells and frees. `landed` is the fetch that the rule
+ * landed, `opened` the one that it opened for the line; both may be NULL.
+ */
+static void after_rule(struct aftermath *after, const struct fetch *landed, const struct fetch *opened)
 {
-    for (struct kfi_link *link; (link = kfi_list_pop(&after->ended)) != NULL;) {
-        struct kept *kept = KFI_CONTAINER(link, struct kept, entry.by_use);
-        if (kept->entry.end != 0)
-            tell_ended(kept);
-        kept_free(kept);
-    }
+    kfi_seats_deliver(&after->answered);
+    if (landed != NULL)
+        tell_landed(landed);
+    after_ended(&after->ended);
+    if (opened != NULL)
+        tell_miss(opened);
+    after_seated(&after->seated);
     for (struct kfi_link *link; (link = kfi_list_pop(&after->places)) != NULL;)
         kfi_free(KFI_CONTAINER(link, struct place, in_bucket));
     for (struct kfi_link *link; (link = kfi_list_pop(&after->failures)) != NULL;)
@@ -285,53 +305,35 @@ static void fetch_land(struct kfi_flight *flight)
     struct aftermath after;
     kfi_aftermath_init(&after);
 
-    uint64_t now_ms = cache_lock(cache);
+    uint64_t now_ms = cache_lock_now(cache);
     if (kfi_ledger_awaited(&fetch->flight)) {
         cache_unlock(cache);
         next = fetch_new_after(fetch);
-        now_ms = cache_lock(cache);
+        now_ms = cache_lock_now(cache);
     }
     const bool opened =
         kfi_ledger_land(&cache->ledger, &fetch->flight, next != NULL ? &next->flight : NULL, now_ms, &after);
     cache_unlock(cache);
 
-    kfi_seats_deliver(&after.answered);
-    tell_landed(fetch);
-    aftermath_free(&after);
-    if (opened) {
-        tell_miss(next);
-        aftermath_tell_seated(&after.seated);
+    after_rule(&after, fetch, opened ? next : NULL);
+    if (opened)
         kfi_flight_launch_apart(&next->flight.base);
-    } else if (next != NULL) {
+    else if (next != NULL)
         kfi_flight_unref(&next->flight.base);
-    }
 }
 
 /* ---- Callers ---- */
-
-/* Fills in a seat that was just made. */
-static void caller_fill(struct caller *caller, struct kf_cache *cache,
-                        const struct kfi_cache_question *question)
-{
-    caller->cache = cache;
-    caller->listener = kf_cache_listener_ref(question->policy->listener);
-    caller->seat.policy = &question->policy->rules;
-    caller->seat.length = question->length;
-    caller->seat.code = KF_PENDING;
-}
 
 static void caller_leave(struct kfi_seat *base)
 {
     struct caller *caller = caller_of(base);
     struct aftermath after;
     kfi_aftermath_init(&after);
-    const uint64_t now_ms = cache_lock(caller->cache);
+    const uint64_t now_ms = cache_lock_now(caller->cache);
     kfi_ledger_leave(&caller->cache->ledger, &caller->seat, now_ms, &after);
     cache_unlock(caller->cache);
 
-    kfi_seats_deliver(&after.answered);
-    aftermath_tell_seated(&after.seated);
-    aftermath_free(&after);
+    after_rule(&after, NULL, NULL);
 }
 
 static void caller_end(struct kfi_seat *base)
@@ -368,6 +370,7 @@ static void ask_tell(const struct ask *ask)
 
 static unsigned ask_look(struct kfi_asking *asking)
 {
+    /* What the ledger came to, in the words of base/asking.h. */
     static const unsigned looks[] = {
         [KFI_LEDGER_REFUSED] = KFI_LOOK_ANSWERED,
         [KFI_LEDGER_HIT] = KFI_LOOK_ANSWERED,
@@ -382,13 +385,11 @@ static unsigned ask_look(struct kfi_asking *asking)
     struct fetch *fetch = asking->flight != NULL ? fetch_of(asking->flight) : NULL;
     struct aftermath after;
     kfi_aftermath_init(&after);
-    if (caller != NULL && caller->cache == NULL)
-        caller_fill(caller, ask->cache, ask->question);
-    const uint64_t now_ms = cache_lock(ask->cache);
+    const uint64_t now_ms = cache_lock_now(ask->cache);
     kfi_ledger_ask(&ask->cache->ledger, &ask->asked, caller != NULL ? &caller->seat : NULL,
                    fetch != NULL ? &fetch->flight : NULL, now_ms, &ask->answer, &after);
     cache_unlock(ask->cache);
-    aftermath_free(&after);
+    after_rule(&after, NULL, NULL);
     ask_tell(ask);
     return looks[ask->answer.look];
 }
@@ -403,6 +404,17 @@ static enum kf_code ask_flight_new(struct kfi_asking *asking, struct kf_error *e
     return code;
 }
 
+static void ask_seat_made(struct kfi_asking *asking)
+{
+    const struct ask *ask = ask_of(asking);
+    struct caller *caller = caller_of(asking->seat);
+    caller->cache = ask->cache;
+    caller->listener = kf_cache_listener_ref(ask->question->policy->listener);
+    caller->seat.policy = ask->asked.policy;
+    caller->seat.length = ask->asked.length;
+    caller->seat.code = KF_PENDING;
+}
+
 static bool ask_brings(const struct kfi_flight *flight, const struct kfi_asking *asking)
 {
     const struct ask *ask = ask_of(asking);
@@ -414,6 +426,7 @@ static const struct kfi_asking_class ask_class = {
     .seat = {.size = sizeof(struct caller), .leave = caller_leave, .end = caller_end},
     .look = ask_look,
     .flight_new = ask_flight_new,
+    .seat_made = ask_seat_made,
     .brings = ask_brings,
     .waits_for_itself =
         "Inside the fetch of a key somebody asked the cache for that very key: a keyring or CMM must "
@@ -433,10 +446,10 @@ static void fetch_ahead(struct ask *ask)
         return;
     fetch = fetch_of(ask->base.flight);
     kfi_aftermath_init(&after);
-    const uint64_t now_ms = cache_lock(cache);
+    const uint64_t now_ms = cache_lock_now(cache);
     const bool opened = kfi_ledger_open_ahead(&cache->ledger, &fetch->flight, now_ms, &after);
     cache_unlock(cache);
-    aftermath_free(&after);
+    after_rule(&after, NULL, NULL);
     if (!opened) {
         kfi_flight_unref(&fetch->flight.base);
         return;
@@ -546,7 +559,7 @@ void kf_cache_unref(struct kf_cache *cache)
     cache_use(cache);
     /* Flights hold a reference, so that only keys and failures are left. */
     kfi_ledger_abandon(&cache->ledger, &after);
-    aftermath_free(&after);
+    after_rule(&after, NULL, NULL);
     pthread_mutex_destroy(&cache->lock);
     kfi_free(cache->ledger.buckets);
     kfi_free(cache);
@@ -560,7 +573,7 @@ void kf_cache_clear(struct kf_cache *cache)
     cache_lock(cache);
     kfi_ledger_clear(&cache->ledger, &after);
     cache_unlock(cache);
-    aftermath_free(&after);
+    after_rule(&after, NULL, NULL);
 }
 
 /* The statistics of the directions from `first` to `last`. */

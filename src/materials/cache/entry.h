@@ -21,7 +21,7 @@ struct failure;
 struct aftermath {
     struct kfi_list answered; /* struct seat, by base.link, with a reference: to be woken */
     struct kfi_list seated;   /* struct seat, by told, with a reference: they got a seat out of the line */
-    struct kfi_list ended;    /* struct entry, by by_use: to be told of and freed */
+    struct kfi_list ended;    /* struct entry, by by_use: to be told of, unless `end` is 0, and freed */
     struct kfi_list places;   /* struct place, by in_bucket: to be freed */
     struct kfi_list failures; /* struct failure, by link: to be freed */
 };

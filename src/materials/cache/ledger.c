@@ -129,8 +129,8 @@ void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *questio
         kfi_place_release(place, after);
 }
 
-/* Whether others fetched the next key meanwhile, or are doing it, or may not. */
-static bool ahead_is_idle(const struct place *place, const struct kfi_policy *policy, uint64_t now_ms)
+/* Whether a flight ahead would be in vain: others fetched the next key meanwhile, or are doing it, or it may not begin. */
+static bool ahead_is_needless(const struct place *place, const struct kfi_policy *policy, uint64_t now_ms)
 {
     return (place->entry != NULL && !place->entry->refreshed) || place->parked != NULL ||
            !kfi_list_empty(&place->roomy) || kfi_failure_holds(place, policy, now_ms) ||
@@ -141,7 +141,7 @@ bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_
                            struct aftermath *after)
 {
     struct place *place = place_hold(ledger, &flight->key);
-    const bool needed = place == NULL || !ahead_is_idle(place, flight->policy, now_ms);
+    const bool needed = place == NULL || !ahead_is_needless(place, flight->policy, now_ms);
     if (place == NULL)
         place = place_add(ledger, flight);
     if (needed) {

@@ -65,7 +65,10 @@ bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_
 /* Counts a request that went past the cache. */
 void kfi_ledger_bypass(struct ledger *ledger, enum kfi_direction direction);
 
-/* What a seat came to: KF_PENDING; KF_OK and, once, a reference; or an error, whose sentence is in the flight. */
+/*
+ * What a seat came to. KF_PENDING; or KF_OK and a reference, which an answer out of the line hands out once, then NULL;
+ * or an error, whose sentence is in the flight: if the seat is in none there was no memory.
+ */
 enum kf_code kfi_ledger_answer(struct seat *seat, const struct kfi_materials **materials);
 
 /* A caller leaves: he gives up his seat or his turn, or has been answered. Others get the room. */

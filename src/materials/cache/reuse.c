@@ -116,7 +116,7 @@ static void period_judge(const struct kfi_reuse *reuse, struct kfi_reuse_finding
     finding->count = 0;
     finding->misses = reuse->misses;
     for (size_t i = 0; i < keys_watched(reuse->context); i++) {
-        if (reuse->fresh[i] * 5 >= KFI_REUSE_SAMPLE * 4)
+        if (reuse->fresh[i] * 5 >= (size_t)KFI_REUSE_SAMPLE * 4)
             finding->keys[finding->count++] = kf_encryption_context_at(reuse->context, i).key;
     }
 }

@@ -1,8 +1,8 @@
 /*
  * Reuse: whether a caching CMM does any good, and which keys of the encryption context keep it from that.
  */
-#ifndef KFI_MATERIALS_REUSE_H
-#define KFI_MATERIALS_REUSE_H
+#ifndef KFI_MATERIALS_CACHE_REUSE_H
+#define KFI_MATERIALS_CACHE_REUSE_H
 
 #include <keyflight/encryption_context.h>
 
