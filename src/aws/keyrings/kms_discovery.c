@@ -8,8 +8,8 @@
 #include "aws/keyrings/kms_unwrap.h"
 #include "aws/service/endpoint.h"
 #include "base/bytes.h"
+#include "base/container.h"
 #include "base/error.h"
-#include "base/list.h"
 #include "base/sized.h"
 
 #define PARTITION_MAX 32
