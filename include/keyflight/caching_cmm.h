@@ -1,11 +1,10 @@
 /*
- * The caching CMM and its cache: one key-service call serves many messages, exactly counted under
- * concurrency.
+ * The caching CMM and its cache: one call to the key service serves many messages, and each is counted, however many
+ * threads ask at once.
  *
- * Equal requests share a data key until it has encrypted max_messages messages or max_bytes bytes or is
- * max_age_ms old, whichever comes first. Requests that miss together share the fetches too: a burst of N
- * makes exactly as many calls as the limits demand, all of them at once, whatever the capacity.
- * (S: framework/caching-cmm.md)
+ * Equal requests share a data key until it has encrypted max_messages messages or max_bytes bytes, or is max_age_ms
+ * old. Requests that find no key share what they fetch, too: a burst makes as many calls as the limits demand, all of
+ * them at once, whatever the capacity. (S: framework/caching-cmm.md)
  */
 #ifndef KEYFLIGHT_CACHING_CMM_H
 #define KEYFLIGHT_CACHING_CMM_H
@@ -19,43 +18,46 @@ extern "C" {
 struct kf_cache;
 
 /*
- * A cache that keeps the `capacity` keys used last, of both directions (0: it keeps nothing, and still
- * coalesces). Several caching CMMs may share it. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * Makes a cache of the `capacity` data keys that were used last, those for encryption and those for decryption
+ * together. With 0 it keeps none, and requests at the same time still share what they fetch. Several caching CMMs may
+ * share a cache. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
  */
 KF_CODE kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cache **out);
 KF_API struct kf_cache *kf_cache_ref(struct kf_cache *cache);
-KF_API void kf_cache_unref(struct kf_cache *cache); /* NULL is allowed */
+KF_API void kf_cache_unref(struct kf_cache *cache);
 
 /*
- * Forgets every key. Fetches under way still answer those who already wait for them, but nobody else, and are
- * not kept.
+ * Forgets every data key. A fetch that is under way answers those who wait for it already, and nobody else, and what
+ * it brings is not kept.
  */
 KF_API void kf_cache_clear(struct kf_cache *cache);
 
-/* Counters since the cache was made (in a forked child: since the fork). */
+/*
+ * What happened since the cache was made, or in a forked child since the fork. `waiting`, `entries`, `parked` and
+ * `queued` say how it is now. A fetch is one call to the backing CMM.
+ */
 struct kf_cache_stats {
     size_t size;             /* sizeof(struct kf_cache_stats), set by the caller */
-    uint64_t hits;           /* answered by a key that was there */
-    uint64_t coalesced;      /* took a seat in a fetch that somebody else had opened */
-    uint64_t flights_opened; /* fetches begun; equals the calls to the backing CMM, bypasses apart */
-    uint64_t flights_failed; /* of these, ended by an error */
-    uint64_t bypasses;       /* requests that went to the backing CMM uncached */
-    uint64_t waiting;        /* callers seated in a fetch right now */
-    uint64_t entries;        /* keys held right now */
-    uint64_t ended_messages; /* keys that ended because max_messages was reached, */
-    uint64_t ended_bytes;    /* ... max_bytes was reached, */
-    uint64_t ended_age;      /* ... max_age_ms was reached, */
-    uint64_t ended_capacity; /* ... others were used later and the cache was full, */
-    uint64_t ended_replaced; /* ... a key with more budget came, */
-    uint64_t ended_cleared;  /* ... kf_cache_clear was called */
+    uint64_t hits;           /* requests that were answered by a key in the cache */
+    uint64_t coalesced;      /* requests that took a seat in a fetch which another one had begun */
+    uint64_t flights_opened; /* fetches that were begun, bypasses not counted */
+    uint64_t flights_failed; /* fetches that ended in an error */
+    uint64_t bypasses;       /* requests that went to the backing CMM, past the cache */
+    uint64_t waiting;        /* requests that wait for a fetch */
+    uint64_t entries;        /* keys in the cache, `parked` ones not counted */
+    uint64_t ended_messages; /* keys that left the cache because they reached max_messages, */
+    uint64_t ended_bytes;    /* ... because they reached max_bytes, */
+    uint64_t ended_age;      /* ... because they reached max_age_ms, */
+    uint64_t ended_capacity; /* ... because the cache was full and other keys were used later, */
+    uint64_t ended_replaced; /* ... because a key that can be used more often came, */
+    uint64_t ended_cleared;  /* ... because kf_cache_clear was called */
 
-    uint64_t refreshes; /* of the fetches begun: those ahead of need (refresh_ahead_permille) */
-    uint64_t parked;    /* keys that wait for their entry to end, right now; not among `entries` */
-    uint64_t waves;     /* of the fetches begun: those for callers who had to wait (max_flights) */
-    uint64_t queued;    /* callers that wait for such a fetch to begin, right now */
-    uint64_t
-        settled_bytes; /* given back by messages shorter than their bound (settle), as of each key's last look */
-    uint64_t failed_fast; /* callers who got the last error without a fetch (failure_backoff_ms) */
+    uint64_t refreshes;     /* fetches that were begun ahead of need (refresh_ahead_permille) */
+    uint64_t parked;        /* keys that came ahead of need, and wait until the one before them is used up */
+    uint64_t waves;         /* fetches that were begun for requests in line (max_flights) */
+    uint64_t queued;        /* requests in line for a fetch to begin */
+    uint64_t settled_bytes; /* bytes that messages gave back (settle), as far as their keys were used again */
+    uint64_t failed_fast;   /* requests that got the last error without a fetch (failure_backoff_ms) */
 };
 
 #define KF_CACHE_STATS_INIT                                                                    \
@@ -65,26 +67,26 @@ struct kf_cache_stats {
 
 KF_API void kf_cache_stats_init(struct kf_cache_stats *out, size_t size);
 
-/* Fills as much of `*out` as out->size says. */
+/* Reads the statistics of both directions: fills `*out` as far as its size says. */
 KF_API void kf_cache_stats_read(struct kf_cache *cache, struct kf_cache_stats *out);
 
-/* The same, of keys for decryption alone (`decrypts`) or of keys for encryption alone, as events tell them apart. */
+/* The same for one direction: for decryption alone (`decrypts`), or for encryption alone. */
 KF_API void kf_cache_stats_read_direction(struct kf_cache *cache, bool decrypts, struct kf_cache_stats *out);
 
 /* ---- Events ---- */
 
 enum kf_cache_event_kind {
     KF_CACHE_MISS = 1,      /* a fetch begins */
-    KF_CACHE_COALESCED = 2, /* somebody took a seat in it, at once or when his turn came (max_flights) */
-    KF_CACHE_LANDED = 3,    /* it brought a key */
-    KF_CACHE_FAILED = 4,    /* it failed */
-    KF_CACHE_ENDED = 5,     /* the cache let go of the key it brought (not told when the cache itself goes) */
-    KF_CACHE_LOW_REUSE = 6, /* keys are hardly ever used twice, because of these keys of the context */
+    KF_CACHE_COALESCED = 2, /* a request takes a seat in a fetch that another one began */
+    KF_CACHE_LANDED = 3,    /* a fetch brought a data key */
+    KF_CACHE_FAILED = 4,    /* a fetch failed */
+    KF_CACHE_ENDED = 5,     /* a data key left the cache; not told when the cache itself ends */
+    KF_CACHE_LOW_REUSE = 6, /* data keys are hardly ever used twice, because of some keys of the context */
 };
 
 KF_API const char *kf_cache_event_kind_name(enum kf_cache_event_kind kind);
 
-/* Why a key ended: as the counters of kf_cache_stats. */
+/* Why a data key left the cache: see the counters ended_… of struct kf_cache_stats. */
 enum kf_cache_end {
     KF_CACHE_END_MESSAGES = 1,
     KF_CACHE_END_BYTES = 2,
@@ -96,38 +98,44 @@ enum kf_cache_end {
 
 KF_API const char *kf_cache_end_name(enum kf_cache_end end);
 
-/* What a listener is told. Views live until it returns; what does not belong to the kind is zero. */
+/*
+ * What a listener is told. All that it points to lives until the listener returns. What does not belong to the kind
+ * is zero.
+ */
 struct kf_cache_event {
     enum kf_cache_event_kind kind;
-    bool decrypts;                /* it is about keys for decryption */
-    bool refresh;                 /* MISS, LANDED, FAILED: fetched ahead of need */
-    uint64_t flight;              /* all but LOW_REUSE: the fetch, numbered from 0 in its cache */
-    const char *fingerprint;      /* LANDED: of the first EDK (kf_edk_fingerprint) */
-    struct kf_view key_arn;       /* LANDED: the key's name in the first EDK of AWS KMS; none: data is NULL */
-    struct kf_view request_id;    /* LANDED, FAILED: as the keyring said (kf_call_request_id_set) */
+    bool decrypts;           /* it is about data keys for decryption */
+    bool refresh;            /* MISS, LANDED, FAILED: the fetch is ahead of need */
+    uint64_t flight;         /* all but LOW_REUSE: the number of the fetch, from 0 in each cache */
+    const char *fingerprint; /* LANDED: that of the first EDK (kf_edk_fingerprint) */
+    struct kf_view
+        key_arn; /* LANDED: the KMS key in the first EDK of AWS KMS; data is NULL if there is none */
+    struct kf_view request_id;    /* LANDED, FAILED: what the keyring said (kf_call_request_id_set) */
     const struct kf_error *error; /* FAILED */
     enum kf_cache_end end;        /* ENDED */
-    uint64_t messages;            /* ENDED: so many were made with the key, */
-    uint64_t bytes;               /* ... of so many bytes of plaintext in all */
-    const struct kf_view *context_keys; /* LOW_REUSE: their values are nearly always new; never the values */
+    uint64_t messages;            /* ENDED: so many messages were charged to the data key, */
+    uint64_t bytes;               /* ... and so many bytes of plaintext */
+    /* LOW_REUSE: keys of the encryption context whose values are nearly always new. Never their values. */
+    const struct kf_view *context_keys;
     size_t context_key_count;
-    uint64_t misses; /* LOW_REUSE: the number of fetches looked at */
+    uint64_t misses; /* LOW_REUSE: so many fetches say so */
 };
 
 /*
- * Somebody to tell, counted: caching CMMs, fetches and keys hold it, so that it may outlive them all; `drop`
- * (may be NULL) gets `context` once nobody does, on whatever thread that is.
+ * Makes a listener: a function that is told what happens in a cache. Caching CMMs, fetches and data keys refer to it.
+ * Once nobody does any more, `drop` (may be NULL) is called with `context`, on whatever thread that is.
  *
- * `on_event` is called from any thread, the internal one included, by several at once, under no lock of ours,
- * so that events of different threads come in no certain order. It must not block, nor encrypt or decrypt
- * through a cache that tells it; kf_cache_stats_read is allowed. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * on_event(context, event) is called from any thread, also from the library's own, and from several at once. The
+ * library holds no lock meanwhile, so events of different threads may come in another order than they happened. The
+ * function must not block, and must not encrypt or decrypt through this cache. It may call kf_cache_stats_read.
+ * Errors: KF_E_USAGE, KF_E_NO_MEMORY.
  */
 struct kf_cache_listener;
 KF_CODE kf_cache_listener_new(void (*on_event)(void *context, const struct kf_cache_event *event),
                               void *context, void (*drop)(void *context), struct kf_error *error,
                               struct kf_cache_listener **out);
 KF_API struct kf_cache_listener *kf_cache_listener_ref(struct kf_cache_listener *listener);
-KF_API void kf_cache_listener_unref(struct kf_cache_listener *listener); /* NULL is allowed */
+KF_API void kf_cache_listener_unref(struct kf_cache_listener *listener);
 
 /* ---- Caching CMMs ---- */
 
@@ -138,39 +146,43 @@ static const uint64_t KF_MAX_BYTES_LIMIT = 9223372036854775807ULL;
 
 struct kf_caching_cmm_options {
     size_t size;
-    struct kf_cache *cache;     /* needed; the CMM takes a reference */
-    struct kf_cmm *cmm;         /* the backing CMM: either this */
-    struct kf_keyring *keyring; /* or this, behind a default CMM */
-    uint64_t max_age_ms;        /* needed, at least 1; counted from the moment a key arrived */
+    struct kf_cache *cache;     /* needed */
+    struct kf_cmm *cmm;         /* the backing CMM, which is asked for new data keys. Needed: either this */
+    struct kf_keyring *keyring; /* or this, for a default CMM on it */
+    uint64_t max_age_ms;        /* needed: at least 1, counted from the moment when the data key came */
     uint64_t max_messages;      /* 1 to 2^32 */
-    uint64_t max_bytes;         /* 0 to 2^63-1; a message longer than this bypasses the cache */
-    /* CMMs with equal ones share keys, and must then have equal backing CMMs; length 0: one of its own */
+    uint64_t max_bytes;         /* 0 to 2^63-1; longer messages bypass the cache */
+    /*
+     * Caching CMMs of one cache share data keys if they have the same id, of any length. They must have equal
+     * backing CMMs then. Copied. Empty: this CMM shares with none.
+     */
     struct kf_view partition_id;
-    uint64_t fetch_timeout_ms; /* limit of one call to the backing CMM, at least 1 */
+    uint64_t fetch_timeout_ms; /* how long one call to the backing CMM may take, at least 1 */
 
     /* ---- For a service that bills and throttles. All are off (0) unless set. ---- */
 
     /*
-     * When a key that is used has no more than so many thousandths of its messages, bytes or age left, the
-     * next one is fetched in the background and kept until this one is used up or expired: at most one
-     * more call for each key. At most 999; 100 is a good choice.
+     * When a data key that is used has no more than so many thousandths of its messages, bytes or age left, the next
+     * one is fetched in the background. It is kept until the first is used up or too old: at most one call more for
+     * each data key. 0 to 999; 100 is a good choice.
      */
     uint32_t refresh_ahead_permille;
-    /* So many fetches of one key at once at most; a burst of more takes several round trips. 0: any number. */
+    /* At most so many fetches of one data key at once. A burst that needs more takes several round trips. 0: any. */
     uint32_t max_flights;
-    /* Shortens max_age_ms by a random time up to this, for each key anew; less than max_age_ms. */
+    /* Makes max_age_ms shorter by a random time up to this, for each data key anew. Less than max_age_ms. */
     uint64_t max_age_jitter_ms;
     /*
-     * For so long after a failed fetch whoever would begin another gets the same error at once; doubled with
-     * each further failure in a row, up to 32 times that. kf_cache_clear ends it. At most a day (86,400,000).
+     * For so long after a fetch has failed, a request that would begin another one gets the same error at once. The
+     * time doubles with each further failure in a row, up to 32 times this. kf_cache_clear ends it. 0 to 86,400,000
+     * (a day).
      */
     uint64_t failure_backoff_ms;
     /*
-     * A stream that reserved a bound (plaintext_bound) gives back, once its message is whole, the bytes that
-     * it did not use. A CMM in between has to pass the bound on as it is.
+     * Whether a stream gives back, once its message is complete, the bytes of its plaintext_bound that it did not use.
+     * A CMM in between has to pass the bound on unchanged.
      */
     bool settle;
-    struct kf_cache_listener *listener; /* is told what happens; NULL: nobody */
+    struct kf_cache_listener *listener; /* is told what happens; NULL: nobody is */
 };
 
 #define KF_CACHING_CMM_OPTIONS_INIT                                                        \
@@ -182,8 +194,10 @@ struct kf_caching_cmm_options {
 KF_API void kf_caching_cmm_options_init(struct kf_caching_cmm_options *out, size_t size);
 
 /*
- * Makes a caching CMM. Requests of unknown length, requests longer than max_bytes, and suites without a key
- * derivation bypass the cache. Errors: KF_E_USAGE, KF_E_NO_MEMORY, KF_E_SYSTEM.
+ * Makes a caching CMM. Three kinds of requests bypass the cache: those of unknown length, those that are longer than
+ * max_bytes, and those for a suite that derives no key. A message of such a request has a data key of its own.
+ * Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY. Its messages may also fail with KF_E_TIMEOUT (fetch_timeout_ms
+ * has passed).
  */
 KF_CODE kf_caching_cmm_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
                            struct kf_cmm **out);
