@@ -205,7 +205,7 @@ void kf_job_free(struct kf_job *job)
 static enum kf_code message_begin(struct kf_jobs *jobs, const struct kf_job *parts, struct kf_error *error,
                                   struct kf_job **out)
 {
-    struct kf_job *job = NULL; /* gcc does not see that job_new answers with one or with an error */
+    struct kf_job *job;
     const enum kf_code code = job_new(jobs, parts, error, &job);
     if (code != KF_OK)
         return code;
