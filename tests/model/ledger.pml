@@ -1,6 +1,6 @@
 /*
- * The rules of the model: src/materials/cache/ from budget to ledger, by the same names. A part of seats.pml. A rule hands
- * on what it found in `e` (an entry), `f` (a flight) and the other temporaries named beside it.
+ * The rules of the model, a part of seats.pml: src/materials/cache/ from budget to ledger, by the same names. A rule leaves
+ * what it found in a temporary: an entry in `e`, a flight in `f`, and others that its comment names.
  */
 
 /* ---- Budget ---- */
@@ -197,7 +197,7 @@ inline turns_answer(k, answer)
     seats[w].woken = 1
 }
 
-/* Gives those in line what room there is. next: the flight that was opened for them, which may be done once, or NONE. */
+/* Gives those in line what room there is. One flight may be opened for them, if at all. next: that flight, or NONE. */
 inline turns_serve(k, may_open)
 {
     next = NONE;
@@ -243,7 +243,7 @@ inline turns_dismiss(k, x)
 
 /* ---- Ledger ---- */
 
-/* What comes behind the look at the entry. wanted: a flight has to be opened. */
+/* The look at the flights; the one at the entry was in vain. wanted: a flight has to be opened. */
 inline ledger_ask_flights(k, c)
 {
     flights_find(c);
@@ -276,7 +276,7 @@ inline ledger_open_ahead(k, c)
     fi
 }
 
-/* `memory`: there is some for one flight more. next: that flight, if it was opened. */
+/* `memory`: there is some for the flight that may follow. next: that flight, if it was opened, or NONE. */
 inline ledger_land(k, x)
 {
     flights_close(k, x);

@@ -2,27 +2,30 @@
  * The cache's seats, for the model checker SPIN. `tests/model/run` checks it, README.md has the results.
  *
  * WHAT IS MODELLED. A few callers ask for a key or two. The key service, the internal thread, time, kf_cache_clear and
- * kf_cleanup do their part, in every order. An `atomic` is one critical section, or one step that shares nothing.
- * All processes are finite. So a caller who is held up (P6) is one who still waits when nothing moves any more.
+ * kf_cleanup do their part, in every order. An `atomic` is one critical section, or one poll of a fetch.
+ * Every run ends (`run` checks that, too). So a caller is held up if he still waits when nothing moves any more.
  *
- *     in the model                          in the code
- *     a field or a rule of the same name    src/materials/cache/: kfi_entry_charge, kfi_turns_serve, kfi_ledger_land ...
- *     flights[x]                            struct flight; once it landed, also the entry or the parked key it became
- *     a seat whose `flight` is x            one in the list `seated` of x
- *     task_wake, task_hand_over             src/base/thread.c, with the same four states
- *     flight_run                           src/base/flight.c; also the internal thread's turn
- *     service, asking, trips                the backing CMM and whatever it waits for
- *     PROMISE                               the promises of docs/decisions/0003-one-lock-and-flights.md
+ *     here                               in the code
+ *     a rule or a field of some name     the same in src/materials/cache/: kfi_entry_charge, kfi_turns_serve ...
+ *     flights[x]                         struct flight; once landed, also the entry or the parked key that it became
+ *     seats[c].flight is x               seat c is in the list `seated` of x
+ *     task_wake, task_hand_over          src/base/thread.c, with the same four states
+ *     flight_run                         flight_step and flight_hand_over in src/base/flight.c
+ *     service, asking, trips             the backing CMM, and whatever it waits for
+ *     the promises P1 to P6              README.md
+ *     CLEAR, TURNS                       no key from before a clearing goes to whoever asks after it; never more than
+ *                                        MAX_FLIGHTS flights of a key are under way
  *
- * WHAT IS LEFT OUT, AND WHY THAT IS NO LOSS.
- *   - The looks that come to nothing. kfi_ledger_ask changes nothing when it wants a seat or a flight. The look that
- *     decides is the last one, and it is here.
- *   - Memory, references, events. The waking of the seated is part of the landing: a later wake only delays a poll, and
- *     callers are as slow as they like anyway. The same goes for the launching of the flight that a landing opened.
- *   - Bytes. They follow the rules of messages; tests/materials has their tests.
- *   - The clock. A key expires at any moment after its landing; a fetch may fail at any poll, so at its time limit too.
- *   - Equal callers in another order: they differ by their numbers only. So they ask in the order of the numbers.
- *   - Settle, backoff and jitter (decision 0007), P7 and P8, and fork: not modelled. They have tests.
+ * WHAT IS LEFT OUT.
+ *   - Looks that come to nothing. kfi_ledger_ask changes nothing if it wants a seat or a flight. The last look decides.
+ *   - Wakes of callers by themselves: they are part of the landing. A later wake makes a caller slow, no more, and he is
+ *     as slow as he likes anyway.
+ *   - Polls that nothing caused: they find nothing, and change nothing.
+ *   - Bytes. They are charged by the same rules as messages.
+ *   - The clock. A key expires at any time, and a fetch fails at any poll, so at its time limit too.
+ *   - Other orders of equal callers. They differ by their numbers only, so they ask in the order of these. The
+ *     configurations `any-order` do without this.
+ *   - P7, P8, settle, backoff, jitter, fork; memory, references and events. Tests have them.
  */
 
 /* ---- Configuration: each is set with -DNAME=NUMBER ---- */
@@ -84,7 +87,7 @@
 #define SPURIOUS 0      /* a fetch is woken for no reason */
 #endif
 
-/* To look at the model itself. */
+/* For a look at the model itself. */
 #ifndef ANY_ORDER
 #define ANY_ORDER 0     /* 1: equal callers ask in any order */
 #endif
@@ -249,7 +252,7 @@ inline task_wake(x)
     fi
 }
 
-/* Also what happens to a task that the internal thread ran and that is not finished. */
+/* The driver of x lets go of it. */
 inline task_hand_over(x)
 {
     if
@@ -278,10 +281,11 @@ inline fetch_poll(x)
     fi
 }
 
-/* Whether the internal thread does not take x. It never takes what was begun before a cleanup. */
+/* The internal thread does not take a flight that was opened before a cleanup. One opened after it may have been made
+ * before, so that it is refused or not. */
 #define MUST_REFUSE(x) (stopping || flights[x].cleanups != cleanups)
 
-/* Polls x, which this thread drives, and lands it or hands it over; and so on with the flight that its landing opens. */
+/* Polls x, and hands it over or lands it. If the landing opened a flight, x is that one then, and is handed over. */
 inline flight_run(x)
 {
     atomic { fetch_poll(x) };
@@ -480,7 +484,7 @@ ahead_of_need:
     :: else
     fi;
 end_done:
-    false /* He stays: the order in which processes go away is of no interest. */
+    false /* he stays: in which order processes go away is of no interest */
 }
 
 /* ---- What else goes on ---- */
