@@ -55,7 +55,7 @@ KF_CODE kf_jobs_new(const struct kf_jobs_options *options, struct kf_error *erro
 
 /*
  * Cancels and frees all jobs (no callback is called for them), and then the struct itself. When it returns the
- * waker is not running and never will be. NULL is allowed. Also legal after a fork.
+ * waker is not running and never will be. Also allowed in a child after a fork.
  */
 KF_API void kf_jobs_free(struct kf_jobs *jobs);
 
@@ -112,7 +112,7 @@ KF_CODE kf_jobs_decrypt(struct kf_jobs *jobs, struct kf_cmm *cmm, const struct k
 
 /*
  * Ends a job: it is cancelled, and its callback is not called any more. From the job's own `done` this does
- * nothing. A stream is freed with its job. NULL is allowed. Also legal after a fork.
+ * nothing. A stream is freed with its job. Also allowed in a child after a fork.
  */
 KF_API void kf_job_free(struct kf_job *job);
 

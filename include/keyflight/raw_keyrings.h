@@ -69,8 +69,8 @@ enum kf_rsa_padding {
 KF_API const char *kf_rsa_padding_name(enum kf_rsa_padding padding);
 
 /*
- * Makes an RSA key pair with 2,048 to 16,384 bits: SubjectPublicKeyInfo and PKCS#8 in PEM, the latter not
- * encrypted. The buffers have to be two. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
+ * Makes an RSA key pair of 2,048 to 16,384 bits, in PEM: the public key as SubjectPublicKeyInfo, the private key as
+ * PKCS#8, not encrypted. It takes two buffers. Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY.
  */
 KF_CODE kf_raw_rsa_key_generate(unsigned bits, struct kf_error *error, struct kf_buf *public_key,
                                 struct kf_buf *private_key);
