@@ -50,10 +50,10 @@ struct kf_aws_client_options {
     uint32_t max_attempts;       /* for one request, 1 to 100; 0: AWS_MAX_ATTEMPTS, profile, 3 */
     uint64_t connect_timeout_ms; /* how long one attempt may take to connect, at least 1 */
     uint64_t attempt_timeout_ms; /* how long one attempt may take as a whole, at least 1 */
-    uint64_t
-        request_timeout_ms; /* how long all attempts may take, or the search for credentials, at least 1 */
-    const char
-        *application; /* printable ASCII for the User-Agent, behind "keyflight/VERSION"; NULL: nothing */
+    /* How long all attempts may take, or the search for credentials, at least 1. */
+    uint64_t request_timeout_ms;
+    /* 1 to 256 bytes of printable ASCII. The User-Agent has it behind "keyflight/VERSION". NULL: nothing. */
+    const char *application;
 };
 
 #define KF_AWS_CLIENT_OPTIONS_INIT                                                                          \

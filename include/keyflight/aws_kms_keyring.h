@@ -1,9 +1,9 @@
 /*
  * Keyrings whose wrapping keys are in AWS KMS. Part of libkeyflight-aws.
  *
- * They don't block: a request goes out, and the library's own thread goes on when the reply is there. KMS gets the whole
- * encryption context, with the pairs that a message does not store, and with the public key of a suite that signs. It
- * shows in CloudTrail, and policies can ask for it.
+ * They don't block: a request goes out, and the library's own thread goes on when the reply is there. KMS gets the
+ * whole encryption context, with the pairs that a message does not store, and with the public key of a suite that
+ * signs. It shows in CloudTrail, and policies can ask for it.
  *
  * Encryption fails as the first request fails: KF_E_REMOTE (KMS refused, or its reply does not fit the request),
  * KF_E_RETRY and KF_E_TIMEOUT (it may work later), KF_E_USAGE (there are no credentials), and others.
@@ -31,8 +31,8 @@ extern "C" {
 #endif
 
 /*
- * A KMS keyring. To encrypt, `generator` makes the data key (GenerateDataKey), and then all further keys wrap it side by
- * side (Encrypt). To decrypt, each key is tried with the EDKs that have its ARN (Decrypt).
+ * A KMS keyring. To encrypt, `generator` makes the data key (GenerateDataKey), and then all further keys wrap it side
+ * by side (Encrypt). To decrypt, each key is tried with the EDKs that have its ARN (Decrypt).
  *
  * Give a key by its key ARN. To encrypt, an alias ARN does too, and for a key in the client's region a key id or
  * alias/NAME. Decryption compares with the key ARN in the EDK, so other names never match. No name may come twice.

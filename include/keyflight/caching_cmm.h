@@ -108,8 +108,8 @@ struct kf_cache_event {
     bool refresh;            /* MISS, LANDED, FAILED: the fetch is ahead of need */
     uint64_t flight;         /* all but LOW_REUSE: the number of the fetch, from 0 in each cache */
     const char *fingerprint; /* LANDED: that of the first EDK (kf_edk_fingerprint) */
-    struct kf_view
-        key_arn; /* LANDED: the KMS key in the first EDK of AWS KMS; data is NULL if there is none */
+    /* LANDED: the KMS key in the first EDK of AWS KMS; data is NULL if there is none. */
+    struct kf_view key_arn;
     struct kf_view request_id;    /* LANDED, FAILED: what the keyring said (kf_call_request_id_set) */
     const struct kf_error *error; /* FAILED */
     enum kf_cache_end end;        /* ENDED */
@@ -167,7 +167,7 @@ struct kf_caching_cmm_options {
      * each data key. 0 to 999; 100 is a good choice.
      */
     uint32_t refresh_ahead_permille;
-    /* At most so many fetches of one data key at once. A burst that needs more takes several round trips. 0: any. */
+    /* At most so many fetches for equal requests at once. A burst that needs more takes more round trips. 0: any. */
     uint32_t max_flights;
     /* Makes max_age_ms shorter by a random time up to this, for each data key anew. Less than max_age_ms. */
     uint64_t max_age_jitter_ms;

@@ -7,8 +7,8 @@
  * state in between. Polls of one call never overlap, but each may come from another thread, also from the
  * library's own. So a poll must not block.
  *
- * A call ends when a poll answers anything but KF_PENDING, or when whoever waits for it gives up. Its state is
- * dropped then, on whatever thread that happens, and its children end.
+ * A call ends when a poll answers anything but KF_PENDING, or when it is cancelled. Its state is dropped then, on
+ * whatever thread that happens, and its children end.
  */
 #ifndef KEYFLIGHT_CALL_H
 #define KEYFLIGHT_CALL_H

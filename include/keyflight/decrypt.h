@@ -20,8 +20,8 @@ struct kf_decrypt_options {
     uint16_t max_edks; /* refuse messages with more encrypted data keys (KF_E_LIMIT); 0: any number */
     uint32_t max_header_length; /* refuse longer headers (KF_E_LIMIT), in bytes; 2^32-1: any length */
     uint64_t max_frame_length;  /* refuse longer frames or unframed bodies (KF_E_LIMIT), in bytes */
-    uint64_t
-        timeout_ms; /* how long to wait for materials at most, from the first poll for them on; 0: any time */
+    /* How long to wait for materials at most, from the first poll for them on; 0: any time. */
+    uint64_t timeout_ms;
     /* Refuse messages with more plaintext (KF_E_LIMIT), in bytes: before the frame that would exceed it. */
     uint64_t max_plaintext_length;
     /*

@@ -132,13 +132,13 @@ enum kf_ecdh_schema {
      */
     KF_ECDH_STATIC = 1,
     /*
-     * EphemeralPrivateKeyToStaticPublicKey. public_key is that of the recipient. Each data key has a new key pair in the
-     * place of a sender. The keyring only encrypts.
+     * EphemeralPrivateKeyToStaticPublicKey. public_key is that of the recipient. Each data key has a new key pair in
+     * the place of a sender. The keyring only encrypts.
      */
     KF_ECDH_EPHEMERAL = 2,
     /*
-     * PublicKeyDiscovery. private_key is that of the recipient. The keyring only decrypts, by either schema and from any
-     * sender. It does not say who that is.
+     * PublicKeyDiscovery. private_key is that of the recipient. The keyring only decrypts, by either schema and from
+     * any sender. It does not say which sender that is.
      */
     KF_ECDH_DISCOVERY = 3,
 };
