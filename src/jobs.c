@@ -70,7 +70,7 @@ static enum kf_code forked(struct kf_error *error)
                         "These jobs began before a fork and can't go on in the child. Begin new ones.");
 }
 
-/* ---- Who is ready ---- */
+/* ---- The jobs that are ready ---- */
 
 /* The waker of each job. From any thread. */
 static void job_wake(void *context)
@@ -328,7 +328,7 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
 
 /* ---- Runs ---- */
 
-/* Takes over who is ready, and who is due. */
+/* Takes over the jobs that are ready, and those whose deadline has come. */
 static void turn_begin(struct kf_jobs *jobs, uint64_t now)
 {
     pthread_mutex_lock(&jobs->ready_lock);

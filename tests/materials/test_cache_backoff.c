@@ -237,7 +237,7 @@ static enum kf_code ask_with(struct scene *scene, unsigned number)
     return code;
 }
 
-/* Failures are remembered for a bounded number of keys; who is forgotten may simply try. */
+/* Failures are remembered for a bounded number of keys; whoever asks for a forgotten one simply tries. */
 static void the_memory_of_failures_is_bounded(void **state)
 {
     (void)state;

@@ -29,7 +29,7 @@ static void every_key_is_forgotten(void **state)
     kf_cache_clear(scene.cache);
     struct kf_cache_stats stats = scene_stats(&scene);
     assert_true(stats.entries == 0 && stats.ended_cleared == 3 && stats.hits == 0);
-    /* Who has materials keeps them: wiped they are at the last release. */
+    /* Whoever has materials keeps them: they are wiped at the last release. */
     static const uint8_t wiped[32];
     assert_memory_not_equal(asker_key(&askers[0]).data, wiped, 32);
     assert_true(askers_share_key(&askers[0], &askers[2]));
