@@ -3,7 +3,6 @@
  */
 #include "base/error.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/names.h"
@@ -80,6 +79,15 @@ void kfi_text_cut(char *text, size_t size)
     memcpy(text + end, KFI_CUT, sizeof KFI_CUT);
 }
 
+void kfi_text_print(char *text, size_t size, const char *format, va_list arguments)
+{
+    const int written = vsnprintf(text, size, format, arguments);
+    if (written < 0)
+        text[0] = '\0';
+    else if ((size_t)written >= size)
+        kfi_text_cut(text, size);
+}
+
 enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char *format, ...)
 {
     if (error == NULL)
@@ -91,12 +99,8 @@ enum kf_code kf_error_set(struct kf_error *error, enum kf_code code, const char 
     char text[sizeof error->text];
     va_list arguments;
     va_start(arguments, format);
-    int written = vsnprintf(text, sizeof text, format, arguments);
+    kfi_text_print(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (written < 0)
-        text[0] = '\0';
-    if (written >= (int)sizeof text)
-        kfi_text_cut(text, sizeof text);
     memcpy(error->text, text, strlen(text) + 1);
     error->code = code;
     return code;

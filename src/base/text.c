@@ -4,7 +4,6 @@
  */
 #include "base/text.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -65,10 +64,8 @@ void kfi_listing_add(struct kfi_listing *listing, const char *separator, const c
     char item[2 * sizeof listing->text];
     va_list arguments;
     va_start(arguments, format);
-    int written = vsnprintf(item, sizeof item, format, arguments);
+    kfi_text_print(item, sizeof item, format, arguments);
     va_end(arguments);
-    if (written < 0)
-        item[0] = '\0';
     if (listing->length == 0)
         separator = "";
     const size_t used = listing->length + strlen(separator);

@@ -6,7 +6,6 @@
  */
 #include "aws/service/settings.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 #include <unistd.h>
@@ -39,12 +38,8 @@ __attribute__((format(printf, 1, 2))) static char *phrase(const char *format, ..
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(text, sizeof text, format, arguments);
+    kfi_text_print(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (length < 0)
-        text[0] = '\0';
-    if (length >= (int)sizeof text)
-        kfi_text_cut(text, sizeof text);
     return kfi_copy_text(text);
 }
 
