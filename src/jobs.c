@@ -8,12 +8,11 @@
  */
 #include <keyflight/jobs.h>
 
-#include <pthread.h>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/operation.h"
 #include "base/sized.h"
 #include "base/timers.h"
@@ -35,7 +34,7 @@ struct kf_jobs {
     bool running;             /* in kf_jobs_run */
     bool freed;               /* by a callback: no job is left, and the run frees the memory at its end */
 
-    pthread_mutex_t ready_lock; /* guards what follows, and `link` of each job; a leaf */
+    struct kfi_lock ready_lock; /* guards what follows, and `link` of each job; a leaf */
     struct kfi_list ready;
     struct kfi_list turn; /* those that the run has taken over and not come to yet */
     bool posted;          /* the waker was called since the last run began */
@@ -78,13 +77,13 @@ static void job_wake(void *context)
     struct kf_job *job = context;
     struct kf_jobs *jobs = job->jobs;
     bool post = false;
-    pthread_mutex_lock(&jobs->ready_lock);
+    kfi_lock_take(&jobs->ready_lock);
     if (!kfi_linked(&job->link)) {
         kfi_list_push_back(&jobs->ready, &job->link);
         post = !jobs->posted;
         jobs->posted = true;
     }
-    pthread_mutex_unlock(&jobs->ready_lock);
+    kfi_lock_leave(&jobs->ready_lock);
     if (post)
         kf_call_waker_wake(jobs->post);
 }
@@ -92,19 +91,19 @@ static void job_wake(void *context)
 /* Takes a job out of the list of those that are ready, if it is there. */
 static void job_unready(struct kf_job *job)
 {
-    pthread_mutex_lock(&job->jobs->ready_lock);
+    kfi_lock_take(&job->jobs->ready_lock);
     if (kfi_linked(&job->link))
         kfi_unlink(&job->link);
-    pthread_mutex_unlock(&job->jobs->ready_lock);
+    kfi_lock_leave(&job->jobs->ready_lock);
 }
 
 /* A run that has begun has to come to this job. */
 static void job_due(struct kf_job *job)
 {
-    pthread_mutex_lock(&job->jobs->ready_lock);
+    kfi_lock_take(&job->jobs->ready_lock);
     if (!kfi_linked(&job->link))
         kfi_list_push_back(&job->jobs->turn, &job->link);
-    pthread_mutex_unlock(&job->jobs->ready_lock);
+    kfi_lock_leave(&job->jobs->ready_lock);
 }
 
 /* ---- Deadlines ---- */
@@ -331,10 +330,10 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
 /* Takes over the jobs that are ready, and those whose deadline has come. */
 static void turn_begin(struct kf_jobs *jobs, uint64_t now)
 {
-    pthread_mutex_lock(&jobs->ready_lock);
+    kfi_lock_take(&jobs->ready_lock);
     kfi_list_splice(&jobs->turn, &jobs->ready);
     jobs->posted = false;
-    pthread_mutex_unlock(&jobs->ready_lock);
+    kfi_lock_leave(&jobs->ready_lock);
     while (jobs->timers != NULL && jobs->timers->when <= now) {
         struct kf_job *job = KFI_CONTAINER(jobs->timers, struct kf_job, timer);
         job_timer_stop(job);
@@ -344,21 +343,21 @@ static void turn_begin(struct kf_jobs *jobs, uint64_t now)
 
 static struct kf_job *turn_next(struct kf_jobs *jobs)
 {
-    pthread_mutex_lock(&jobs->ready_lock);
+    kfi_lock_take(&jobs->ready_lock);
     struct kfi_link *link = kfi_list_pop(&jobs->turn);
-    pthread_mutex_unlock(&jobs->ready_lock);
+    kfi_lock_leave(&jobs->ready_lock);
     return link != NULL ? KFI_CONTAINER(link, struct kf_job, link) : NULL;
 }
 
 /* Whoever had no turn comes first in the next run. */
 static void turn_end(struct kf_jobs *jobs)
 {
-    pthread_mutex_lock(&jobs->ready_lock);
+    kfi_lock_take(&jobs->ready_lock);
     kfi_list_splice(&jobs->turn, &jobs->ready);
     kfi_list_splice(&jobs->ready, &jobs->turn);
     const bool post = !kfi_list_empty(&jobs->ready) && !jobs->posted;
     jobs->posted |= post;
-    pthread_mutex_unlock(&jobs->ready_lock);
+    kfi_lock_leave(&jobs->ready_lock);
     if (post)
         kf_call_waker_wake(jobs->post);
 }
@@ -425,7 +424,7 @@ enum kf_code kf_jobs_new(const struct kf_jobs_options *given, struct kf_error *e
     jobs->post = post;
     kfi_waker_set(post, &options.waker);
     kfi_list_init(&jobs->all);
-    pthread_mutex_init(&jobs->ready_lock, NULL);
+    kfi_lock_init(&jobs->ready_lock);
     kfi_list_init(&jobs->ready);
     kfi_list_init(&jobs->turn);
     *out = jobs;
@@ -436,7 +435,7 @@ static void release(struct kf_jobs *jobs)
 {
     kf_call_waker_unref(jobs->post);
     if (!inherited(jobs))
-        pthread_mutex_destroy(&jobs->ready_lock);
+        kfi_lock_end(&jobs->ready_lock);
     kfi_free(jobs);
 }
 

@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#include "base/lock.h"
+
 static atomic_uint generation;
 static bool registered;
 
@@ -12,11 +14,11 @@ static bool registered;
  * Guards the remaking of inherited structures, and nothing else. The child remakes this lock itself, so
  * nobody holds it when a child begins.
  */
-static pthread_mutex_t reset_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct kfi_lock reset_lock = KFI_LOCK_INIT;
 
 static void in_child(void)
 {
-    pthread_mutex_init(&reset_lock, NULL);
+    kfi_lock_init(&reset_lock);
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
@@ -49,10 +51,10 @@ void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *cont
     /* Acquire: whoever sees the new generation sees the remade structure as well. */
     if (atomic_load_explicit(&guard->generation, memory_order_acquire) == now)
         return;
-    pthread_mutex_lock(&reset_lock);
+    kfi_lock_take(&reset_lock);
     if (atomic_load_explicit(&guard->generation, memory_order_relaxed) != now) {
         reset(context);
         atomic_store_explicit(&guard->generation, now, memory_order_release);
     }
-    pthread_mutex_unlock(&reset_lock);
+    kfi_lock_leave(&reset_lock);
 }

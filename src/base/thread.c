@@ -4,60 +4,43 @@
  */
 #include "base/thread.h"
 
-#include <signal.h>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/timers.h"
 
-int kfi_thread_start(void *(*run)(void *context), void *context, pthread_t *id)
-{
-    sigset_t all, before;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* a thread inherits the mask */
-    const int failure = pthread_create(&thread, NULL, run, context);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure == 0 && id == NULL)
-        pthread_detach(thread);
-    else if (failure == 0)
-        *id = thread;
-    return failure;
-}
-
 static struct {
     struct kfi_fork_guard guard;
 
-    pthread_mutex_t lock;       /* guards what follows, and the state and links of tasks and timers; a leaf */
-    pthread_cond_t changed;     /* the thread waits for it while no sleeper is plugged in */
-    pthread_cond_t ended;       /* a cleanup has ended */
-    struct kfi_sleeper sleeper; /* all zero: none is plugged in */
-    bool asleep;                /* it sleeps in the sleeper and was not interrupted yet */
-    struct kfi_list queue;      /* tasks to run */
-    struct kfi_list turn;       /* those of them that are to run in this round */
-    struct kfi_list idle;       /* tasks that wait for a wake */
+    struct kfi_lock lock; /* guards what follows, and the state and links of tasks and timers; a leaf */
+    struct kfi_condition changed; /* the thread waits for it while no sleeper is plugged in */
+    struct kfi_condition ended;   /* a cleanup has ended */
+    struct kfi_sleeper sleeper;   /* all zero: none is plugged in */
+    bool asleep;                  /* it sleeps in the sleeper and was not interrupted yet */
+    struct kfi_list queue;        /* tasks to run */
+    struct kfi_list turn;         /* those of them that are to run in this round */
+    struct kfi_list idle;         /* tasks that wait for a wake */
     struct kfi_timer *timers;
     bool running;  /* the thread exists */
     bool stopping; /* kf_cleanup waits for it */
-    pthread_t id;
+    struct kfi_thread thread;
 
     atomic_uint cleanups; /* how often kf_cleanup was called; also read without the lock */
 } internal = {
-    .lock = PTHREAD_MUTEX_INITIALIZER,
-    .ended = PTHREAD_COND_INITIALIZER,
+    .lock = KFI_LOCK_INIT,
     .queue = {{&internal.queue.ring, &internal.queue.ring}},
     .turn = {{&internal.turn.ring, &internal.turn.ring}},
     .idle = {{&internal.idle.ring, &internal.idle.ring}},
 };
 
-/* The condition needs the monotonic clock, for which there is no static initialiser. */
-static pthread_once_t condition_once = PTHREAD_ONCE_INIT;
+/* There is no static initialiser for conditions that wait by the monotonic clock. */
+static struct kfi_once conditions_once = KFI_ONCE_INIT;
 /* 1 + the generation of the process whose internal thread this is; 0: it is not one. */
 static _Thread_local unsigned internal_of;
 
-static void make_condition(void)
+static void make_conditions(void)
 {
+    kfi_condition_init(&internal.ended);
     kfi_condition_init(&internal.changed);
 }
 
@@ -65,9 +48,8 @@ static void make_condition(void)
 static void thread_reset(void *unused)
 {
     (void)unused;
-    pthread_mutex_init(&internal.lock, NULL);
-    make_condition();
-    pthread_cond_init(&internal.ended, NULL);
+    kfi_lock_init(&internal.lock);
+    make_conditions();
     internal.sleeper = (struct kfi_sleeper){.sleep = NULL};
     internal.asleep = false;
     kfi_list_init(&internal.queue);
@@ -80,14 +62,14 @@ static void thread_reset(void *unused)
 
 static void thread_lock(void)
 {
-    pthread_once(&condition_once, make_condition);
+    kfi_once_run(&conditions_once, make_conditions);
     kfi_fork_guard_check(&internal.guard, thread_reset, NULL);
-    pthread_mutex_lock(&internal.lock);
+    kfi_lock_take(&internal.lock);
 }
 
 static void thread_unlock(void)
 {
-    pthread_mutex_unlock(&internal.lock);
+    kfi_lock_leave(&internal.lock);
 }
 
 bool kfi_thread_is_internal(void)
@@ -102,7 +84,7 @@ bool kfi_thread_is_internal(void)
 static void rouse_locked(void)
 {
     if (internal.sleeper.sleep == NULL) {
-        pthread_cond_signal(&internal.changed);
+        kfi_condition_signal(&internal.changed);
     } else if (internal.asleep) {
         internal.asleep = false;
         internal.sleeper.interrupt(internal.sleeper.context);
@@ -189,10 +171,9 @@ static void sleep_locked(void)
     } else if (left == 0) {
         return;
     } else if (left == UINT64_MAX) {
-        pthread_cond_wait(&internal.changed, &internal.lock);
+        kfi_condition_wait(&internal.changed, &internal.lock);
     } else {
-        struct timespec until = kfi_condition_time(left);
-        pthread_cond_timedwait(&internal.changed, &internal.lock, &until);
+        kfi_condition_wait_for(&internal.changed, &internal.lock, left);
     }
 }
 
@@ -247,7 +228,7 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
         return cleaned_up(error);
     if (internal.running)
         return KF_OK;
-    const int failure = kfi_thread_start(internal_main, NULL, &internal.id);
+    const int failure = kfi_thread_start(internal_main, NULL, &internal.thread);
     if (failure != 0)
         return kf_error_set(error, KF_E_SYSTEM, "The internal thread can't be started: %s.",
                             strerror(failure));
@@ -276,16 +257,16 @@ void kf_cleanup(void)
     atomic_fetch_add_explicit(&internal.cleanups, 1, memory_order_relaxed);
     if (internal.stopping) { /* another caller is at it: wait until it is done */
         while (internal.stopping)
-            pthread_cond_wait(&internal.ended, &internal.lock);
+            kfi_condition_wait(&internal.ended, &internal.lock);
     } else if (internal.running) {
         internal.stopping = true;
         rouse_locked();
         thread_unlock();
-        pthread_join(internal.id, NULL);
+        kfi_thread_join(&internal.thread);
         thread_lock();
         internal.running = false;
         internal.stopping = false;
-        pthread_cond_broadcast(&internal.ended);
+        kfi_condition_broadcast(&internal.ended);
     }
     thread_unlock();
 }

@@ -8,18 +8,11 @@
 #ifndef KFI_BASE_THREAD_H
 #define KFI_BASE_THREAD_H
 
-#include <pthread.h>
-
 #include <keyflight/call.h>
 
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/memory.h"
-
-/*
- * Starts a thread of the library. It blocks all signals, which are the application's. With `id` NULL nobody
- * can join it. Returns 0, or the error number of pthread_create.
- */
-int kfi_thread_start(void *(*run)(void *context), void *context, pthread_t *id);
 
 /* Whether the calling thread is the internal one, where nothing may block. */
 bool kfi_thread_is_internal(void);

@@ -9,12 +9,11 @@
  */
 #include <keyflight/keyring.h>
 
-#include <pthread.h>
-
 #include "base/call.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "base/thread.h"
@@ -28,8 +27,8 @@ struct pool {
     struct kf_keyring *keyring; /* the one that blocks */
     size_t max_workers;
     struct kfi_fork_guard guard;
-    pthread_mutex_t lock; /* guards what follows, and the links and `done` of jobs; a leaf */
-    pthread_cond_t changed;
+    struct kfi_lock lock; /* guards what follows, and the links and `done` of jobs; a leaf */
+    struct kfi_condition changed;
     struct kfi_list line; /* jobs that no worker has taken yet */
     size_t waiting;       /* their number */
     size_t workers;
@@ -135,8 +134,8 @@ static void blocking_job_run(struct job *job)
 static void pool_reset(void *context)
 {
     struct pool *pool = context;
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->changed, NULL);
+    kfi_lock_init(&pool->lock);
+    kfi_condition_init(&pool->changed);
     kfi_list_init(&pool->line);
     pool->waiting = 0;
     pool->workers = 0;
@@ -148,19 +147,19 @@ static void pool_reset(void *context)
 static void pool_lock(struct pool *pool)
 {
     kfi_fork_guard_check(&pool->guard, pool_reset, pool);
-    pthread_mutex_lock(&pool->lock);
+    kfi_lock_take(&pool->lock);
 }
 
 static void pool_unlock(struct pool *pool)
 {
-    pthread_mutex_unlock(&pool->lock);
+    kfi_lock_leave(&pool->lock);
 }
 
 static void pool_free(struct pool *pool)
 {
     kf_keyring_unref(pool->keyring);
-    pthread_cond_destroy(&pool->changed);
-    pthread_mutex_destroy(&pool->lock);
+    kfi_condition_end(&pool->changed);
+    kfi_lock_end(&pool->lock);
     kfi_free(pool);
 }
 
@@ -192,7 +191,7 @@ static void *worker_main(void *context)
         if (job == NULL && pool->closing)
             break;
         if (job == NULL) {
-            pthread_cond_wait(&pool->changed, &pool->lock);
+            kfi_condition_wait(&pool->changed, &pool->lock);
             continue;
         }
         pool->busy++;
@@ -206,7 +205,7 @@ static void *worker_main(void *context)
     kfi_random_thread_end();
     pool_lock(pool);
     const bool last = --pool->workers == 0 && pool->abandoned;
-    pthread_cond_broadcast(&pool->changed);
+    kfi_condition_broadcast(&pool->changed);
     pool_unlock(pool);
     if (last)
         pool_free(pool);
@@ -236,7 +235,7 @@ static void pool_worker_failed(struct pool *pool, int failure)
                                  "No worker of a blocking keyring can be started: %s.", strerror(failure));
         blocking_job_finish_locked(pool, job);
     }
-    pthread_cond_signal(&pool->changed);
+    kfi_condition_signal(&pool->changed);
     pool_unlock(pool);
 }
 
@@ -252,7 +251,7 @@ static void blocking_job_submit(struct job *job)
     if (start)
         pool->workers++;
     else
-        pthread_cond_signal(&pool->changed);
+        kfi_condition_signal(&pool->changed);
     pool_unlock(pool);
 
     const int failure = start ? kfi_thread_start(worker_main, pool, NULL) : 0;
@@ -359,9 +358,9 @@ static void blocking_destroy(void *self)
     struct pool *pool = self;
     pool_lock(pool);
     pool->closing = true;
-    pthread_cond_broadcast(&pool->changed);
+    kfi_condition_broadcast(&pool->changed);
     while (pool->workers > pool->busy && !kfi_thread_is_internal())
-        pthread_cond_wait(&pool->changed, &pool->lock);
+        kfi_condition_wait(&pool->changed, &pool->lock);
     const bool last = pool->workers == 0;
     pool->abandoned = !last;
     pool_unlock(pool);

@@ -84,7 +84,7 @@ static void a_child_begins_with_a_full_one(void **state)
     assert_int_equal(kfi_fork_ready(NULL), KF_OK);
     kfi_aws_retry_quota_init(&quota);
     take_all(&quota, KFI_AWS_TRANSIENT, 5);
-    pthread_mutex_lock(&quota.lock); /* as another thread may at the fork */
+    kfi_lock_take(&quota.lock); /* as another thread may at the fork */
     const pid_t child = fork();
     if (child == 0) {
         unsigned count = 0;
@@ -92,7 +92,7 @@ static void a_child_begins_with_a_full_one(void **state)
             count++;
         _exit(count == 100 ? 0 : 1);
     }
-    pthread_mutex_unlock(&quota.lock);
+    kfi_lock_leave(&quota.lock);
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);

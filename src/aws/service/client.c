@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "base/lock.h"
 #include "base/memory.h"
 #include "base/refs.h"
 #include "base/sized.h"
@@ -31,7 +32,7 @@ struct kf_aws_client {
     char kms_endpoint[KFI_AWS_URL_MAX]; /* in the client's region, for the diagnosis; "": no region */
     const char *kms_endpoint_source;
 
-    pthread_mutex_t lock; /* guards the list of services, which only grows; a leaf */
+    struct kfi_lock lock; /* guards the list of services, which only grows; a leaf */
     struct kfi_aws_service *services;
     size_t service_count;
 };
@@ -42,7 +43,7 @@ struct kf_aws_client {
 static void client_reset(void *context)
 {
     struct kf_aws_client *client = context;
-    pthread_mutex_init(&client->lock, NULL);
+    kfi_lock_init(&client->lock);
     client->services = NULL;
     client->service_count = 0;
 }
@@ -181,7 +182,7 @@ void kf_aws_client_unref(struct kf_aws_client *client)
     kfi_aws_credentials_cache_unref(client->credentials);
     kfi_http_pool_unref(client->pool);
     kfi_aws_settings_free(&client->settings);
-    pthread_mutex_destroy(&client->lock);
+    kfi_lock_end(&client->lock);
     kfi_free(client);
 }
 
@@ -215,7 +216,7 @@ static enum kf_code aws_service_new(struct kf_aws_client *client, const char *na
 static struct kfi_aws_service *aws_service_find(struct kf_aws_client *client, const char *name,
                                                 const char *region, struct kfi_aws_service *made)
 {
-    pthread_mutex_lock(&client->lock);
+    kfi_lock_take(&client->lock);
     struct kfi_aws_service *service = client->services;
     while (service != NULL && (strcmp(service->name, name) != 0 || strcmp(service->region, region) != 0))
         service = service->next;
@@ -224,7 +225,7 @@ static struct kfi_aws_service *aws_service_find(struct kf_aws_client *client, co
         client->services = service = made;
         client->service_count++;
     }
-    pthread_mutex_unlock(&client->lock);
+    kfi_lock_leave(&client->lock);
     return service;
 }
 

@@ -7,13 +7,13 @@
  *
  * One lock guards all of that. Under it nothing is allocated, freed, woken or called back.
  */
-#include <pthread.h>
 
 #include "aws/service/credentials.h"
 #include "base/asking.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "base/lock.h"
 #include "base/memory.h"
 
 struct kfi_aws_credentials_cache {
@@ -22,7 +22,7 @@ struct kfi_aws_credentials_cache {
     struct kf_aws_credentials_provider *provider;
     uint64_t fetch_timeout_ms;
 
-    pthread_mutex_t lock;                /* guards what follows, and the flights' seats; a leaf */
+    struct kfi_lock lock;                /* guards what follows, and the flights' seats; a leaf */
     struct kfi_aws_credentials *current; /* a reference, or NULL */
     struct fetch *open;                  /* the flight that has not landed, or NULL; not counted */
     uint64_t rest_until;                 /* in ms of kfi_now_ms: no refresh before, unless they expired */
@@ -36,12 +36,12 @@ struct fetch {
 
 static void credentials_lock(struct kfi_aws_credentials_cache *cache)
 {
-    pthread_mutex_lock(&cache->lock);
+    kfi_lock_take(&cache->lock);
 }
 
 static void credentials_unlock(struct kfi_aws_credentials_cache *cache)
 {
-    pthread_mutex_unlock(&cache->lock);
+    kfi_lock_leave(&cache->lock);
 }
 
 /* ---- The cache itself ---- */
@@ -50,7 +50,7 @@ static void credentials_unlock(struct kfi_aws_credentials_cache *cache)
 static void credentials_reset(void *context)
 {
     struct kfi_aws_credentials_cache *cache = context;
-    pthread_mutex_init(&cache->lock, NULL);
+    kfi_lock_init(&cache->lock);
     cache->current = NULL;
     cache->open = NULL;
     cache->rest_until = 0;
@@ -83,7 +83,7 @@ void kfi_aws_credentials_cache_unref(struct kfi_aws_credentials_cache *cache)
     kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
     kfi_aws_credentials_unref(cache->current);
     kf_aws_credentials_provider_unref(cache->provider);
-    pthread_mutex_destroy(&cache->lock);
+    kfi_lock_end(&cache->lock);
     kfi_free(cache);
 }
 

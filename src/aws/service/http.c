@@ -8,12 +8,11 @@
  */
 #include "aws/service/http.h"
 
-#include <pthread.h>
-
 #include "aws/service/http_curl.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/refs.h"
 #include "base/thread.h"
 
@@ -51,12 +50,12 @@ static struct {
      * while the internal thread's lock is taken to plug the connections in, never the other way round: so no
      * cleanup comes between.
      */
-    pthread_mutex_t lock;
+    struct kfi_lock lock;
     struct kfi_list arrivals;  /* exchanges that the internal thread has not seen */
     struct kfi_list cancelled; /* exchanges that it has seen, and that nobody wants any more */
     struct kfi_curl *curl;     /* from the first use until kf_cleanup */
 } queue = {
-    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .lock = KFI_LOCK_INIT,
     .arrivals = {{&queue.arrivals.ring, &queue.arrivals.ring}},
     .cancelled = {{&queue.cancelled.ring, &queue.cancelled.ring}},
 };
@@ -67,7 +66,7 @@ static struct kfi_list held = {{&held.ring, &held.ring}};
 static void queue_reset(void *unused)
 {
     (void)unused;
-    pthread_mutex_init(&queue.lock, NULL);
+    kfi_lock_init(&queue.lock);
     kfi_list_init(&queue.arrivals);
     kfi_list_init(&queue.cancelled);
     kfi_list_init(&held);
@@ -77,12 +76,12 @@ static void queue_reset(void *unused)
 static void queue_lock(void)
 {
     kfi_fork_guard_check(&queue.guard, queue_reset, NULL);
-    pthread_mutex_lock(&queue.lock);
+    kfi_lock_take(&queue.lock);
 }
 
 static void queue_unlock(void)
 {
-    pthread_mutex_unlock(&queue.lock);
+    kfi_lock_leave(&queue.lock);
 }
 
 /* ---- Pools ---- */

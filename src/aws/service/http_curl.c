@@ -15,13 +15,13 @@
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
 #include <time.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/lock.h"
 #include "suite/digest.h"
 
 struct kfi_curl_transfer {
@@ -44,7 +44,7 @@ struct kfi_curl {
     CURLM *multi;
 };
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static struct kfi_once curl_once = KFI_ONCE_INIT;
 static bool curl_ready;
 /* libcurl's TLS is that of the OpenSSL that we are linked with. */
 static bool curl_openssl;
@@ -58,7 +58,7 @@ static void init_curl(void)
 
 bool kfi_curl_init(void)
 {
-    pthread_once(&curl_once, init_curl);
+    kfi_once_run(&curl_once, init_curl);
     return curl_ready;
 }
 

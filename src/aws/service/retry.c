@@ -18,7 +18,7 @@
 static void quota_reset(void *context)
 {
     struct kfi_aws_retry_quota *quota = context;
-    pthread_mutex_init(&quota->lock, NULL);
+    kfi_lock_init(&quota->lock);
     quota->tokens = TOKENS_FULL;
 }
 
@@ -31,7 +31,7 @@ void kfi_aws_retry_quota_init(struct kfi_aws_retry_quota *quota)
 void kfi_aws_retry_quota_destroy(struct kfi_aws_retry_quota *quota)
 {
     kfi_fork_guard_check(&quota->guard, quota_reset, quota);
-    pthread_mutex_destroy(&quota->lock);
+    kfi_lock_end(&quota->lock);
 }
 
 bool kfi_aws_retry_quota_take(struct kfi_aws_retry_quota *quota, enum kfi_aws_failure failure,
@@ -42,12 +42,12 @@ bool kfi_aws_retry_quota_take(struct kfi_aws_retry_quota *quota, enum kfi_aws_fa
     if (failure == KFI_AWS_FINAL)
         return false;
     kfi_fork_guard_check(&quota->guard, quota_reset, quota);
-    pthread_mutex_lock(&quota->lock);
+    kfi_lock_take(&quota->lock);
     if (quota->tokens >= cost) {
         quota->tokens -= cost;
         *taken = cost;
     }
-    pthread_mutex_unlock(&quota->lock);
+    kfi_lock_leave(&quota->lock);
     return *taken > 0;
 }
 
@@ -55,9 +55,9 @@ void kfi_aws_retry_quota_give(struct kfi_aws_retry_quota *quota, uint32_t taken)
 {
     const uint32_t given = taken > 0 ? taken : 1;
     kfi_fork_guard_check(&quota->guard, quota_reset, quota);
-    pthread_mutex_lock(&quota->lock);
+    kfi_lock_take(&quota->lock);
     quota->tokens = given < TOKENS_FULL - quota->tokens ? quota->tokens + given : TOKENS_FULL;
-    pthread_mutex_unlock(&quota->lock);
+    kfi_lock_leave(&quota->lock);
 }
 
 /* ---- Delay ---- */

@@ -6,11 +6,10 @@
 #ifndef KFI_AWS_SERVICE_RETRY_H
 #define KFI_AWS_SERVICE_RETRY_H
 
-#include <pthread.h>
-
 #include <keyflight/types.h>
 
 #include "base/fork.h"
+#include "base/lock.h"
 
 /* Why an attempt failed, as far as retrying goes. */
 enum kfi_aws_failure {
@@ -22,7 +21,7 @@ enum kfi_aws_failure {
 
 struct kfi_aws_retry_quota {
     struct kfi_fork_guard guard; /* a child begins with a full quota */
-    pthread_mutex_t lock;        /* guards the tokens; a leaf */
+    struct kfi_lock lock;        /* guards the tokens; a leaf */
     uint32_t tokens;
 };
 

@@ -7,12 +7,11 @@
  */
 #include "materials/cache/cache.h"
 
-#include <pthread.h>
-
 #include "base/asking.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "base/lock.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "materials/cache/events.h"
@@ -22,7 +21,7 @@
 struct kf_cache {
     struct kfi_refs refs;
     struct kfi_fork_guard guard;
-    pthread_mutex_t lock; /* guards the ledger, and all that it reaches; a leaf */
+    struct kfi_lock lock; /* guards the ledger, and all that it reaches; a leaf */
     struct ledger ledger;
 };
 
@@ -61,7 +60,7 @@ static struct caller *caller_of(const struct kfi_seat *seat)
 
 static void cache_lock(struct kf_cache *cache)
 {
-    pthread_mutex_lock(&cache->lock);
+    kfi_lock_take(&cache->lock);
 }
 
 /* Locks it for a rule that needs the time: as it is read under the lock, it never runs backwards between two rules. */
@@ -73,7 +72,7 @@ static uint64_t cache_lock_now(struct kf_cache *cache)
 
 static void cache_unlock(struct kf_cache *cache)
 {
-    pthread_mutex_unlock(&cache->lock);
+    kfi_lock_leave(&cache->lock);
 }
 
 /* Makes everything that the lock guards anew; what was there is abandoned. */
@@ -81,7 +80,7 @@ static void cache_reset(void *context)
 {
     struct kf_cache *cache = context;
     struct ledger *ledger = &cache->ledger;
-    pthread_mutex_init(&cache->lock, NULL);
+    kfi_lock_init(&cache->lock);
     kfi_ledger_init(ledger, ledger->turns.flights.shelf.capacity, ledger->buckets, ledger->bucket_count);
 }
 
@@ -535,7 +534,7 @@ enum kf_code kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cac
         kfi_free(cache);
         return kfi_no_memory(error);
     }
-    pthread_mutex_init(&cache->lock, NULL);
+    kfi_lock_init(&cache->lock);
     kfi_refs_init(&cache->refs);
     kfi_fork_guard_init(&cache->guard);
     kfi_ledger_init(&cache->ledger, capacity, buckets, bucket_count);
@@ -560,7 +559,7 @@ void kf_cache_unref(struct kf_cache *cache)
     /* Flights hold a reference, so that only keys and failures are left. */
     kfi_ledger_abandon(&cache->ledger, &after);
     after_rule(&after, NULL, NULL);
-    pthread_mutex_destroy(&cache->lock);
+    kfi_lock_end(&cache->lock);
     kfi_free(cache->ledger.buckets);
     kfi_free(cache);
 }

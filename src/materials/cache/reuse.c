@@ -8,11 +8,11 @@
  */
 #include "materials/cache/reuse.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/bytes.h"
 #include "base/fork.h"
+#include "base/lock.h"
 
 /* Bits enough that of the values of a whole period few share one: 1 in 17 at its end. */
 #define CAME_WORDS (KFI_REUSE_PERIOD * 16 / 64)
@@ -20,7 +20,7 @@
 struct kfi_reuse {
     atomic_ullong hits;
     struct kfi_fork_guard guard;
-    pthread_mutex_t lock;                        /* guards what follows; a leaf */
+    struct kfi_lock lock;                        /* guards what follows; a leaf */
     const struct kf_encryption_context *context; /* a reference: the first of the period; NULL: none yet */
     size_t misses;
     size_t strangers;                 /* misses with other keys in their contexts since the period began */
@@ -44,7 +44,7 @@ static const struct kf_encryption_context *period_begin(struct kfi_reuse *reuse)
 static void reuse_reset(void *context)
 {
     struct kfi_reuse *reuse = context;
-    pthread_mutex_init(&reuse->lock, NULL);
+    kfi_lock_init(&reuse->lock);
     (void)period_begin(reuse);
 }
 
@@ -64,7 +64,7 @@ void kfi_reuse_free(struct kfi_reuse *reuse)
         return;
     kfi_fork_guard_check(&reuse->guard, reuse_reset, reuse);
     kf_encryption_context_unref(reuse->context);
-    pthread_mutex_destroy(&reuse->lock);
+    kfi_lock_end(&reuse->lock);
     kfi_free(reuse);
 }
 
@@ -144,7 +144,7 @@ bool kfi_reuse_miss(struct kfi_reuse *reuse, const struct kf_encryption_context 
     const struct kf_encryption_context *ended = NULL;
     finding->count = 0;
     kfi_fork_guard_check(&reuse->guard, reuse_reset, reuse);
-    pthread_mutex_lock(&reuse->lock);
+    kfi_lock_take(&reuse->lock);
     if (reuse->context != NULL && !same_keys(reuse->context, context)) {
         /* Of several kinds of requests one is looked at, until there is more of the others. */
         if (++reuse->strangers >= KFI_REUSE_PERIOD)
@@ -154,7 +154,7 @@ bool kfi_reuse_miss(struct kfi_reuse *reuse, const struct kf_encryption_context 
             period_judge(reuse, finding);
         ended = period_begin(reuse);
     }
-    pthread_mutex_unlock(&reuse->lock);
+    kfi_lock_leave(&reuse->lock);
     if (finding->count > 0) {
         finding->context = ended;
         return true;
