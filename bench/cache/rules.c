@@ -118,17 +118,14 @@ struct scene {
     size_t seat_count, flight_count;
 };
 
-/* With room for so many, and as many buckets as the cache takes for its capacity. */
+/* With room for so many. */
 static void scene_open(struct scene *scene, size_t capacity, size_t room)
 {
-    size_t buckets = 64;
-    while (buckets < capacity && buckets < 65536)
-        buckets *= 2;
     *scene = (struct scene){.seats = malloc(room * sizeof(struct seat *)),
                             .flights = malloc(room * sizeof(struct flight *))};
     if (scene->seats == NULL || scene->flights == NULL)
         exit(EXIT_FAILURE);
-    bare_open(&scene->bare, capacity, buckets);
+    bare_open(&scene->bare, capacity);
 }
 
 static float land(struct scene *scene, size_t index, enum kf_code code, struct flight *next)

@@ -20,7 +20,7 @@ struct kf_cache;
 /*
  * Makes a cache of the `capacity` data keys that were used last, those for encryption and those for decryption
  * together. With 0 it keeps none, and requests at the same time still share what they fetch. Several caching CMMs may
- * share a cache. Errors: KF_E_USAGE, KF_E_NO_MEMORY.
+ * share a cache. It takes memory for the keys that are there, not for the capacity. Errors: KF_E_SYSTEM, KF_E_NO_MEMORY.
  */
 KF_CODE kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cache **out);
 KF_API struct kf_cache *kf_cache_ref(struct kf_cache *cache);

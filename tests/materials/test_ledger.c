@@ -18,7 +18,7 @@ struct story {
 static struct story *story_open(struct story *story, size_t capacity, const struct kfi_policy *policy)
 {
     *story = (struct story){.policy = *policy};
-    bare_open(&story->bare, capacity, 64);
+    bare_open(&story->bare, capacity);
     return story;
 }
 

@@ -557,7 +557,7 @@ static void step_settle(struct world *world, const struct step *step)
 static void check_place(struct world *world, const struct place *place, struct kf_cache_stats *found)
 {
     unsigned key;
-    memcpy(&key, place->key.id, sizeof key);
+    memcpy(&key, place->keyed.key.id, sizeof key);
     size_t roomy = 0;
     for (size_t i = 0; i < world->key_count; i++) {
         const struct key *at = &world->keys[i];
@@ -629,10 +629,11 @@ static void check_world(struct world *world)
     struct bare *bare = &world->bare;
     struct kf_cache_stats found = world->counted;
     const struct kf_cache_stats stats = bare_stats(bare);
-    for (size_t i = 0; i < bare->ledger.bucket_count; i++) {
-        struct kfi_list *bucket = &bare->buckets[i];
+    const struct table *table = kfi_ledger_table(&bare->ledger);
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        struct kfi_list *bucket = kfi_table_bucket(table, i);
         for (struct kfi_link *at = kfi_list_first(bucket); at != NULL; at = kfi_list_next(bucket, at))
-            check_place(world, KFI_CONTAINER(at, struct place, in_bucket), &found);
+            check_place(world, KFI_CONTAINER(at, struct place, keyed.in_bucket), &found);
     }
     check_callers(world, &found);
     REQUIRE(world, stats.entries <= world->capacity, "more entries than the capacity");
@@ -716,7 +717,7 @@ static bool case_run(const struct a_case *a_case, char why[200])
     world.key_count = world.caller_count = 0;
     memset(world.failed_until, 0, sizeof world - offsetof(struct world, failed_until));
     world.capacity = a_case->seed % 5;
-    bare_open(&world.bare, world.capacity, 2);
+    bare_open(&world.bare, world.capacity);
     if (setjmp(world.out) != 0) {
         memcpy(why, world.why, 200);
         return false;
@@ -799,7 +800,7 @@ static void bursts_make_exactly_as_many_flights_as_the_limits_demand(void **stat
         const uint64_t u = length == 0 ? max_messages : least(max_messages, max_bytes / length);
         const size_t count = 1 + random_next(&random) % 200, warm = random_next(&random) % 6;
         const struct kfi_policy policy = bare_policy(max_messages, max_bytes, 1000);
-        bare_open(&bare, random_next(&random) % 3, 2);
+        bare_open(&bare, random_next(&random) % 3);
         uint64_t left = 0;
         for (size_t i = 0; i < warm; i++) { /* one by one: each lands before the next asks */
             struct seat *seat;

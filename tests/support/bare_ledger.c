@@ -5,11 +5,10 @@
 
 #include "base/memory.h"
 
-void bare_open(struct bare *bare, size_t capacity, size_t bucket_count)
+void bare_open(struct bare *bare, size_t capacity)
 {
-    bare->buckets = kfi_alloc(bucket_count * sizeof(struct kfi_list));
     bare->now_ms = 1000;
-    kfi_ledger_init(&bare->ledger, capacity, bare->buckets, bucket_count);
+    kfi_ledger_init(&bare->ledger, capacity, UINT64_C(0x9E3779B97F4A7C15));
     kfi_aftermath_init(&bare->after);
 }
 
@@ -17,7 +16,8 @@ void bare_close(struct bare *bare)
 {
     kfi_ledger_abandon(&bare->ledger, &bare->after);
     bare_tidy(bare);
-    kfi_free(bare->buckets);
+    for (void *part; (part = kfi_table_take_back(kfi_ledger_table(&bare->ledger))) != NULL;)
+        kfi_free(part);
 }
 
 static void entry_free(struct entry *entry)
@@ -29,6 +29,10 @@ static void entry_free(struct entry *entry)
 void bare_tidy(struct bare *bare)
 {
     struct aftermath *after = &bare->after;
+    if (after->buckets > 0)
+        kfi_free(kfi_table_give(kfi_ledger_table(&bare->ledger),
+                                kfi_alloc(after->buckets * sizeof(struct kfi_list)), after->buckets));
+    after->buckets = 0;
     for (struct kfi_link *link; (link = kfi_list_pop(&after->answered)) != NULL;)
         bare_seat_unref(KFI_CONTAINER(link, struct seat, base.link));
     for (struct kfi_link *link; (link = kfi_list_pop(&after->seated)) != NULL;)
@@ -36,7 +40,7 @@ void bare_tidy(struct bare *bare)
     for (struct kfi_link *link; (link = kfi_list_pop(&after->ended)) != NULL;)
         entry_free(KFI_CONTAINER(link, struct entry, by_use));
     for (struct kfi_link *link; (link = kfi_list_pop(&after->places)) != NULL;)
-        kfi_free(KFI_CONTAINER(link, struct place, in_bucket));
+        kfi_free(KFI_CONTAINER(link, struct place, keyed.in_bucket));
     for (struct kfi_link *link; (link = kfi_list_pop(&after->failures)) != NULL;)
         kfi_free(KFI_CONTAINER(link, struct failure, link));
 }
@@ -181,15 +185,8 @@ void bare_leave(struct bare *bare, struct seat *seat)
 struct place *bare_place(struct bare *bare, unsigned key)
 {
     const struct kfi_cache_key wanted = bare_key(key);
-    for (size_t i = 0; i < bare->ledger.bucket_count; i++) {
-        struct kfi_list *bucket = &bare->buckets[i];
-        for (struct kfi_link *at = kfi_list_first(bucket); at != NULL; at = kfi_list_next(bucket, at)) {
-            struct place *place = KFI_CONTAINER(at, struct place, in_bucket);
-            if (memcmp(&place->key, &wanted, sizeof wanted) == 0)
-                return place;
-        }
-    }
-    return NULL;
+    struct keyed *keyed = kfi_table_find(kfi_ledger_table(&bare->ledger), &wanted);
+    return keyed == NULL ? NULL : KFI_CONTAINER(keyed, struct place, keyed);
 }
 
 struct kf_cache_stats bare_stats(const struct bare *bare)

@@ -11,14 +11,13 @@ struct bare {
     struct ledger ledger;
     uint64_t now_ms;
     struct aftermath after; /* what rules left, until bare_tidy */
-    struct kfi_list *buckets;
 };
 
-void bare_open(struct bare *bare, size_t capacity, size_t bucket_count);
+void bare_open(struct bare *bare, size_t capacity);
 /* Abandons the ledger, in which no flight may be under way, and frees what is left. */
 void bare_close(struct bare *bare);
 
-/* Frees what rules left, answered seats included, without looking at it. */
+/* Does what rules left, without looking at it: frees, answered seats included, and lets the table grow. */
 void bare_tidy(struct bare *bare);
 /* How many elements a list of the aftermath has. */
 size_t bare_count(struct kfi_list *list);

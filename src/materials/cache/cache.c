@@ -81,7 +81,7 @@ static void cache_reset(void *context)
     struct kf_cache *cache = context;
     struct ledger *ledger = &cache->ledger;
     kfi_lock_init(&cache->lock);
-    kfi_ledger_init(ledger, ledger->turns.flights.shelf.capacity, ledger->buckets, ledger->bucket_count);
+    kfi_ledger_init(ledger, ledger->turns.flights.shelf.capacity, kfi_ledger_table(ledger)->salt);
 }
 
 static void cache_use(struct kf_cache *cache)
@@ -175,12 +175,27 @@ static void after_seated(struct kfi_list *seated)
     }
 }
 
+/* Gives the table of places memory for so many buckets. If there is none it is asked for again. */
+static void after_growth(struct kf_cache *cache, size_t buckets)
+{
+    struct kfi_list *memory = kfi_alloc(buckets * sizeof *memory);
+    if (memory == NULL)
+        return;
+    cache_lock(cache);
+    memory = kfi_table_give(kfi_ledger_table(&cache->ledger), memory, buckets);
+    cache_unlock(cache);
+    kfi_free(memory);
+}
+
 /*
  * Does all that a rule left to be done, outside the lock: wakes, tells and frees. `landed` is the fetch that the rule
  * landed, `opened` the one that it opened for the line; both may be NULL.
  */
-static void after_rule(struct aftermath *after, const struct fetch *landed, const struct fetch *opened)
+static void after_rule(struct kf_cache *cache, struct aftermath *after, const struct fetch *landed,
+                       const struct fetch *opened)
 {
+    if (after->buckets > 0)
+        after_growth(cache, after->buckets);
     kfi_seats_deliver(&after->answered);
     if (landed != NULL)
         tell_landed(landed);
@@ -189,7 +204,7 @@ static void after_rule(struct aftermath *after, const struct fetch *landed, cons
         tell_miss(opened);
     after_seated(&after->seated);
     for (struct kfi_link *link; (link = kfi_list_pop(&after->places)) != NULL;)
-        kfi_free(KFI_CONTAINER(link, struct place, in_bucket));
+        kfi_free(KFI_CONTAINER(link, struct place, keyed.in_bucket));
     for (struct kfi_link *link; (link = kfi_list_pop(&after->failures)) != NULL;)
         kfi_free(KFI_CONTAINER(link, struct failure, link));
 }
@@ -314,7 +329,7 @@ static void fetch_land(struct kfi_flight *flight)
         kfi_ledger_land(&cache->ledger, &fetch->flight, next != NULL ? &next->flight : NULL, now_ms, &after);
     cache_unlock(cache);
 
-    after_rule(&after, fetch, opened ? next : NULL);
+    after_rule(cache, &after, fetch, opened ? next : NULL);
     if (opened)
         kfi_flight_launch_apart(&next->flight.base);
     else if (next != NULL)
@@ -332,7 +347,7 @@ static void caller_leave(struct kfi_seat *base)
     kfi_ledger_leave(&caller->cache->ledger, &caller->seat, now_ms, &after);
     cache_unlock(caller->cache);
 
-    after_rule(&after, NULL, NULL);
+    after_rule(caller->cache, &after, NULL, NULL);
 }
 
 static void caller_end(struct kfi_seat *base)
@@ -388,7 +403,7 @@ static unsigned ask_look(struct kfi_asking *asking)
     kfi_ledger_ask(&ask->cache->ledger, &ask->asked, caller != NULL ? &caller->seat : NULL,
                    fetch != NULL ? &fetch->flight : NULL, now_ms, &ask->answer, &after);
     cache_unlock(ask->cache);
-    after_rule(&after, NULL, NULL);
+    after_rule(ask->cache, &after, NULL, NULL);
     ask_tell(ask);
     return looks[ask->answer.look];
 }
@@ -448,7 +463,7 @@ static void fetch_ahead(struct ask *ask)
     const uint64_t now_ms = cache_lock_now(cache);
     const bool opened = kfi_ledger_open_ahead(&cache->ledger, &fetch->flight, now_ms, &after);
     cache_unlock(cache);
-    after_rule(&after, NULL, NULL);
+    after_rule(cache, &after, NULL, NULL);
     if (!opened) {
         kfi_flight_unref(&fetch->flight.base);
         return;
@@ -520,24 +535,19 @@ void kfi_cache_count_bypass(struct kf_cache *cache, enum kfi_direction direction
 enum kf_code kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cache **out)
 {
     *out = NULL;
+    uint64_t salt = 0;
     enum kf_code code = kfi_fork_ready(error);
+    if (code == KF_OK)
+        code = kfi_random((uint8_t *)&salt, sizeof salt, error);
     if (code != KF_OK)
         return code;
     struct kf_cache *cache = kfi_alloc_zeroed(sizeof *cache);
     if (cache == NULL)
         return kfi_no_memory(error);
-    size_t bucket_count = 64;
-    while (bucket_count < capacity && bucket_count < 65536)
-        bucket_count *= 2;
-    struct kfi_list *buckets = kfi_alloc(bucket_count * sizeof *buckets);
-    if (buckets == NULL) {
-        kfi_free(cache);
-        return kfi_no_memory(error);
-    }
     kfi_lock_init(&cache->lock);
     kfi_refs_init(&cache->refs);
     kfi_fork_guard_init(&cache->guard);
-    kfi_ledger_init(&cache->ledger, capacity, buckets, bucket_count);
+    kfi_ledger_init(&cache->ledger, capacity, salt);
     *out = cache;
     return KF_OK;
 }
@@ -558,9 +568,10 @@ void kf_cache_unref(struct kf_cache *cache)
     cache_use(cache);
     /* Flights hold a reference, so that only keys and failures are left. */
     kfi_ledger_abandon(&cache->ledger, &after);
-    after_rule(&after, NULL, NULL);
+    after_rule(cache, &after, NULL, NULL);
     kfi_lock_end(&cache->lock);
-    kfi_free(cache->ledger.buckets);
+    for (void *part; (part = kfi_table_take_back(kfi_ledger_table(&cache->ledger))) != NULL;)
+        kfi_free(part);
     kfi_free(cache);
 }
 
@@ -572,7 +583,7 @@ void kf_cache_clear(struct kf_cache *cache)
     cache_lock(cache);
     kfi_ledger_clear(&cache->ledger, &after);
     cache_unlock(cache);
-    after_rule(&after, NULL, NULL);
+    after_rule(cache, &after, NULL, NULL);
 }
 
 /* The statistics of the directions from `first` to `last`. */

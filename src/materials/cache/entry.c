@@ -14,13 +14,15 @@ void kfi_aftermath_init(struct aftermath *after)
     kfi_list_init(&after->ended);
     kfi_list_init(&after->places);
     kfi_list_init(&after->failures);
+    after->buckets = 0;
 }
 
 /* ---- Shelf and places ---- */
 
-void kfi_shelf_init(struct shelf *shelf, size_t capacity)
+void kfi_shelf_init(struct shelf *shelf, size_t capacity, uint64_t salt)
 {
     *shelf = (struct shelf){.capacity = capacity};
+    kfi_table_init(&shelf->table, salt);
     kfi_list_init(&shelf->by_use);
 }
 
@@ -29,21 +31,34 @@ struct kf_cache_stats *kfi_shelf_stats(struct shelf *shelf, const struct place *
     return &shelf->stats[place->direction];
 }
 
-void kfi_place_init(struct place *place, const struct kfi_cache_key *key, enum kfi_direction direction)
+struct place *kfi_place_hold(struct shelf *shelf, const struct kfi_cache_key *key)
 {
-    place->key = *key;
+    struct keyed *keyed = kfi_table_find(&shelf->table, key);
+    if (keyed == NULL)
+        return NULL;
+    struct place *place = KFI_CONTAINER(keyed, struct place, keyed);
+    place->holds++;
+    return place;
+}
+
+void kfi_place_add(struct shelf *shelf, struct place *place, const struct kfi_cache_key *key,
+                   enum kfi_direction direction, struct aftermath *after)
+{
+    place->keyed.key = *key;
     place->direction = direction;
     place->holds = 1;
     kfi_list_init(&place->roomy);
     kfi_list_init(&place->line);
+    kfi_table_add(&shelf->table, &place->keyed);
+    after->buckets = kfi_table_wants(&shelf->table);
 }
 
-void kfi_place_release(struct place *place, struct aftermath *after)
+void kfi_place_release(struct shelf *shelf, struct place *place, struct aftermath *after)
 {
     if (--place->holds > 0)
         return;
-    kfi_unlink(&place->in_bucket);
-    kfi_list_push_back(&after->places, &place->in_bucket);
+    kfi_table_remove(&shelf->table, &place->keyed);
+    kfi_list_push_back(&after->places, &place->keyed.in_bucket);
 }
 
 /* ---- Age ---- */
@@ -270,7 +285,7 @@ static void entry_evict(struct shelf *shelf, uint64_t now_ms, struct aftermath *
     struct entry *parked = place_unpark(shelf, place);
     if (parked != NULL)
         entry_end(stats, parked, evicted_end(parked, now_ms), after);
-    kfi_place_release(place, after);
+    kfi_place_release(shelf, place, after);
 }
 
 /* Puts an entry into its place, and makes room for it. */

@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 #include "materials/cache/budget.h"
-#include "materials/cache/key.h"
+#include "materials/cache/table.h"
 #include "materials/materials.h"
 
 struct entry;
@@ -22,8 +22,9 @@ struct aftermath {
     struct kfi_list answered; /* struct seat, by base.link, with a reference: to be woken */
     struct kfi_list seated;   /* struct seat, by told, with a reference: they got a seat out of the line */
     struct kfi_list ended;    /* struct entry, by by_use: to be told of, unless `end` is 0, and freed */
-    struct kfi_list places;   /* struct place, by in_bucket: to be freed */
+    struct kfi_list places;   /* struct place, by keyed.in_bucket: to be freed */
     struct kfi_list failures; /* struct failure, by link: to be freed */
+    size_t buckets;           /* the shelf's table wants memory for so many */
 };
 
 void kfi_aftermath_init(struct aftermath *after);
@@ -40,8 +41,7 @@ struct hint {
 
 /* All that there is for one key. It comes with the first flight and ends when nothing holds it any more. */
 struct place {
-    struct kfi_link in_bucket;
-    struct kfi_cache_key key;
+    struct keyed keyed; /* first */
     enum kfi_direction direction;
     size_t holds; /* by the entry, by each flight under way, by the failure, by a rule at work */
 
@@ -72,22 +72,27 @@ struct entry {
     enum kf_cache_end end; /* 0 while it lives, and where the whole cache went */
 };
 
-/* What all places share: the capacity, the order of use, and the statistics. */
+/* All places, and what they share: the capacity, the order of use, and the statistics. */
 struct shelf {
+    struct table table; /* of struct place */
     size_t capacity;
     size_t count;           /* entries; parked ones are not counted */
     struct kfi_list by_use; /* struct entry, the one used last in front; parked ones are not in it */
     struct kf_cache_stats stats[KFI_DIRECTIONS];
 };
 
-void kfi_shelf_init(struct shelf *shelf, size_t capacity);
+/* An empty shelf; the salt is its table's. */
+void kfi_shelf_init(struct shelf *shelf, size_t capacity, uint64_t salt);
 /* The statistics of a place's direction. */
 struct kf_cache_stats *kfi_shelf_stats(struct shelf *shelf, const struct place *place);
 
-/* Makes zeroed memory an empty place, held by the caller. */
-void kfi_place_init(struct place *place, const struct kfi_cache_key *key, enum kfi_direction direction);
-/* Lets go of a place; the last one takes it out of its bucket. */
-void kfi_place_release(struct place *place, struct aftermath *after);
+/* The place of a key, held until kfi_place_release, or NULL. */
+struct place *kfi_place_hold(struct shelf *shelf, const struct kfi_cache_key *key);
+/* Makes zeroed memory the place of a key that has none, held likewise. */
+void kfi_place_add(struct shelf *shelf, struct place *place, const struct kfi_cache_key *key,
+                   enum kfi_direction direction, struct aftermath *after);
+/* Lets go of a place; the last one takes it off the shelf. */
+void kfi_place_release(struct shelf *shelf, struct place *place, struct aftermath *after);
 
 /*
  * The entry that this message may be charged to, or NULL. Ends what outlived its age. A refusal changes nothing

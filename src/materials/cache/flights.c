@@ -3,9 +3,9 @@
  */
 #include "materials/cache/flights.h"
 
-void kfi_flights_init(struct flights *flights, size_t capacity)
+void kfi_flights_init(struct flights *flights, size_t capacity, uint64_t salt)
 {
-    kfi_shelf_init(&flights->shelf, capacity);
+    kfi_shelf_init(&flights->shelf, capacity, salt);
     flights->opened = 0;
     flights->clearings = 0;
 }

@@ -59,7 +59,7 @@ struct flights {
     uint64_t clearings; /* how often the cache was cleared */
 };
 
-void kfi_flights_init(struct flights *flights, size_t capacity);
+void kfi_flights_init(struct flights *flights, size_t capacity, uint64_t salt);
 
 /* The flight that a seat is in, or NULL. */
 struct flight *kfi_flights_of(const struct kfi_seat *seat);

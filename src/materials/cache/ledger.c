@@ -3,13 +3,9 @@
  */
 #include "materials/cache/ledger.h"
 
-void kfi_ledger_init(struct ledger *ledger, size_t capacity, struct kfi_list *buckets, size_t bucket_count)
+void kfi_ledger_init(struct ledger *ledger, size_t capacity, uint64_t salt)
 {
-    kfi_turns_init(&ledger->turns, capacity);
-    ledger->buckets = buckets;
-    ledger->bucket_count = bucket_count;
-    for (size_t i = 0; i < bucket_count; i++)
-        kfi_list_init(&buckets[i]);
+    kfi_turns_init(&ledger->turns, capacity, salt);
 }
 
 static struct shelf *ledger_shelf(struct ledger *ledger)
@@ -17,36 +13,29 @@ static struct shelf *ledger_shelf(struct ledger *ledger)
     return &ledger->turns.flights.shelf;
 }
 
-/* ---- Places ---- */
-
-static struct kfi_list *bucket_of(const struct ledger *ledger, const struct kfi_cache_key *key)
+struct table *kfi_ledger_table(struct ledger *ledger)
 {
-    uint64_t hash;
-    memcpy(&hash, key->id, sizeof hash);
-    return &ledger->buckets[hash & (ledger->bucket_count - 1)];
+    return &ledger_shelf(ledger)->table;
 }
 
-/* The place of a key, held until kfi_place_release, or NULL. */
+/* ---- Places ---- */
+
 static struct place *place_hold(struct ledger *ledger, const struct kfi_cache_key *key)
 {
-    struct kfi_list *bucket = bucket_of(ledger, key);
-    for (struct kfi_link *link = kfi_list_first(bucket); link != NULL; link = kfi_list_next(bucket, link)) {
-        struct place *place = KFI_CONTAINER(link, struct place, in_bucket);
-        if (memcmp(&place->key, key, sizeof *key) == 0) {
-            place->holds++;
-            return place;
-        }
-    }
-    return NULL;
+    return kfi_place_hold(ledger_shelf(ledger), key);
+}
+
+static void place_release(struct ledger *ledger, struct place *place, struct aftermath *after)
+{
+    kfi_place_release(ledger_shelf(ledger), place, after);
 }
 
 /* The place that a flight brings for a key that has none, held likewise. */
-static struct place *place_add(struct ledger *ledger, struct flight *flight)
+static struct place *place_add(struct ledger *ledger, struct flight *flight, struct aftermath *after)
 {
     struct place *place = flight->spare;
     flight->spare = NULL;
-    kfi_place_init(place, &flight->key, flight->direction);
-    kfi_list_push_front(bucket_of(ledger, &flight->key), &place->in_bucket);
+    kfi_place_add(ledger_shelf(ledger), place, &flight->key, flight->direction, after);
     return place;
 }
 
@@ -106,13 +95,13 @@ static void ask_open(struct ledger *ledger, struct place *place, struct seat *se
         answer->look = KFI_LEDGER_WANTS_FLIGHT;
         return;
     }
-    struct place *own = place == NULL ? place_add(ledger, flight) : NULL;
+    struct place *own = place == NULL ? place_add(ledger, flight, after) : NULL;
     kfi_flights_open(&ledger->turns.flights, own != NULL ? own : place, flight, &seat->policy->limits);
     kfi_flights_seat(&ledger->turns.flights, flight, seat);
     answer->look = KFI_LEDGER_OPENED;
     answer->flight = flight->number;
     if (own != NULL)
-        kfi_place_release(own, after);
+        place_release(ledger, own, after);
 }
 
 void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *question, struct seat *seat,
@@ -126,7 +115,7 @@ void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *questio
                           !ask_barrier(ledger, place, question, seat, now_ms, answer)))
         ask_open(ledger, place, seat, flight, answer, after);
     if (place != NULL)
-        kfi_place_release(place, after);
+        place_release(ledger, place, after);
 }
 
 /* Whether a flight ahead would be in vain: others fetched the next key meanwhile, or are doing it, or it may not begin. */
@@ -143,13 +132,13 @@ bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_
     struct place *place = place_hold(ledger, &flight->key);
     const bool needed = place == NULL || !ahead_is_needless(place, flight->policy, now_ms);
     if (place == NULL)
-        place = place_add(ledger, flight);
+        place = place_add(ledger, flight, after);
     if (needed) {
         flight->ahead = true;
         kfi_flights_open(&ledger->turns.flights, place, flight, &flight->policy->limits);
         kfi_shelf_stats(ledger_shelf(ledger), place)->refreshes++;
     }
-    kfi_place_release(place, after);
+    place_release(ledger, place, after);
     return needed;
 }
 
@@ -184,7 +173,7 @@ void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms,
         return; /* he had been answered */
     place->holds++;
     kfi_turns_serve(&ledger->turns, place, NULL, now_ms, after);
-    kfi_place_release(place, after);
+    place_release(ledger, place, after);
 }
 
 /* ---- Landing ---- */
@@ -222,7 +211,7 @@ bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight
     if (place->under_way == 0)
         kfi_turns_dismiss(turns, place, NULL, after); /* nobody is left for whom they could wait */
     flight->place = NULL;
-    kfi_place_release(place, after);
+    place_release(ledger, place, after);
     return opened;
 }
 
@@ -233,14 +222,15 @@ static void each_place(struct ledger *ledger,
                        void (*rule)(struct ledger *ledger, struct place *place, struct aftermath *after),
                        struct aftermath *after)
 {
-    for (size_t i = 0; i < ledger->bucket_count; i++) {
-        struct kfi_list *bucket = &ledger->buckets[i];
+    const struct table *table = kfi_ledger_table(ledger);
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        struct kfi_list *bucket = kfi_table_bucket(table, i);
         for (struct kfi_link *link = kfi_list_first(bucket), *next; link != NULL; link = next) {
             next = kfi_list_next(bucket, link);
-            struct place *place = KFI_CONTAINER(link, struct place, in_bucket);
+            struct place *place = KFI_CONTAINER(link, struct place, keyed.in_bucket);
             place->holds++;
             rule(ledger, place, after);
-            kfi_place_release(place, after);
+            place_release(ledger, place, after);
         }
     }
 }

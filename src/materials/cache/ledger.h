@@ -15,12 +15,13 @@
 
 struct ledger {
     struct turns turns;
-    struct kfi_list *buckets; /* of struct place, by in_bucket; the memory is the owner's */
-    size_t bucket_count;      /* a power of 2 */
 };
 
-/* An empty ledger. */
-void kfi_ledger_init(struct ledger *ledger, size_t capacity, struct kfi_list *buckets, size_t bucket_count);
+/* An empty ledger; the salt is its table's. */
+void kfi_ledger_init(struct ledger *ledger, size_t capacity, uint64_t salt);
+
+/* The table of its places, whose memory is the owner's: aftermath->buckets says when it wants some. */
+struct table *kfi_ledger_table(struct ledger *ledger);
 
 /* ---- Asking ---- */
 

@@ -10,9 +10,9 @@
 /* How often the time behind a failure is doubled at most. */
 #define DOUBLINGS_MAX 5
 
-void kfi_turns_init(struct turns *turns, size_t capacity)
+void kfi_turns_init(struct turns *turns, size_t capacity, uint64_t salt)
 {
-    kfi_flights_init(&turns->flights, capacity);
+    kfi_flights_init(&turns->flights, capacity, salt);
     kfi_list_init(&turns->failures);
     turns->failure_count = 0;
 }
@@ -38,7 +38,7 @@ void kfi_failure_forget(struct turns *turns, struct place *place, struct afterma
     kfi_unlink(&failure->link);
     turns->failure_count--;
     kfi_list_push_back(&after->failures, &failure->link);
-    kfi_place_release(place, after);
+    kfi_place_release(&turns->flights.shelf, place, after);
 }
 
 /* Makes the memory that a flight brought the failure of its place, which had none. */

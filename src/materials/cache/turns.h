@@ -25,7 +25,7 @@ struct turns {
     size_t failure_count;
 };
 
-void kfi_turns_init(struct turns *turns, size_t capacity);
+void kfi_turns_init(struct turns *turns, size_t capacity, uint64_t salt);
 
 /* ---- Failures ---- */
 
