@@ -248,6 +248,24 @@ struct ossl_lib_ctx_st;
 KF_CODE kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char *properties);
 
 /*
+ * Fork. The library goes on in the parent as if nothing had happened, and works in the child. The child begins with
+ * empty caches and without threads. What was under way at the fork, also in the thread that forked, can only be
+ * freed there; all else answers KF_E_FORKED. A keyring or CMM may fork and return in both processes.
+ *
+ * A fork waits until no thread is inside OpenSSL or libcurl on the library's behalf, so that the child finds none of
+ * their locks held. That takes microseconds, but seconds while an RSA key pair is generated, and for as long as an
+ * OpenSSL provider waits for a device. Handlers of pthread_atfork that the application registers run before that
+ * wait: they must not hold a lock that OpenSSL or libcurl need on other threads, such as one of functions given to
+ * CRYPTO_set_mem_functions.
+ *
+ * Not covered are:
+ * - OpenSSL, if the application uses the same library context itself, as for TLS: it has to keep its own uses apart
+ *   from its forks. The same holds for algorithms that come from an OpenSSL engine;
+ * - a fork from a signal handler that interrupted the library;
+ * - vfork, _Fork and clone, which call no handlers. After them call exec or _exit, and nothing of the library.
+ */
+
+/*
  * Stops the internal thread, if one was started, and waits for its end. Fetches that are pending fail with
  * KF_E_CLEANED_UP, and their callers are woken. Objects stay valid, and the library can be used again. Don't
  * call it from a waker, a keyring, a CMM, a listener or a destructor.

@@ -1,9 +1,11 @@
 /*
- * Fork: see fork.h. Called by the cache, the internal thread, wakers and every operation.
+ * Fork: see fork.h. Called by the cache, the internal thread, wakers, every operation, and around libcrypto and
+ * libcurl.
  */
 #include "base/fork.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "base/lock.h"
 
@@ -16,15 +18,55 @@ static bool registered;
  */
 static struct kfi_lock reset_lock = KFI_LOCK_INIT;
 
+/*
+ * Held for reading by whoever bars forks, and for writing during a fork. Writers go first, else a fork might
+ * never come to its turn. So a thread that has it does not ask for it again: `barring` counts.
+ */
+static struct kfi_rwlock gate = KFI_RWLOCK_INIT;
+static _Thread_local unsigned barring;
+
+void kfi_fork_bar(void)
+{
+    if (barring++ == 0)
+        kfi_rwlock_read(&gate);
+}
+
+void kfi_fork_unbar(void)
+{
+    if (--barring == 0)
+        kfi_rwlock_leave(&gate);
+}
+
+static void before_fork(void)
+{
+    if (barring == 0)
+        kfi_rwlock_write(&gate);
+}
+
+static void in_parent(void)
+{
+    if (barring == 0)
+        kfi_rwlock_leave(&gate);
+}
+
 static void in_child(void)
 {
     kfi_lock_init(&reset_lock);
+    kfi_rwlock_init(&gate);
+    if (barring > 0) /* it forked inside, and will leave */
+        kfi_rwlock_read(&gate);
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
-__attribute__((constructor)) static void register_handler(void)
+__attribute__((constructor)) static void register_handlers(void)
 {
-    registered = pthread_atfork(NULL, NULL, in_child) == 0;
+    /*
+     * An allocator that registers handlers does so at its first use. Let that be now: handlers of later
+     * libraries run before ours, and must not hold the allocator while ours waits for its users.
+     */
+    void *volatile first = malloc(1);
+    free(first);
+    registered = pthread_atfork(before_fork, in_parent, in_child) == 0;
 }
 
 unsigned kfi_fork_generation(void)

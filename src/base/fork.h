@@ -5,6 +5,9 @@
  * remembers the generation in which it was made. Its first user in the child replaces its locks and tables,
  * under the reset lock. What was inherited is abandoned and never walked: a lock may have been held, or a
  * list half changed.
+ *
+ * What other libraries keep cannot be remade: libcrypto would be left with its locks held for ever. So whoever
+ * calls them bars forks meanwhile (kfi_fork_bar).
  */
 #ifndef KFI_BASE_FORK_H
 #define KFI_BASE_FORK_H
@@ -36,5 +39,16 @@ KFI_SHARED void kfi_fork_guard_init(struct kfi_fork_guard *guard);
  */
 KFI_SHARED void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)(void *context),
                                      void *context);
+
+/*
+ * From kfi_fork_bar to kfi_fork_unbar a fork of another thread waits. They may nest. A waiting fork goes first:
+ * who comes later waits until it is done. So nothing may be waited for in between but what ends by itself, and
+ * nothing of the user's is called: it could hold what the forking thread needs.
+ *
+ * A thread that forks inside, from a signal handler, does not wait for itself. What it has interrupted is not
+ * covered, nor is a fork that calls no handlers (vfork, clone, _Fork).
+ */
+KFI_SHARED void kfi_fork_bar(void);
+KFI_SHARED void kfi_fork_unbar(void);
 
 #endif

@@ -28,6 +28,26 @@ void kfi_lock_leave(struct kfi_lock *lock)
     pthread_mutex_unlock(&lock->mutex);
 }
 
+void kfi_rwlock_init(struct kfi_rwlock *lock)
+{
+    *lock = (struct kfi_rwlock)KFI_RWLOCK_INIT;
+}
+
+void kfi_rwlock_read(struct kfi_rwlock *lock)
+{
+    pthread_rwlock_rdlock(&lock->rwlock);
+}
+
+void kfi_rwlock_write(struct kfi_rwlock *lock)
+{
+    pthread_rwlock_wrlock(&lock->rwlock);
+}
+
+void kfi_rwlock_leave(struct kfi_rwlock *lock)
+{
+    pthread_rwlock_unlock(&lock->rwlock);
+}
+
 void kfi_condition_init(struct kfi_condition *condition)
 {
     pthread_condattr_t monotonic;
@@ -95,4 +115,14 @@ int kfi_thread_start(void *(*run)(void *context), void *context, struct kfi_thre
 void kfi_thread_join(const struct kfi_thread *thread)
 {
     pthread_join(thread->id, NULL);
+}
+
+bool kfi_thread_key_init(struct kfi_thread_key *key, void (*end)(void *value))
+{
+    return pthread_key_create(&key->key, end) == 0;
+}
+
+bool kfi_thread_key_set(const struct kfi_thread_key *key, const void *value)
+{
+    return pthread_setspecific(key->key, value) == 0;
 }

@@ -32,6 +32,25 @@ KFI_SHARED void kfi_lock_end(struct kfi_lock *lock);
 KFI_SHARED void kfi_lock_take(struct kfi_lock *lock);
 KFI_SHARED void kfi_lock_leave(struct kfi_lock *lock);
 
+/* ---- Locks with many readers or one writer ---- */
+
+struct kfi_rwlock {
+    pthread_rwlock_t rwlock;
+};
+
+/* A writer that waits goes before readers that come later, so a reader must not read again inside. */
+#define KFI_RWLOCK_INIT                                   \
+    {                                                     \
+        PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP \
+    }
+
+/* As with kfi_lock_init: also remakes an inherited one. */
+void kfi_rwlock_init(struct kfi_rwlock *lock);
+void kfi_rwlock_read(struct kfi_rwlock *lock);
+void kfi_rwlock_write(struct kfi_rwlock *lock);
+/* Leaves it, whichever way it was taken. */
+void kfi_rwlock_leave(struct kfi_rwlock *lock);
+
 /* ---- Conditions ---- */
 
 struct kfi_condition {
@@ -82,5 +101,15 @@ int kfi_thread_start(void *(*run)(void *context), void *context, struct kfi_thre
 
 /* Waits for the end of a thread. */
 void kfi_thread_join(const struct kfi_thread *thread);
+
+/* Something that has a value of its own in each thread. */
+struct kfi_thread_key {
+    pthread_key_t key;
+};
+
+/* `end` is called with a thread's value when that thread ends, unless it is NULL. False: no key is left. */
+bool kfi_thread_key_init(struct kfi_thread_key *key, void (*end)(void *value));
+/* Sets the calling thread's value. False: there is no memory. */
+bool kfi_thread_key_set(const struct kfi_thread_key *key, const void *value);
 
 #endif

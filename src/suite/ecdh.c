@@ -5,7 +5,6 @@
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
-#include <openssl/err.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
@@ -168,7 +167,7 @@ static enum kf_code ecdh_key_make(enum kf_ecdh_curve id, struct kf_view scalar, 
     if (code != KF_OK)
         return code;
     struct arithmetic with = {NULL, NULL, NULL, NULL, NULL};
-    ERR_set_mark();
+    kfi_crypto_enter();
     if (!arithmetic_begin(provider, curve, &with))
         code = KF_E_SYSTEM;
     if (code == KF_OK)
@@ -183,8 +182,8 @@ static enum kf_code ecdh_key_make(enum kf_ecdh_curve id, struct kf_view scalar, 
         kfi_crypto_failed(error, "arithmetic on an elliptic curve");
     if (code == KF_OK)
         code = ecdh_import(provider, curve, scalar, error, key);
-    ERR_pop_to_mark();
     arithmetic_end(&with);
+    kfi_crypto_leave();
     if (code != KF_OK) {
         kfi_ecdh_key_free(key);
         return code;
@@ -232,11 +231,11 @@ enum kf_code kfi_ecdh_key_generate(enum kf_ecdh_curve id, struct kf_error *error
     enum kf_code code = ecdh_key_begin(error, &provider, &key);
     if (code != KF_OK)
         return code;
-    ERR_set_mark();
+    kfi_crypto_enter();
     key->key = EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", curve->name);
     if (key->key == NULL || !kfi_crypto_point(key->key, curve->length, key->point))
         code = kfi_crypto_failed(error, "making a key pair");
-    ERR_pop_to_mark();
+    kfi_crypto_leave();
     if (code != KF_OK) {
         kfi_ecdh_key_free(key);
         return code;
@@ -259,7 +258,9 @@ void kfi_ecdh_key_free(struct kfi_ecdh_key *key)
 {
     if (key == NULL)
         return;
+    kfi_crypto_enter();
     EVP_PKEY_free(key->key);
+    kfi_crypto_leave();
     kfi_free(key);
 }
 
@@ -278,7 +279,7 @@ enum kf_code kfi_ecdh_agree(const struct kfi_ecdh_key *own, const struct kfi_ecd
     if (code != KF_OK)
         return code;
     size_t length = own->point_length - 1;
-    ERR_set_mark();
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, own->key, provider->properties);
     if (context == NULL || EVP_PKEY_derive_init(context) != 1 ||
         EVP_PKEY_derive_set_peer(context, peer->key) != 1 || /* which checks the point once more */
@@ -286,8 +287,8 @@ enum kf_code kfi_ecdh_agree(const struct kfi_ecdh_key *own, const struct kfi_ecd
         kfi_wipe(out, own->point_length - 1);
         code = kfi_crypto_failed(error, "ECDH");
     }
-    ERR_pop_to_mark();
     EVP_PKEY_CTX_free(context);
+    kfi_crypto_leave();
     return code;
 }
 
@@ -314,15 +315,15 @@ enum kf_code kfi_kdf_counter(enum kfi_hash hash, struct kf_view key, struct kf_v
             : OSSL_PARAM_construct_end(),
         OSSL_PARAM_construct_end(),
     };
-    ERR_set_mark();
+    kfi_crypto_enter();
     EVP_KDF *kdf = EVP_KDF_fetch(provider->library, "KBKDF", provider->properties);
     EVP_KDF_CTX *work = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
     if (work == NULL || EVP_KDF_derive(work, out, length, params) != 1) {
         kfi_wipe(out, length);
         code = kfi_crypto_failed(error, "key derivation");
     }
-    ERR_pop_to_mark();
     EVP_KDF_CTX_free(work);
     EVP_KDF_free(kdf);
+    kfi_crypto_leave();
     return code;
 }

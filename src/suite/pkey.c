@@ -9,7 +9,6 @@
 
 #include <limits.h>
 #include <openssl/bio.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 
@@ -209,24 +208,39 @@ static const struct structure *structure_recognise(struct kf_view der)
 
 /* ---- Passphrases ---- */
 
-/* What the callback of libcrypto is given, and what became of it. */
+/* Whom to ask for the passphrase, and what became of it. */
 struct asking {
     const struct kf_passphrase *passphrase; /* may be NULL */
     bool asked, answered;
 };
 
-static int passphrase_ask(char *out, int room, int writing, void *context)
+struct passphrase {
+    char bytes[KFI_PASSPHRASE_MAX];
+    size_t length;
+};
+
+/* False: there is none. Whoever asks wipes it. */
+static bool passphrase_ask(struct asking *asking, struct passphrase *out)
+{
+    const struct kf_passphrase *passphrase = asking->passphrase;
+    asking->asked = true;
+    out->length = 0;
+    if (passphrase != NULL && passphrase->ask != NULL &&
+        passphrase->ask(passphrase->context, out->bytes, sizeof out->bytes, &out->length) &&
+        out->length <= sizeof out->bytes)
+        asking->answered = true;
+    return asking->answered;
+}
+
+/* What libcrypto calls for it. */
+static int passphrase_give(char *out, int room, int writing, void *context)
 {
     (void)writing;
-    struct asking *asking = context;
-    size_t length = 0;
-    asking->asked = true;
-    if (asking->passphrase == NULL || asking->passphrase->ask == NULL || room < 0 ||
-        !asking->passphrase->ask(asking->passphrase->context, out, (size_t)room, &length) ||
-        length > (size_t)room)
+    const struct passphrase *passphrase = context;
+    if (room < 0 || passphrase->length > (size_t)room)
         return -1;
-    asking->answered = true;
-    return (int)length;
+    memcpy(out, passphrase->bytes, passphrase->length);
+    return (int)passphrase->length;
 }
 
 static enum kf_code not_decrypted(const struct asking *asking, struct kf_error *error)
@@ -242,6 +256,32 @@ static enum kf_code not_decrypted(const struct asking *asking, struct kf_error *
                         "A private key can't be decrypted: the passphrase is wrong, or the key is damaged.");
 }
 
+static X509_SIG *pkcs8_read(const struct kfi_pkey *pkey)
+{
+    const uint8_t *from = pkey->der;
+    kfi_crypto_enter();
+    X509_SIG *encrypted = d2i_X509_SIG(NULL, &from, (long)pkey->der_length);
+    kfi_crypto_leave();
+    return encrypted;
+}
+
+/* Frees what was encrypted. NULL: it can't be decrypted. */
+static PKCS8_PRIV_KEY_INFO *pkcs8_decrypt(const struct kfi_provider *provider, X509_SIG *encrypted,
+                                          struct asking *asking)
+{
+    struct passphrase passphrase;
+    PKCS8_PRIV_KEY_INFO *decrypted = NULL;
+    const bool answered = encrypted != NULL && passphrase_ask(asking, &passphrase);
+    kfi_crypto_enter();
+    if (answered)
+        decrypted = PKCS8_decrypt_ex(encrypted, passphrase.bytes, (int)passphrase.length, provider->library,
+                                     provider->properties);
+    X509_SIG_free(encrypted);
+    kfi_crypto_leave();
+    kfi_wipe(&passphrase, sizeof passphrase);
+    return decrypted;
+}
+
 /* Replaces encrypted PKCS#8 in `pkey` by its content. */
 static enum kf_code pkey_decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *asking, struct kf_error *error)
 {
@@ -249,15 +289,7 @@ static enum kf_code pkey_decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *ask
     enum kf_code code = kfi_provider_get(error, &provider);
     if (code != KF_OK)
         return code;
-    char passphrase[KFI_PASSPHRASE_MAX];
-    const uint8_t *from = pkey->der;
-    X509_SIG *encrypted = d2i_X509_SIG(NULL, &from, (long)pkey->der_length);
-    PKCS8_PRIV_KEY_INFO *decrypted = NULL;
-    int length = encrypted != NULL ? passphrase_ask(passphrase, sizeof passphrase, 0, asking) : -1;
-    if (length >= 0)
-        decrypted = PKCS8_decrypt_ex(encrypted, passphrase, length, provider->library, provider->properties);
-    kfi_wipe(passphrase, sizeof passphrase);
-    X509_SIG_free(encrypted);
+    PKCS8_PRIV_KEY_INFO *decrypted = pkcs8_decrypt(provider, pkcs8_read(pkey), asking);
 
     int der_length = decrypted != NULL ? i2d_PKCS8_PRIV_KEY_INFO(decrypted, NULL) : -1;
     uint8_t *der = der_length > 0 ? kfi_alloc((size_t)der_length) : NULL;
@@ -274,7 +306,9 @@ static enum kf_code pkey_decrypt_pkcs8(struct kfi_pkey *pkey, struct asking *ask
         pkey->der = der;
         pkey->der_length = (size_t)der_length;
     }
+    kfi_crypto_enter();
     PKCS8_PRIV_KEY_INFO_free(decrypted); /* which wipes it */
+    kfi_crypto_leave();
     return code;
 }
 
@@ -303,7 +337,8 @@ static bool is_pem(struct kf_view trimmed)
 struct pem {
     char *label, *header;
     uint8_t *data;
-    long length;
+    long length, room; /* of the data, and of the memory that they are in */
+    bool followed;     /* something comes behind it */
 };
 
 static const struct structure *structure_labelled(const char *label)
@@ -315,14 +350,67 @@ static const struct structure *structure_labelled(const char *label)
     return NULL;
 }
 
-/* Decrypts PEM whose headers say that it is encrypted, and copies the content to `pkey`. */
-static enum kf_code pem_take(struct pem *pem, struct asking *asking, struct kf_error *error,
-                             struct kfi_pkey *pkey)
+/* False if the text is no PEM. */
+static bool pem_read(struct kf_view text, struct pem *pem)
+{
+    *pem = (struct pem){.label = NULL};
+    kfi_crypto_enter();
+    BIO *bio = BIO_new_mem_buf(text.data, (int)text.length);
+    /* Secure: libcrypto wipes what it allocates meanwhile. */
+    bool good = bio != NULL && PEM_read_bio_ex(bio, &pem->label, &pem->header, &pem->data, &pem->length,
+                                               PEM_FLAG_SECURE) == 1;
+    pem->room = pem->length;
+    pem->followed = good && BIO_pending(bio) > 0;
+    BIO_free(bio);
+    kfi_crypto_leave();
+    return good;
+}
+
+static void pem_end(struct pem *pem)
+{
+    kfi_crypto_enter();
+    OPENSSL_secure_clear_free(pem->data, (size_t)pem->room);
+    OPENSSL_secure_free(pem->header);
+    OPENSSL_secure_free(pem->label);
+    kfi_crypto_leave();
+}
+
+/* Decrypts PEM if its headers say that it is encrypted. */
+static enum kf_code pem_decrypt(struct pem *pem, struct asking *asking, struct kf_error *error)
 {
     EVP_CIPHER_INFO cipher;
-    if (PEM_get_EVP_CIPHER_INFO(pem->header, &cipher) != 1 ||
-        PEM_do_header(&cipher, pem->data, &pem->length, passphrase_ask, asking) != 1)
-        return not_decrypted(asking, error);
+    kfi_crypto_enter();
+    bool good = PEM_get_EVP_CIPHER_INFO(pem->header, &cipher) == 1;
+    kfi_crypto_leave();
+    if (good && cipher.cipher != NULL) {
+        struct passphrase passphrase;
+        good = passphrase_ask(asking, &passphrase);
+        if (good) {
+            kfi_crypto_enter();
+            good = PEM_do_header(&cipher, pem->data, &pem->length, passphrase_give, &passphrase) == 1;
+            kfi_crypto_leave();
+        }
+        kfi_wipe(&passphrase, sizeof passphrase);
+    }
+    return good ? KF_OK : not_decrypted(asking, error);
+}
+
+/* Takes what is in the PEM. */
+static enum kf_code pem_take(struct pem *pem, struct asking *asking, struct kf_error *error,
+                             struct kfi_pkey *pkey, const struct structure **structure)
+{
+    *structure = structure_labelled(pem->label);
+    if (*structure == NULL)
+        return kf_error_set(error, KF_E_USAGE,
+                            "An object in PEM is not a key of a known kind. The known kinds are PUBLIC "
+                            "KEY, RSA PUBLIC KEY, "
+                            "PRIVATE KEY, ENCRYPTED PRIVATE KEY, RSA PRIVATE KEY and EC PRIVATE KEY.");
+    if (pem->followed)
+        return kf_error_set(error, KF_E_USAGE,
+                            "Something follows the key in PEM: give one object, and nothing else.");
+    enum kf_code code = pem_decrypt(pem, asking, error);
+    if (code != KF_OK)
+        return code;
     pkey->der_length = (size_t)pem->length;
     pkey->der = kfi_copy(kf_view_of(pem->data, pkey->der_length));
     return pkey->der != NULL ? KF_OK : kfi_no_memory(error);
@@ -331,32 +419,11 @@ static enum kf_code pem_take(struct pem *pem, struct asking *asking, struct kf_e
 static enum kf_code pkey_read_pem(struct kf_view text, struct asking *asking, struct kf_error *error,
                                   struct kfi_pkey *pkey, const struct structure **structure)
 {
-    struct pem pem = {NULL, NULL, NULL, 0};
-    enum kf_code code = KF_OK;
-    BIO *bio = BIO_new_mem_buf(text.data, (int)text.length);
-    if (bio == NULL)
-        return kfi_no_memory(error);
-    /* Secure: libcrypto wipes what it allocates meanwhile. */
-    if (PEM_read_bio_ex(bio, &pem.label, &pem.header, &pem.data, &pem.length, PEM_FLAG_SECURE) != 1) {
-        code = kf_error_set(error, KF_E_USAGE, "A key begins like PEM, but it is cut or damaged.");
-    } else {
-        const long buffer = pem.length;
-        *structure = structure_labelled(pem.label);
-        if (*structure == NULL)
-            code = kf_error_set(error, KF_E_USAGE,
-                                "An object in PEM is not a key of a known kind. The known kinds are PUBLIC "
-                                "KEY, RSA PUBLIC KEY, "
-                                "PRIVATE KEY, ENCRYPTED PRIVATE KEY, RSA PRIVATE KEY and EC PRIVATE KEY.");
-        else if (BIO_pending(bio) > 0)
-            code = kf_error_set(error, KF_E_USAGE,
-                                "Something follows the key in PEM: give one object, and nothing else.");
-        else
-            code = pem_take(&pem, asking, error, pkey);
-        OPENSSL_secure_clear_free(pem.data, (size_t)buffer);
-        OPENSSL_secure_free(pem.header);
-        OPENSSL_secure_free(pem.label);
-    }
-    BIO_free(bio);
+    struct pem pem;
+    if (!pem_read(text, &pem))
+        return kf_error_set(error, KF_E_USAGE, "A key begins like PEM, but it is cut or damaged.");
+    enum kf_code code = pem_take(&pem, asking, error, pkey, structure);
+    pem_end(&pem);
     return code;
 }
 
@@ -410,9 +477,7 @@ enum kf_code kfi_pkey_read(struct kf_view text, const struct kf_passphrase *pass
     if (text.length > KFI_PKEY_TEXT_MAX)
         return kf_error_set(error, KF_E_USAGE, "A key has %zu bytes; at most %d are allowed.", text.length,
                             KFI_PKEY_TEXT_MAX);
-    ERR_set_mark();
     code = pkey_read_key(text, &asking, error, out);
-    ERR_pop_to_mark();
     if (code != KF_OK)
         kfi_pkey_end(out);
     return code;

@@ -6,7 +6,6 @@
 
 #include <openssl/bio.h>
 #include <openssl/encoder.h>
-#include <openssl/err.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -17,11 +16,42 @@
 
 /* ---- Making ---- */
 
-static EVP_PKEY *pair_generate(const struct kfi_provider *provider, size_t rsa_bits, enum kf_ecdh_curve curve)
+/* Forks wait until it is done, which may take seconds. */
+static enum kf_code pair_generate(const struct kfi_provider *provider, size_t rsa_bits,
+                                  enum kf_ecdh_curve curve, struct kf_error *error, EVP_PKEY **out)
 {
-    if (rsa_bits > 0)
-        return EVP_PKEY_Q_keygen(provider->library, provider->properties, "RSA", rsa_bits);
-    return EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", kfi_ecdh_curve_name(curve));
+    enum kf_code code = KF_OK;
+    kfi_crypto_enter();
+    *out = rsa_bits > 0
+               ? EVP_PKEY_Q_keygen(provider->library, provider->properties, "RSA", rsa_bits)
+               : EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", kfi_ecdh_curve_name(curve));
+    if (*out == NULL)
+        code = kfi_crypto_failed(error, "making a key pair");
+    kfi_crypto_leave();
+    return code;
+}
+
+static void pair_free(EVP_PKEY *key)
+{
+    kfi_crypto_enter();
+    EVP_PKEY_free(key);
+    kfi_crypto_leave();
+}
+
+/* Writes one half as PEM into memory that is wiped when it grows and when it is freed. */
+static enum kf_code pair_encode(const struct kfi_provider *provider, EVP_PKEY *key, int selection,
+                                const char *structure, struct kf_error *error, BIO **memory)
+{
+    enum kf_code code = KF_OK;
+    kfi_crypto_enter();
+    *memory = BIO_new(BIO_s_secmem());
+    OSSL_ENCODER_CTX *encoder =
+        OSSL_ENCODER_CTX_new_for_pkey(key, selection, "PEM", structure, provider->properties);
+    if (*memory == NULL || encoder == NULL || OSSL_ENCODER_to_bio(encoder, *memory) != 1)
+        code = kfi_crypto_failed(error, "writing a key");
+    OSSL_ENCODER_CTX_free(encoder);
+    kfi_crypto_leave();
+    return code;
 }
 
 /* Copies the content of `memory` to the buffer, which is empty. */
@@ -41,16 +71,13 @@ static enum kf_code pair_take(BIO *memory, struct kf_error *error, struct kf_buf
 static enum kf_code pair_write_pem(const struct kfi_provider *provider, EVP_PKEY *key, int selection,
                                    const char *structure, struct kf_error *error, struct kf_buf *out)
 {
-    BIO *memory = BIO_new(BIO_s_secmem()); /* it is wiped when it grows and when it is freed */
-    OSSL_ENCODER_CTX *encoder =
-        OSSL_ENCODER_CTX_new_for_pkey(key, selection, "PEM", structure, provider->properties);
-    enum kf_code code;
-    if (memory == NULL || encoder == NULL || OSSL_ENCODER_to_bio(encoder, memory) != 1)
-        code = kfi_crypto_failed(error, "writing a key");
-    else
+    BIO *memory;
+    enum kf_code code = pair_encode(provider, key, selection, structure, error, &memory);
+    if (code == KF_OK)
         code = pair_take(memory, error, out);
-    OSSL_ENCODER_CTX_free(encoder);
+    kfi_crypto_enter();
     BIO_free(memory);
+    kfi_crypto_leave();
     return code;
 }
 
@@ -58,19 +85,16 @@ enum kf_code kfi_pkey_pair_generate(size_t rsa_bits, enum kf_ecdh_curve curve, s
                                     struct kf_buf *public_key, struct kf_buf *private_key)
 {
     const struct kfi_provider *provider;
+    EVP_PKEY *key;
     enum kf_code code = kfi_provider_get(error, &provider);
     if (code != KF_OK)
         return code;
-    ERR_set_mark();
-    EVP_PKEY *key = pair_generate(provider, rsa_bits, curve);
-    if (key == NULL)
-        code = kfi_crypto_failed(error, "making a key pair");
+    code = pair_generate(provider, rsa_bits, curve, error, &key);
     if (code == KF_OK)
         code = pair_write_pem(provider, key, EVP_PKEY_PUBLIC_KEY, "SubjectPublicKeyInfo", error, public_key);
     if (code == KF_OK)
         code = pair_write_pem(provider, key, EVP_PKEY_KEYPAIR, "PrivateKeyInfo", error, private_key);
-    EVP_PKEY_free(key);
-    ERR_pop_to_mark();
+    pair_free(key);
     if (code != KF_OK) {
         kfi_buf_wipe(public_key);
         kfi_buf_wipe(private_key);

@@ -28,11 +28,13 @@ static void provider_free(struct kfi_provider *provider)
 {
     if (provider == NULL)
         return;
+    kfi_crypto_enter();
     EVP_CIPHER_free(provider->aes_128_gcm);
     EVP_CIPHER_free(provider->aes_192_gcm);
     EVP_CIPHER_free(provider->aes_256_gcm);
     for (size_t i = 0; i < KFI_HASH_COUNT; i++)
         EVP_MD_free(provider->digests[i]);
+    kfi_crypto_leave();
     kfi_free(provider->properties);
     kfi_free(provider);
 }
@@ -90,6 +92,20 @@ static enum kf_code provider_fetch_all(struct kfi_provider *provider, struct kf_
     return code;
 }
 
+/* Asks libcrypto for all that a provider has, but for the properties, which are there. */
+static enum kf_code provider_fill(struct kfi_provider *provider, struct kf_error *error)
+{
+    kfi_crypto_enter();
+    const char *properties = provider->properties;
+    provider->fips = EVP_default_properties_is_fips_enabled(provider->library) == 1 ||
+                     (properties != NULL && names_fips(properties));
+    enum kf_code code = properties != NULL ? check_query(properties) : KF_OK;
+    if (code == KF_OK)
+        code = provider_fetch_all(provider, error);
+    kfi_crypto_leave();
+    return code;
+}
+
 /* Only kf_crypto_provider_set passes properties, and it has no room for a sentence. */
 static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, struct kf_error *error,
                                  struct kfi_provider **out)
@@ -98,17 +114,9 @@ static enum kf_code provider_new(OSSL_LIB_CTX *library, const char *properties, 
     if (provider == NULL)
         return kfi_no_memory(error);
     provider->library = library;
-    provider->fips = EVP_default_properties_is_fips_enabled(library) == 1;
-    enum kf_code code = KF_OK;
-    ERR_set_mark();
-    if (properties != NULL) {
-        provider->fips = provider->fips || names_fips(properties);
-        provider->properties = kfi_copy_text(properties);
-        code = provider->properties != NULL ? check_query(properties) : KF_E_NO_MEMORY;
-    }
-    if (code == KF_OK)
-        code = provider_fetch_all(provider, error);
-    ERR_pop_to_mark();
+    provider->properties = kfi_copy_text(properties);
+    enum kf_code code = properties != NULL && provider->properties == NULL ? kfi_no_memory(error)
+                                                                           : provider_fill(provider, error);
     if (code != KF_OK) {
         provider_free(provider);
         return code;
@@ -139,6 +147,7 @@ static enum kf_code provider_publish(OSSL_LIB_CTX *library, const char *properti
 
 enum kf_code kfi_provider_get(struct kf_error *error, const struct kfi_provider **out)
 {
+    kfi_crypto_thread_begin();
     *out = atomic_load_explicit(&published, memory_order_acquire);
     if (*out != NULL)
         return KF_OK;
@@ -160,7 +169,9 @@ enum kf_code kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char 
 
 enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what)
 {
+    kfi_crypto_enter();
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    kfi_crypto_leave();
     return kf_error_set(error, KF_E_SYSTEM, "OpenSSL failed at %s: %s.", what,
                         reason != NULL ? reason : "it gives no reason");
 }

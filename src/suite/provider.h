@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "suite/libcrypto.h"
 #include "suite/suite.h"
 
 struct kfi_provider {
@@ -22,7 +23,8 @@ struct kfi_provider {
 };
 
 /*
- * The provider. The first call makes it; after an error the next call tries again. Errors: KF_E_SYSTEM with a
+ * The provider. The first call makes it; after an error the next call tries again. Also prepares the calling
+ * thread, so whoever uses libcrypto asks for it first. Errors: KF_E_SYSTEM with a
  * sentence, KF_E_NO_MEMORY.
  */
 enum kf_code kfi_provider_get(struct kf_error *error, const struct kfi_provider **out);

@@ -3,7 +3,6 @@
  */
 #include "suite/random.h"
 
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "base/memory.h"
@@ -13,8 +12,12 @@ enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error)
 {
     const struct kfi_provider *provider;
     enum kf_code code = kfi_provider_get(error, &provider);
-    if (code == KF_OK && RAND_bytes_ex(provider->library, out, length, 0) != 1)
-        code = kfi_crypto_failed(error, "the random generator");
+    if (code == KF_OK) {
+        kfi_crypto_enter();
+        if (RAND_bytes_ex(provider->library, out, length, 0) != 1)
+            code = kfi_crypto_failed(error, "the random generator");
+        kfi_crypto_leave();
+    }
     if (code != KF_OK)
         kfi_wipe(out, length);
     return code;
@@ -22,5 +25,5 @@ enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error *error)
 
 void kfi_random_thread_end(void)
 {
-    OPENSSL_thread_stop();
+    kfi_crypto_thread_end();
 }

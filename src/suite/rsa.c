@@ -5,7 +5,6 @@
 #include "suite/rsa.h"
 
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
 
@@ -65,6 +64,7 @@ static enum kf_code rsa_import(const struct kfi_pkey *pkey, struct kf_error *err
         params[i] = OSSL_PARAM_construct_BN(names[i], numbers + i * each, each);
     }
     params[count] = OSSL_PARAM_construct_end();
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(provider->library, "RSA", provider->properties);
     if (context == NULL || EVP_PKEY_fromdata_init(context) != 1)
         code = kfi_crypto_failed(error, "reading an RSA key");
@@ -72,6 +72,7 @@ static enum kf_code rsa_import(const struct kfi_pkey *pkey, struct kf_error *err
                                params) != 1)
         code = kf_error_set(error, KF_E_USAGE, "An RSA key is damaged, or OpenSSL refuses it.");
     EVP_PKEY_CTX_free(context);
+    kfi_crypto_leave();
     kfi_free_secret(numbers, count * each);
     return code;
 }
@@ -96,9 +97,7 @@ enum kf_code kfi_rsa_key_new(struct kf_view text, bool is_private, const struct 
         code = rsa_check_numbers(&pkey, error);
     if (code == KF_OK) {
         key->length = pkey.rsa[KFI_RSA_N].length;
-        ERR_set_mark();
         code = rsa_import(&pkey, error, &key->key);
-        ERR_pop_to_mark();
     }
     kfi_pkey_end(&pkey);
     if (code != KF_OK) {
@@ -113,7 +112,9 @@ void kfi_rsa_key_free(struct kfi_rsa_key *key)
 {
     if (key == NULL)
         return;
+    kfi_crypto_enter();
     EVP_PKEY_free(key->key);
+    kfi_crypto_leave();
     kfi_free(key);
 }
 
@@ -124,7 +125,10 @@ size_t kfi_rsa_key_length(const struct kfi_rsa_key *key)
 
 bool kfi_rsa_key_matches(const struct kfi_rsa_key *a, const struct kfi_rsa_key *b)
 {
-    return EVP_PKEY_eq(a->key, b->key) == 1;
+    kfi_crypto_enter();
+    bool same = EVP_PKEY_eq(a->key, b->key) == 1;
+    kfi_crypto_leave();
+    return same;
 }
 
 static bool rsa_set_padding(EVP_PKEY_CTX *context, enum kf_rsa_padding padding, const char *properties)
@@ -150,15 +154,15 @@ enum kf_code kfi_rsa_encrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
     if (code != KF_OK)
         return code;
     size_t length = key->length;
-    ERR_set_mark();
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     if (context == NULL || EVP_PKEY_encrypt_init(context) != 1 ||
         !rsa_set_padding(context, padding, provider->properties) ||
         EVP_PKEY_encrypt(context, out, &length, plaintext.data, plaintext.length) != 1 ||
         length != key->length)
         code = kfi_crypto_failed(error, "RSA encryption");
-    ERR_pop_to_mark();
     EVP_PKEY_CTX_free(context);
+    kfi_crypto_leave();
     return code;
 }
 
@@ -173,7 +177,7 @@ enum kf_code kfi_rsa_decrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
         return KF_E_FORGED;
     uint8_t plaintext[KFI_RSA_BYTES_MAX];
     size_t got = sizeof plaintext;
-    ERR_set_mark();
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, key->key, provider->properties);
     if (context == NULL || EVP_PKEY_decrypt_init(context) != 1 ||
         !rsa_set_padding(context, padding, provider->properties))
@@ -181,8 +185,8 @@ enum kf_code kfi_rsa_decrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
     else if (EVP_PKEY_decrypt(context, plaintext, &got, ciphertext.data, ciphertext.length) != 1 ||
              got != length)
         code = KF_E_FORGED;
-    ERR_pop_to_mark();
     EVP_PKEY_CTX_free(context);
+    kfi_crypto_leave();
     if (code == KF_OK)
         memcpy(out, plaintext, length);
     kfi_wipe(plaintext, sizeof plaintext);

@@ -169,6 +169,7 @@ enum kf_code kfi_verification_key_parse_by(const struct kfi_signature_engine *en
         return kfi_no_memory(error);
 
     /* Hostile input must leave nothing in the thread's queue of OpenSSL errors. */
+    kfi_crypto_thread_begin();
     ERR_set_mark();
     enum kf_code code =
         engine->public_new(curve, kf_view_of(point, point_length(curve)), error, &key->public_key);
@@ -328,6 +329,7 @@ enum kf_code kfi_transcript_verify(struct kfi_transcript *transcript, const stru
     uint8_t digest[KFI_HASH_MAX];
     if (EVP_DigestFinal_ex(transcript->context, digest, NULL) != 1)
         return kfi_crypto_failed(error, "a digest");
+    kfi_crypto_thread_begin();
     ERR_set_mark();
     ECDSA_SIG *signature = signature_read_der(der);
     enum kf_code code = KF_E_FORGED;

@@ -169,6 +169,7 @@ static enum kf_code nettle_decompress(enum kfi_curve curve, struct kf_view compr
     enum kf_code code = kfi_provider_get(error, &provider);
     if (code != KF_OK)
         return code;
+    kfi_crypto_enter();
     EC_GROUP *group =
         EC_GROUP_new_by_curve_name_ex(provider->library, provider->properties, kfi_curve_nid(curve));
     EC_POINT *point = group != NULL ? EC_POINT_new(group) : NULL;
@@ -181,6 +182,7 @@ static enum kf_code nettle_decompress(enum kfi_curve curve, struct kf_view compr
         code = kfi_crypto_failed(error, "reading a public key");
     EC_POINT_free(point);
     EC_GROUP_free(group);
+    kfi_crypto_leave();
     return code;
 }
 

@@ -14,7 +14,9 @@
 /* Secret and public keys are an EVP_PKEY, which wipes its content. */
 static void openssl_key_free(void *key)
 {
+    kfi_crypto_enter();
     EVP_PKEY_free(key);
+    kfi_crypto_leave();
 }
 
 static enum kf_code openssl_generate(enum kfi_curve curve, struct kf_error *error,
@@ -24,14 +26,17 @@ static enum kf_code openssl_generate(enum kfi_curve curve, struct kf_error *erro
     enum kf_code code = kfi_provider_get(error, &provider);
     if (code != KF_OK)
         return code;
+    kfi_crypto_enter();
     EVP_PKEY *key =
         EVP_PKEY_Q_keygen(provider->library, provider->properties, "EC", OBJ_nid2sn(kfi_curve_nid(curve)));
     if (key == NULL || !kfi_crypto_point(key, kfi_curve_bytes(curve), point)) {
+        code = kfi_crypto_failed(error, "making a key pair");
         EVP_PKEY_free(key);
-        return kfi_crypto_failed(error, "making a key pair");
+        key = NULL;
     }
+    kfi_crypto_leave();
     *secret = key;
-    return KF_OK;
+    return code;
 }
 
 static enum kf_code openssl_sign(void *secret, struct kf_view digest, struct kf_error *error, ECDSA_SIG **out)
@@ -43,14 +48,18 @@ static enum kf_code openssl_sign(void *secret, struct kf_view digest, struct kf_
     uint8_t der[KFI_SIGNATURE_MAX];
     size_t length = sizeof der;
     const uint8_t *from = der;
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, secret, provider->properties);
     if (context != NULL && EVP_PKEY_sign_init(context) == 1 &&
         EVP_PKEY_sign(context, der, &length, digest.data, digest.length) == 1)
         *out = d2i_ECDSA_SIG(NULL, &from, (long)length);
     else
         *out = NULL;
+    if (*out == NULL)
+        code = kfi_crypto_failed(error, "signing");
     EVP_PKEY_CTX_free(context);
-    return *out != NULL ? KF_OK : kfi_crypto_failed(error, "signing");
+    kfi_crypto_leave();
+    return code;
 }
 
 static enum kf_code openssl_public_new(enum kfi_curve curve, struct kf_view point, struct kf_error *error,
@@ -70,12 +79,14 @@ static enum kf_code openssl_public_new(enum kfi_curve curve, struct kf_view poin
         OSSL_PARAM_construct_end(),
     };
     EVP_PKEY *key = NULL;
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(provider->library, "EC", provider->properties);
     if (context == NULL || EVP_PKEY_fromdata_init(context) != 1)
         code = kfi_crypto_failed(error, "reading a public key");
     else if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
         code = KF_E_MALFORMED;
     EVP_PKEY_CTX_free(context);
+    kfi_crypto_leave();
     *out = key;
     return code;
 }
@@ -91,13 +102,17 @@ static enum kf_code openssl_verify(void *public_key, struct kf_view digest, cons
     uint8_t *to = der;
     int length = i2d_ECDSA_SIG(signature, &to);
     int verdict = -1;
+    kfi_crypto_enter();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(provider->library, public_key, provider->properties);
     if (context != NULL && length > 0 && EVP_PKEY_verify_init(context) == 1)
         verdict = EVP_PKEY_verify(context, der, (size_t)length, digest.data, digest.length);
-    EVP_PKEY_CTX_free(context);
     if (verdict < 0)
-        return kfi_crypto_failed(error, "verifying a signature");
-    return verdict == 1 ? KF_OK : KF_E_FORGED;
+        code = kfi_crypto_failed(error, "verifying a signature");
+    else if (verdict != 1)
+        code = KF_E_FORGED;
+    EVP_PKEY_CTX_free(context);
+    kfi_crypto_leave();
+    return code;
 }
 
 const struct kfi_signature_engine kfi_signature_openssl = {

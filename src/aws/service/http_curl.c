@@ -7,6 +7,9 @@
  * decrypted. A reply that is refused, cut short or cancelled leaves nothing either: what had come of it has been
  * through take_body.
  *
+ * Forks. libcurl and its TLS take locks of the process. So forks are barred where it may do so (base/fork.h), but
+ * not while it sleeps, nor while our callbacks use the allocator, which may be the user's.
+ *
  * What stays in freed memory: libcurl's copies of the secret access key, of the signing key that it derives, and
  * of the header lines, of which a session token may be one (our own copies are wiped); and what libcurl took of
  * a body but could not send, because the connection died or the transfer was cancelled.
@@ -21,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/fork.h"
 #include "base/lock.h"
 #include "suite/digest.h"
 
@@ -51,8 +55,10 @@ static bool curl_openssl;
 
 static void init_curl(void)
 {
+    kfi_fork_bar();
     curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
     const char *tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
+    kfi_fork_unbar();
     curl_openssl = tls != NULL && strncmp(tls, "OpenSSL/3", strlen("OpenSSL/3")) == 0;
 }
 
@@ -85,13 +91,24 @@ static int rewind_body(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* Makes room for a piece of the reply. The piece before may have been too large already. */
+static enum kf_code reply_reserve(struct kfi_curl_transfer *transfer, size_t length)
+{
+    if (transfer->too_large)
+        return KF_E_LIMIT;
+    kfi_fork_unbar();
+    enum kf_code code = kfi_buf_reserve(&transfer->reply.body, length, transfer->reply_max);
+    kfi_fork_bar();
+    return code;
+}
+
 /* `bytes` lie in libcurl's receive buffer. */
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct kfi_curl_transfer *transfer = context;
     struct kf_buf *body = &transfer->reply.body;
     size_t length = size * count, taken = length;
-    enum kf_code code = transfer->too_large ? KF_E_LIMIT : kfi_buf_reserve(body, length, transfer->reply_max);
+    enum kf_code code = reply_reserve(transfer, length);
     if (code == KF_OK) {
         memcpy(body->data + body->length, bytes, length);
         body->length += length;
@@ -329,7 +346,9 @@ static enum kf_code transfer_fill(struct kfi_curl_transfer *transfer, const stru
     enum kf_code result = read_url(request->url, error, transfer->endpoint, sizeof(transfer->endpoint));
     if (result != KF_OK)
         return result;
+    kfi_fork_bar();
     transfer->easy = curl_easy_init();
+    kfi_fork_unbar();
     transfer->body = kfi_copy(request->body);
     if (transfer->easy == NULL || transfer->body == NULL)
         return kfi_no_memory(error);
@@ -375,7 +394,9 @@ enum kf_code kfi_curl_transfer_new(const struct kfi_http_request *request, const
 
 void kfi_curl_transfer_close(struct kfi_curl_transfer *transfer)
 {
+    kfi_fork_bar();
     curl_easy_cleanup(transfer->easy);
+    kfi_fork_unbar();
     transfer->easy = NULL;
     for (struct curl_slist *line = transfer->headers; line != NULL; line = line->next)
         kfi_wipe(line->data, strlen(line->data));
@@ -473,7 +494,9 @@ struct kfi_curl *kfi_curl_new(void)
 
 void kfi_curl_free(struct kfi_curl *curl)
 {
+    kfi_fork_bar();
     (void)curl_multi_cleanup(curl->multi);
+    kfi_fork_unbar();
     kfi_free(curl);
 }
 
@@ -505,13 +528,17 @@ enum kf_code kfi_curl_begin(struct kfi_curl *curl, struct kfi_curl_transfer *tra
 
 void kfi_curl_remove(struct kfi_curl *curl, struct kfi_curl_transfer *transfer)
 {
+    kfi_fork_bar();
     (void)curl_multi_remove_handle(curl->multi, transfer->easy);
+    kfi_fork_unbar();
 }
 
 void kfi_curl_perform(struct kfi_curl *curl)
 {
     int running;
+    kfi_fork_bar();
     (void)curl_multi_perform(curl->multi, &running);
+    kfi_fork_unbar();
 }
 
 /*
