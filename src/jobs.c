@@ -3,8 +3,9 @@
  *
  * Each job is an encryptor or a decryptor whose waker puts it into the list of those that are ready. A run
  * takes that list over and polls what is in it, so it costs what is ready, not what waits. It never calls a
- * user from another thread than that of kf_jobs_run, never polls a job that was not woken or due, and
- * allocates nothing for a job but when it begins and when its output is made.
+ * user back from another thread than that of kf_jobs_run, never calls the user's waker inside a poll or a run of its
+ * own, never polls a job that was not woken or due, and allocates nothing for a job but when it begins and when its
+ * output is made.
  */
 #include <keyflight/jobs.h>
 
@@ -31,6 +32,8 @@ struct kf_jobs {
     struct kfi_list all;      /* every job but one whose `done` is running */
     struct kfi_timer *timers; /* of those that wait under a deadline */
     size_t waiting;           /* how many jobs a run may still have something to do for */
+    struct kfi_timer soon;    /* calls the user's waker for what a run or poll leaves behind */
+    bool untold;              /* which could not be set: the deadline is now */
     bool running;             /* in kf_jobs_run */
     bool freed;               /* by a callback: no job is left, and the run frees the memory at its end */
 
@@ -71,21 +74,44 @@ static enum kf_code forked(struct kf_error *error)
 
 /* ---- The jobs that are ready ---- */
 
-/* The waker of each job. From any thread. */
+/* The waker of each job. From any thread. Inside a run or a poll of these jobs it leaves the user to jobs_tell. */
 static void job_wake(void *context)
 {
     struct kf_job *job = context;
     struct kf_jobs *jobs = job->jobs;
+    const bool inside = kfi_waker_is_hushed(jobs->post);
     bool post = false;
     kfi_lock_take(&jobs->ready_lock);
     if (!kfi_linked(&job->link)) {
         kfi_list_push_back(&jobs->ready, &job->link);
-        post = !jobs->posted;
-        jobs->posted = true;
+        post = !jobs->posted && !inside;
+        jobs->posted |= post;
     }
     kfi_lock_leave(&jobs->ready_lock);
     if (post)
         kf_call_waker_wake(jobs->post);
+}
+
+/*
+ * Behind a run or a poll: has the user's waker called if jobs are ready of which nobody has told him. The internal
+ * thread does it, since the user may hold a lock here. If that can't be started the deadline tells him.
+ */
+static void jobs_tell(struct kf_jobs *jobs)
+{
+    kfi_lock_take(&jobs->ready_lock);
+    const bool post = !kfi_list_empty(&jobs->ready) && !jobs->posted;
+    jobs->posted |= post;
+    kfi_lock_leave(&jobs->ready_lock);
+    if (!post)
+        return;
+    if (jobs->blocks) {
+        kf_call_waker_wake(jobs->post); /* of the sleeper, which is ours */
+    } else if (kfi_timer_set(&jobs->soon, kfi_now_ms(), jobs->post, NULL) != KF_OK) {
+        jobs->untold = true;
+        kfi_lock_take(&jobs->ready_lock);
+        jobs->posted = false;
+        kfi_lock_leave(&jobs->ready_lock);
+    }
 }
 
 /* Takes a job out of the list of those that are ready, if it is there. */
@@ -128,7 +154,11 @@ static void job_timer_stop(struct kf_job *job)
 
 uint64_t kf_jobs_deadline(const struct kf_jobs *jobs)
 {
-    if (jobs->timers == NULL || inherited(jobs))
+    if (inherited(jobs))
+        return KF_NO_DEADLINE;
+    if (jobs->untold)
+        return 0;
+    if (jobs->timers == NULL)
         return KF_NO_DEADLINE;
     const uint64_t now = kfi_now_ms(), when = jobs->timers->when;
     return when > now ? when - now : 0;
@@ -195,8 +225,14 @@ void kf_job_free(struct kf_job *job)
 {
     if (job == NULL || !kfi_linked(&job->place))
         return; /* its `done` is running, behind which the run ends it */
+    struct kf_jobs *jobs = job->jobs;
+    struct kfi_hush hush;
+    kfi_waker_hush(&hush, &jobs->post);
     job_leave(job);
     job_end(job);
+    (void)kfi_waker_unhush(&hush);
+    if (!jobs->running && !inherited(jobs))
+        jobs_tell(jobs);
 }
 
 /* ---- One message ---- */
@@ -313,8 +349,12 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
     }
     if (inherited(job->jobs) || kfi_io_check(io, NULL) != KF_OK)
         return stream_poll(job, io); /* which refuses, and changes nothing */
-    job_unready(job);                /* before the poll, so that a wake during it counts */
+    struct kf_jobs *jobs = job->jobs;
+    struct kfi_hush hush;
+    job_unready(job); /* before the poll, so that a wake during it counts */
+    kfi_waker_hush(&hush, &jobs->post);
     const enum kf_code code = stream_poll(job, io);
+    (void)kfi_waker_unhush(&hush);
     job_waiting_set(job, code == KF_PENDING);
     if (code == KF_PENDING) {
         job_timer_start(job);
@@ -322,6 +362,8 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
         job_timer_stop(job);
         job_unready(job);
     }
+    if (!jobs->running)
+        jobs_tell(jobs);
     return code;
 }
 
@@ -330,6 +372,8 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
 /* Takes over the jobs that are ready, and those whose deadline has come. */
 static void turn_begin(struct kf_jobs *jobs, uint64_t now)
 {
+    kfi_timer_cancel(&jobs->soon);
+    jobs->untold = false;
     kfi_lock_take(&jobs->ready_lock);
     kfi_list_splice(&jobs->turn, &jobs->ready);
     jobs->posted = false;
@@ -355,14 +399,10 @@ static void turn_end(struct kf_jobs *jobs)
     kfi_lock_take(&jobs->ready_lock);
     kfi_list_splice(&jobs->turn, &jobs->ready);
     kfi_list_splice(&jobs->ready, &jobs->turn);
-    const bool post = !kfi_list_empty(&jobs->ready) && !jobs->posted;
-    jobs->posted |= post;
     kfi_lock_leave(&jobs->ready_lock);
-    if (post)
-        kf_call_waker_wake(jobs->post);
 }
 
-static enum kf_code run(struct kf_jobs *jobs)
+static enum kf_code run_turn(struct kf_jobs *jobs)
 {
     const uint64_t now = kfi_now_ms(), end = kfi_ms_after(now, jobs->max_run_ms);
     turn_begin(jobs, now);
@@ -378,6 +418,17 @@ static enum kf_code run(struct kf_jobs *jobs)
     }
     turn_end(jobs);
     return jobs->waiting > 0 ? KF_PENDING : KF_OK;
+}
+
+static enum kf_code run(struct kf_jobs *jobs)
+{
+    struct kfi_hush hush;
+    kfi_waker_hush(&hush, &jobs->post);
+    const enum kf_code code = run_turn(jobs);
+    (void)kfi_waker_unhush(&hush);
+    if (code != KF_E_FORKED)
+        jobs_tell(jobs);
+    return code;
 }
 
 static enum kf_code blocking_poll(void *context, const struct kf_waker *waker)
@@ -443,8 +494,13 @@ void kf_jobs_free(struct kf_jobs *jobs)
 {
     if (jobs == NULL)
         return;
-    for (struct kfi_link *link; (link = kfi_list_first(&jobs->all)) != NULL;)
-        kf_job_free(KFI_CONTAINER(link, struct kf_job, place));
+    kfi_timer_cancel(&jobs->soon);
+    kfi_waker_set(jobs->post, NULL);
+    for (struct kfi_link *link; (link = kfi_list_first(&jobs->all)) != NULL;) {
+        struct kf_job *job = KFI_CONTAINER(link, struct kf_job, place);
+        job_leave(job);
+        job_end(job);
+    }
     jobs->freed = true;
     if (!jobs->running)
         release(jobs);

@@ -29,7 +29,14 @@ struct kf_call_waker;
 KF_API struct kf_call_waker *kf_call_waker_of(struct kf_call *call);
 KF_API struct kf_call_waker *kf_call_waker_ref(struct kf_call_waker *waker);
 KF_API void kf_call_waker_unref(struct kf_call_waker *waker);
-/* Gets the call polled soon. From any thread, at any time: once the call has ended it does nothing. */
+/*
+ * Gets the call polled soon. From any thread, at any time: once the call has ended it does nothing. A lock of yours may
+ * be held, if whoever polls and ends the call does not hold it meanwhile.
+ *
+ * Within the poll of the call itself it calls nobody's waker: if that poll answers KF_PENDING, the call is polled again
+ * at once. After eight such polls in a row the caller gets its thread back, and is woken from the internal thread. If
+ * that can't be done the operation fails: KF_E_SYSTEM, KF_E_CLEANED_UP.
+ */
 KF_API void kf_call_waker_wake(struct kf_call_waker *waker);
 
 /*

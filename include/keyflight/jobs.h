@@ -5,8 +5,8 @@
  * was called, or the deadline has passed, it calls kf_jobs_run. That goes on with the jobs that have become
  * ready, looks at no others, and calls back for each one that is done.
  *
- * The waker may be called from any thread, so it only posts to the loop: uv_async_send for libuv, a write to
- * an eventfd for epoll and io_uring. It is called once, and then not again before the next kf_jobs_run,
+ * The waker may be called from any thread, so it only posts to the loop: uv_async_send for libuv, a write to an
+ * eventfd for epoll and io_uring. It is called once, and then not again before the next kf_jobs_run,
  * however many jobs become ready. examples/event_loop_uv.c and examples/event_loop_epoll.c are whole programs.
  * A program without an event loop leaves the waker out, and kf_jobs_run blocks until all jobs are done.
  *
@@ -32,13 +32,16 @@ struct kf_job;
 struct kf_jobs_options {
     size_t size;
     /*
-     * Called once kf_jobs_run is worth while. With `wake` NULL there is none: kf_jobs_run blocks. It may be called
-     * within kf_jobs_run and within the functions that begin a job, so it takes no lock that is held across those.
+     * Called once kf_jobs_run is worth while. With `wake` NULL there is none: kf_jobs_run blocks.
+     *
+     * A thread that is inside kf_jobs_run, kf_job_poll, kf_job_free or kf_jobs_free never calls it: if jobs become
+     * ready there and are left, the internal thread calls it. But kf_jobs_encrypt and kf_jobs_decrypt do, outside of
+     * callbacks, since whoever begins a job need not be the loop. What it may do is said at struct kf_waker.
      */
     struct kf_waker waker;
     /*
-     * A run begins no further job after so many milliseconds, so that other events get their turn; the waker
-     * is called again for what is left. 0: one job in each run; UINT64_MAX: no limit.
+     * A run begins no further job after so many milliseconds, so that other events get their turn. The waker is
+     * called again for what is left. 0: one job in each run; UINT64_MAX: no limit.
      */
     uint64_t max_run_ms;
 };
@@ -72,7 +75,8 @@ KF_CODE kf_jobs_run(struct kf_jobs *jobs, struct kf_error *error);
 
 /*
  * In how many milliseconds kf_jobs_run has to be called at the latest, whether or not the waker is;
- * KF_NO_DEADLINE if never. Jobs have a deadline if their options have a timeout_ms. It changes only in
+ * KF_NO_DEADLINE if never. Jobs have a deadline if their options have a timeout_ms. It is 0 if jobs are left that are
+ * ready, and the waker can't be called for them because no thread can be started. It changes only in
  * kf_jobs_run, kf_job_poll and kf_job_free: ask again after these.
  */
 KF_API uint64_t kf_jobs_deadline(const struct kf_jobs *jobs);

@@ -203,16 +203,21 @@ KF_API struct kf_buf kf_buf_take(struct kf_buf *buf);
 
 /*
  * How a pending operation says that polling it again is worth while: it calls wake(context). That function only
- * posts (a semaphore, an eventfd, a flag under a lock). It must not block and must not call Keyflight. It may be
- * called from any thread, more than once, for no reason, and even before the poll that was given it returns.
+ * posts: a semaphore, an eventfd, a flag under a lock.
  *
- * It may take a lock, but none that anybody holds while calling Keyflight: a call may wait until a waker that is
- * running has returned, and may itself call the wakers of other operations. If a fetch of the cache, or of AWS
- * credentials, ends within the poll that began it, that poll goes on with what came, and does not call its own
- * waker for it.
+ * When: from the poll that was given it on, even before that poll returns; more than once; also for no reason. A poll
+ * copies the waker. It is called no more, and is not running either, once a later poll has answered anything but
+ * KF_PENDING or was given another waker, or the operation was freed.
  *
- * A poll copies the waker. It is called no more, and is not running either, once a later poll has answered
- * anything but KF_PENDING or was given another waker, or the operation was freed.
+ * Where: on any thread, also on one that is inside a call for another operation. But a thread that is inside a poll of
+ * the operation, or frees it, never calls its waker: that poll works off what it causes itself, and what is left is told
+ * by another thread. No lock of the library is held meanwhile, but one of a keyring's may be.
+ *
+ * What it must not do: block, or call Keyflight. The one function that it may call is kf_call_waker_wake, so that a
+ * keyring can poll an operation of its own. It may take a lock, but none that anybody holds while calling Keyflight,
+ * for two reasons. A poll that ends, or is given another waker, and a free wait until a waker that runs on another
+ * thread has returned: it would wait for the lock, and they for it. And a call may call the wakers of other operations
+ * on its own thread.
  */
 struct kf_waker {
     void (*wake)(void *context);

@@ -39,10 +39,8 @@ void kfi_call_reset(struct kf_call *call)
 
 void kfi_call_end(struct kf_call *root)
 {
+    kfi_call_drive(root, NULL); /* first: what is dropped now may still wake the call */
     kfi_call_reset(root);
-    if (root->waker == NULL)
-        return;
-    kfi_waker_set(root->waker, NULL);
     kf_call_waker_unref(root->waker);
     root->waker = NULL;
 }

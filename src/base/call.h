@@ -52,7 +52,7 @@ void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver);
  */
 KFI_SHARED void kfi_call_reset(struct kf_call *call);
 
-/* Ends a root: resets it. From then on no waker reaches its driver. */
+/* Ends a root: resets it. From its beginning on no wake reaches the driver. */
 void kfi_call_end(struct kf_call *root);
 
 #endif

@@ -9,6 +9,9 @@
 #include "base/fork.h"
 #include "base/wait.h"
 
+/* A call that wakes itself within its poll goes on at once so many times, as a keyring that works in steps may. */
+#define OWN_STEPS_MAX 8
+
 void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms, const char *awaited)
 {
     operation->awaited = awaited;
@@ -16,6 +19,8 @@ void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms, co
     operation->timeout_ms = timeout_ms;
     operation->deadline = KF_NO_DEADLINE;
     kfi_call_init(&operation->call, NULL);
+    operation->woken = false;
+    operation->soon = (struct kfi_timer){.set = false};
     operation->failed = KF_OK;
     kfi_error_clear(&operation->error);
 }
@@ -32,12 +37,19 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation)
     return KF_OK;
 }
 
+/* Ends the wait. The call wakes nobody any more. */
+static void wait_end(struct kfi_operation *operation)
+{
+    kfi_timer_cancel(&operation->soon);
+    kfi_call_end(&operation->call);
+}
+
 enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code code, struct kf_io *io)
 {
     if (code >= KF_OK)
         return code;
     /* The wait may still be open: a poll on the internal thread that had to block is refused. */
-    kfi_call_end(&operation->call);
+    wait_end(operation);
     operation->failed = code;
     if (operation->error.code != code)
         kf_error_set(&operation->error, code, "The operation failed with %s.", kf_code_name(code));
@@ -55,10 +67,28 @@ struct polled {
     struct kf_io *io;
 };
 
+/* One step for a caller who blocks. Its waker is ours: it is called behind the step for a wake within it. */
 static enum kf_code polled_step(void *context, const struct kf_waker *waker)
 {
     const struct polled *polled = context;
-    return polled->step(polled->stream, polled->io, waker);
+    const enum kf_code code = polled->step(polled->stream, polled->io, waker);
+    if (code == KF_PENDING && polled->operation->woken)
+        waker->wake(waker->context);
+    return code;
+}
+
+/* Steps for a caller with a waker: more than one only while each wakes its own call. */
+static enum kf_code polled_steps(const struct polled *polled, const struct kf_waker *waker)
+{
+    struct kfi_operation *operation = polled->operation;
+    for (unsigned steps = 0; steps < OWN_STEPS_MAX; steps++) {
+        const enum kf_code code = polled->step(polled->stream, polled->io, waker);
+        if (code != KF_PENDING || !operation->woken)
+            return code;
+    }
+    const enum kf_code code =
+        kfi_timer_set(&operation->soon, kfi_now_ms(), operation->call.waker, &operation->error);
+    return code == KF_OK ? KF_PENDING : code;
 }
 
 static uint64_t polled_deadline(const void *context)
@@ -92,7 +122,7 @@ enum kf_code kfi_operation_poll(struct kfi_operation *operation,
     if (code != KF_OK)
         return code;
     struct polled polled = {operation, step, stream, io};
-    code = waker != NULL ? step(stream, io, waker) : kfi_wait(&blocking, &polled, &operation->error);
+    code = waker != NULL ? polled_steps(&polled, waker) : kfi_wait(&blocking, &polled, &operation->error);
     return kfi_operation_leave(operation, code, io);
 }
 
@@ -101,16 +131,18 @@ void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker 
     if (operation->timeout_ms > 0 && operation->deadline == KF_NO_DEADLINE)
         operation->deadline = kfi_ms_after(kfi_now_ms(), operation->timeout_ms);
     kfi_call_drive(&operation->call, waker);
+    kfi_waker_hush(&operation->hush, &operation->call.waker);
 }
 
 enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code)
 {
+    operation->woken = kfi_waker_unhush(&operation->hush);
     if (code == KF_PENDING && operation->deadline != KF_NO_DEADLINE && kfi_now_ms() >= operation->deadline)
         code =
             kf_error_set(&operation->error, KF_E_TIMEOUT, "%s was there within %llu ms (option timeout_ms).",
                          operation->awaited, (unsigned long long)operation->timeout_ms);
     if (code != KF_PENDING) {
-        kfi_call_end(&operation->call);
+        wait_end(operation);
         operation->deadline = KF_NO_DEADLINE;
     }
     return code;
@@ -128,7 +160,7 @@ void kfi_operation_end(struct kfi_operation *operation)
 {
     /* In a child the call may be half changed, and nobody is left to wait for. */
     if (operation->generation == kfi_fork_generation())
-        kfi_call_end(&operation->call);
+        wait_end(operation);
 }
 
 bool kfi_outlet_drain(struct kfi_outlet *outlet, struct kf_io *io)

@@ -16,6 +16,9 @@ struct kfi_operation {
     uint64_t timeout_ms;   /* for the wait; 0: no limit */
     uint64_t deadline;     /* of the wait that is under way; KF_NO_DEADLINE: none */
     struct kf_call call;   /* the root of the call that it waits for */
+    struct kfi_hush hush;  /* the step of the wait that is under way */
+    bool woken;            /* that step woke the call itself */
+    struct kfi_timer soon; /* wakes the call that wakes itself at every step */
     enum kf_code failed;   /* the error that ended it; KF_OK: none */
     struct kf_error error; /* of the last poll that failed. A refused poll sets it too, and ends nothing */
 };
@@ -28,7 +31,8 @@ enum kf_code kfi_io_check(const struct kf_io *io, struct kf_error *error);
 
 /*
  * One poll of a stream: calls `step`, which goes on from the counts of `io`. With `waker` NULL it blocks
- * until `step` answers something else than KF_PENDING. An invalid `io` is refused (KF_E_USAGE) and changes
+ * until `step` answers something else than KF_PENDING. A step that woke its own call is followed by another one at
+ * once; after a few of these the internal thread wakes the call, so that the caller gets its thread back. An invalid `io` is refused (KF_E_USAGE) and changes
  * nothing. Everything else happens between kfi_operation_enter and kfi_operation_leave.
  */
 KFI_SHARED enum kf_code kfi_operation_poll(struct kfi_operation *operation,
@@ -45,11 +49,14 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation);
  */
 enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code code, struct kf_io *io);
 
-/* Begins one step of the wait: from now on the call wakes `waker`. */
+/*
+ * Begins one step of the wait: from now on the call wakes `waker`. But this thread does not, up to the end of the step:
+ * `waker` must not be called inside its own poll.
+ */
 KFI_SHARED void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker);
 
 /*
- * Ends that step with what it answered. Past the deadline KF_PENDING becomes KF_E_TIMEOUT. Anything but
+ * Ends that step with what it answered, and notes in `woken` whether it woke its own call. Past the deadline KF_PENDING becomes KF_E_TIMEOUT. Anything but
  * KF_PENDING ends the wait and the call.
  */
 KFI_SHARED enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code);

@@ -17,6 +17,9 @@ struct kf_call_waker {
     unsigned running;          /* threads inside waker.wake */
 };
 
+/* The innermost poll that this thread is in. */
+static _Thread_local struct kfi_hush *hushed_here;
+
 struct kf_call_waker *kfi_waker_new(void)
 {
     struct kf_call_waker *place = kfi_alloc_zeroed(sizeof *place);
@@ -59,10 +62,41 @@ void kfi_waker_set(struct kf_call_waker *place, const struct kf_waker *waker)
     kfi_lock_leave(&place->lock);
 }
 
+void kfi_waker_hush(struct kfi_hush *hush, struct kf_call_waker *const *place)
+{
+    *hush = (struct kfi_hush){.place = place, .outer = hushed_here};
+    hushed_here = hush;
+}
+
+bool kfi_waker_unhush(const struct kfi_hush *hush)
+{
+    hushed_here = hush->outer;
+    return hush->woken;
+}
+
+/* The poll of `place` that this thread is in, or NULL. */
+static struct kfi_hush *hush_of(const struct kf_call_waker *place)
+{
+    struct kfi_hush *hush = hushed_here;
+    while (hush != NULL && *hush->place != place)
+        hush = hush->outer;
+    return hush;
+}
+
+bool kfi_waker_is_hushed(const struct kf_call_waker *place)
+{
+    return hush_of(place) != NULL;
+}
+
 void kf_call_waker_wake(struct kf_call_waker *place)
 {
     if (place->generation != kfi_fork_generation())
         return;
+    struct kfi_hush *hush = hush_of(place);
+    if (hush != NULL) {
+        hush->woken = true;
+        return;
+    }
     kfi_lock_take(&place->lock);
     struct kf_waker waker = place->waker;
     if (waker.wake == NULL) {

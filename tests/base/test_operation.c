@@ -112,6 +112,19 @@ static void an_answer_counts_however_late(void **state)
 
 /* ---- Wakers ---- */
 
+static void *wake_from_here(void *handle)
+{
+    kf_call_waker_wake(handle);
+    return NULL;
+}
+
+static void wake_from_another_thread(struct kf_call_waker *handle)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wake_from_here, handle), 0);
+    pthread_join(thread, NULL);
+}
+
 static void only_the_last_waker_is_woken_and_only_while_it_waits(void **state)
 {
     (void)state;
@@ -123,10 +136,17 @@ static void only_the_last_waker_is_woken_and_only_while_it_waits(void **state)
     kfi_operation_init(&operation, 0, "No data key");
     struct kf_call_waker *handle = kf_call_waker_of(&operation.call);
 
+    /* Before the poll has returned another thread wakes, and this one makes a note of it. */
     kfi_operation_await(&operation, &one);
-    kf_call_waker_wake(handle); /* before the poll has returned */
+    wake_from_another_thread(handle);
     assert_int_equal(bell_rung(&first), 1);
     assert_int_equal(kfi_operation_awaited(&operation, KF_PENDING), KF_PENDING);
+    assert_false(operation.woken);
+    kfi_operation_await(&operation, &one);
+    kf_call_waker_wake(handle);
+    assert_int_equal(bell_rung(&first), 1);
+    assert_int_equal(kfi_operation_awaited(&operation, KF_PENDING), KF_PENDING);
+    assert_true(operation.woken);
     kf_call_waker_wake(handle);
     assert_int_equal(bell_rung(&first), 2);
 

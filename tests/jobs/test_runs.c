@@ -128,6 +128,7 @@ static void a_burst_of_wakes_is_told_once(void **state)
     stage_close(&stage);
 }
 
+/* The job goes on at once, in the same turn, and nobody is woken. */
 static void a_wake_within_a_poll_is_not_lost(void **state)
 {
     (void)state;
@@ -138,9 +139,9 @@ static void a_wake_within_a_poll_is_not_lost(void **state)
     struct caller caller = {.called = 0};
     counting.answers = counting.wakes_itself = true;
     caller_encrypt(&caller, jobs, cmm, "x", 0);
-    assert_run(jobs, KF_PENDING);
-    assert_int_equal(bell_rung(&bell), 2);
     assert_run(jobs, KF_OK);
+    assert_int_equal(counting.polls, 2);
+    assert_int_equal(bell_rung(&bell), 1); /* for its beginning */
     assert_encrypted(&caller, "x");
     caller_end(&caller);
     kf_jobs_free(jobs);
@@ -183,6 +184,7 @@ static void with_no_time_each_run_does_one_job(void **state)
             caller_encrypt(&callers[4], jobs, cmm, "x", 0); /* the bell has rung for this run */
         assert_int_equal(bell_rung(&bell), runs);           /* again for what was left */
         assert_run(jobs, runs < 5 ? KF_PENDING : KF_OK);
+        support_settle(); /* the waker is called elsewhere */
         for (unsigned i = 0; i < 5; i++)
             assert_int_equal(callers[i].called, i < runs ? 1 : 0);
     }
@@ -247,6 +249,7 @@ static void what_a_callback_begins_has_its_turn_in_the_next_run(void **state)
     caller_encrypt(&caller, stage.jobs, stage.cmm, "one", 0);
     assert_run(stage.jobs, KF_PENDING);
     assert_int_equal(caller.called, 1);
+    support_settle();
     assert_int_equal(bell_rung(&stage.bell), 2);
     assert_run(stage.jobs, KF_OK);
     assert_int_equal(caller.called, 2);

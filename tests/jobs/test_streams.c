@@ -139,18 +139,28 @@ static void who_polls_by_himself_is_not_called(void **state)
     stage_close(&stage); /* frees it */
 }
 
-/* A keyring that wakes its call, for no reason, in the very poll in which it answers. */
+static struct kf_call_waker *mischief; /* of the call that is pending */
+
+/* Waits for a wake. Then it is woken once more, for no reason and by another thread, in the very poll that answers. */
+static void *wake_from_here(void *unused)
+{
+    kf_call_waker_wake(mischief);
+    return unused;
+}
+
 static enum kf_code wake_and_answer(void *self, struct kf_call *call,
                                     const struct kf_encryption_materials *materials, struct kf_error *error,
                                     struct kf_wrapped *out)
 {
-    struct kf_call_waker *waker = kf_call_waker_of(call);
-    kf_call_waker_wake(waker);
-    kf_call_waker_unref(waker);
     if (kf_call_state(call) == NULL) {
+        mischief = kf_call_waker_of(call);
         kf_call_state_set(call, self, NULL);
         return KF_PENDING;
     }
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wake_from_here, NULL), 0);
+    pthread_join(thread, NULL);
+    kf_call_waker_unref(mischief);
     return kf_keyring_on_encrypt(self, kf_call_child(call, 0), materials, error, out);
 }
 
@@ -178,6 +188,7 @@ static void an_answer_takes_back_a_wake(void **state)
     stream.ready = go_on;
     stream.io.out_room = sizeof stream.out;
     assert_int_equal(stream_poll(&stream), KF_PENDING);
+    kf_call_waker_wake(mischief);
     assert_int_equal(bell_rung(&stage.bell), 1);
     assert_run(stage.jobs, KF_OK);
     assert_int_equal(stream.readied, 1);
