@@ -42,7 +42,7 @@ static const char *const rule_names[RULES] = {
     [HIT] = "ask: a hit among N entries",
     [OPEN] = "ask: opens, among N entries",
     [LAND_EVICTS] = "land: evicts one of N entries",
-    [CLEAR] = "clear: N entries",
+    [CLEAR] = "clear: N entries, a batch",
     [ASK_BURST] = "ask: in a burst of N, 100 to a key",
     [ASK_SEATED] = "ask: coalesces into one flight of N",
     [ASK_QUEUED] = "ask: queues behind that, up to N",
@@ -218,6 +218,7 @@ static void ask_times(struct scene *scene, enum rule rule, size_t times, const s
 
 #define HITS 20000
 #define NEW_KEYS 1000
+#define BATCH 256
 
 static void play_entries(size_t n)
 {
@@ -238,8 +239,14 @@ static void play_entries(size_t n)
     for (unsigned i = 0; i < HITS; i++)
         note(HIT, ask(&scene, mixed(NEW_KEYS + mixed(i) % (unsigned)n), &policy, 1));
     step_begin();
-    kfi_ledger_clear(&scene.bare.ledger, &scene.bare.after);
+    const uint64_t clearing = kfi_ledger_clear(&scene.bare.ledger);
     note(CLEAR, step_us());
+    for (bool more = true; more;) { /* in batches, as the cache does */
+        step_begin();
+        more = kfi_ledger_sweep(&scene.bare.ledger, clearing, BATCH, &scene.bare.after);
+        note(CLEAR, step_us());
+        bare_tidy(&scene.bare);
+    }
     scene_close(&scene);
 }
 

@@ -28,7 +28,9 @@ KF_API void kf_cache_unref(struct kf_cache *cache);
 
 /*
  * Forgets every data key. A fetch that is under way answers those who wait for it already, and nobody else, and what
- * it brings is not kept.
+ * it brings is not kept. When this returns all keys from before are gone, and no request that begins then gets one.
+ * Requests at the same time go on: from some moment of the call on, all of them get new keys. Many keys are freed in
+ * batches, and a request waits for one batch at most.
  */
 KF_API void kf_cache_clear(struct kf_cache *cache);
 

@@ -165,6 +165,77 @@ static void a_barred_flight_that_fails_tells_its_seated(void **state)
     scene_close(&scene);
 }
 
+/* ---- Many keys: batches, with the lock left in between ---- */
+
+#define MANY 600
+
+static struct {
+    struct kf_cmm *cmm;
+    struct kf_cache *cache;
+    unsigned told, told_entries; /* ends, and entries left at the first of them */
+    struct asker asker;          /* asked then, for a key that was still there */
+} between;
+
+/* The request that has key number `key` of many. */
+static struct kf_encryption_request request_of(unsigned key)
+{
+    struct kf_encryption_request request = encryption_request(1);
+    request.max_edks = (uint16_t)key;
+    return request;
+}
+
+/* Called in the middle of the clearing. That it comes back at all says that the lock was left. */
+static void on_end(void *context, const struct kf_cache_event *event)
+{
+    (void)context;
+    if (event->kind != KF_CACHE_ENDED || between.told++ > 0)
+        return;
+    struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
+    kf_cache_stats_read(between.cache, &stats);
+    between.told_entries = (unsigned)stats.entries;
+    const struct kf_encryption_request request =
+        request_of(MANY); /* used last, so that its turn comes last */
+    assert_int_equal(asker_encrypt(&between.asker, between.cmm, &request), KF_OK);
+}
+
+static void others_come_in_between_and_get_new_keys(void **state)
+{
+    static struct asker old, later;
+    struct kf_caching_cmm_options options = caching_options(100, 1000);
+    struct kf_cache_stats stats = KF_CACHE_STATS_INIT;
+    struct kf_error error = KF_ERROR_INIT;
+    (void)state;
+    options.keyring = support_keyring();
+    assert_ok(kf_cache_listener_new(on_end, NULL, NULL, &error, &options.listener), &error);
+    assert_ok(kf_cache_new(MANY, &error, &between.cache), &error);
+    options.cache = between.cache;
+    assert_ok(kf_caching_cmm_new(&options, &error, &between.cmm), &error);
+    for (unsigned key = 1; key <= MANY; key++) {
+        const struct kf_encryption_request request = request_of(key);
+        asker_leave(&old);
+        assert_int_equal(asker_encrypt(&old, between.cmm, &request), KF_OK);
+    }
+    kf_cache_clear(between.cache);
+    assert_int_equal(between.told, MANY);
+    assert_in_range(between.told_entries, 1, MANY - 1);
+    assert_false(askers_share_key(&between.asker, &old));
+
+    /* The new key stays, and is the only one. */
+    kf_cache_stats_read(between.cache, &stats);
+    assert_true(stats.entries == 1 && stats.ended_cleared == MANY && stats.hits == 0);
+    const struct kf_encryption_request request = request_of(MANY);
+    assert_int_equal(asker_encrypt(&later, between.cmm, &request), KF_OK);
+    assert_true(askers_share_key(&between.asker, &later));
+    asker_leave(&old);
+    asker_leave(&later);
+    asker_leave(&between.asker);
+    kf_cmm_unref(between.cmm);
+    kf_cache_unref(between.cache);
+    assert_int_equal(between.told, MANY); /* the end of the cache is none of the key's */
+    kf_cache_listener_unref(options.listener);
+    kf_keyring_unref(options.keyring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_seat_freed_behind_the_clearing_stays_free),
         cmocka_unit_test(a_full_flight_ends_as_used_up),
         cmocka_unit_test(a_barred_flight_that_fails_tells_its_seated),
+        cmocka_unit_test(others_come_in_between_and_get_new_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

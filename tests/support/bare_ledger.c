@@ -14,7 +14,7 @@ void bare_open(struct bare *bare, size_t capacity)
 
 void bare_close(struct bare *bare)
 {
-    kfi_ledger_abandon(&bare->ledger, &bare->after);
+    (void)kfi_ledger_sweep(&bare->ledger, kfi_ledger_clear(&bare->ledger), SIZE_MAX, &bare->after);
     bare_tidy(bare);
     for (void *part; (part = kfi_table_take_back(kfi_ledger_table(&bare->ledger))) != NULL;)
         kfi_free(part);

@@ -14,7 +14,7 @@ struct bare {
 };
 
 void bare_open(struct bare *bare, size_t capacity);
-/* Abandons the ledger, in which no flight may be under way, and frees what is left. */
+/* Clears the ledger, in which no flight may be under way, and frees what was left in it. */
 void bare_close(struct bare *bare);
 
 /* Does what rules left, without looking at it: frees, answered seats included, and lets the table grow. */

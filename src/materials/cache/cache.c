@@ -153,12 +153,12 @@ static void kept_free(struct kept *kept)
     kfi_free(kept);
 }
 
-/* Tells of the keys that ended, and frees them. */
-static void after_ended(struct kfi_list *ended)
+/* Frees the keys that ended, and tells of them before. */
+static void after_ended(struct kfi_list *ended, bool tells)
 {
     for (struct kfi_link *link; (link = kfi_list_pop(ended)) != NULL;) {
         struct kept *kept = KFI_CONTAINER(link, struct kept, entry.by_use);
-        if (kept->entry.end != 0)
+        if (tells)
             tell_ended(kept);
         kept_free(kept);
     }
@@ -199,7 +199,7 @@ static void after_rule(struct kf_cache *cache, struct aftermath *after, const st
     kfi_seats_deliver(&after->answered);
     if (landed != NULL)
         tell_landed(landed);
-    after_ended(&after->ended);
+    after_ended(&after->ended, true);
     if (opened != NULL)
         tell_miss(opened);
     after_seated(&after->seated);
@@ -559,16 +559,28 @@ struct kf_cache *kf_cache_ref(struct kf_cache *cache)
     return cache;
 }
 
+/* How many places a clearing empties before it leaves the lock, for others to come in between. */
+#define BATCH 256
+
+/* Frees all that is there, by its last owner. Flights hold a reference, so that only keys and failures are left. */
+static void cache_empty(struct kf_cache *cache)
+{
+    const uint64_t clearing = kfi_ledger_clear(&cache->ledger);
+    for (bool more = true; more;) {
+        struct aftermath after;
+        kfi_aftermath_init(&after);
+        more = kfi_ledger_sweep(&cache->ledger, clearing, BATCH, &after);
+        after_ended(&after.ended, false);
+        after_rule(cache, &after, NULL, NULL);
+    }
+}
+
 void kf_cache_unref(struct kf_cache *cache)
 {
     if (cache == NULL || !kfi_refs_drop(&cache->refs))
         return;
-    struct aftermath after;
-    kfi_aftermath_init(&after);
     cache_use(cache);
-    /* Flights hold a reference, so that only keys and failures are left. */
-    kfi_ledger_abandon(&cache->ledger, &after);
-    after_rule(cache, &after, NULL, NULL);
+    cache_empty(cache);
     kfi_lock_end(&cache->lock);
     for (void *part; (part = kfi_table_take_back(kfi_ledger_table(&cache->ledger))) != NULL;)
         kfi_free(part);
@@ -577,13 +589,19 @@ void kf_cache_unref(struct kf_cache *cache)
 
 void kf_cache_clear(struct kf_cache *cache)
 {
-    struct aftermath after;
-    kfi_aftermath_init(&after);
     cache_use(cache);
     cache_lock(cache);
-    kfi_ledger_clear(&cache->ledger, &after);
+    const uint64_t clearing = kfi_ledger_clear(&cache->ledger);
     cache_unlock(cache);
-    after_rule(cache, &after, NULL, NULL);
+    for (bool more = true; more;) {
+        struct aftermath after;
+        kfi_aftermath_init(&after);
+        cache_use(cache); /* a listener may have forked */
+        cache_lock(cache);
+        more = kfi_ledger_sweep(&cache->ledger, clearing, BATCH, &after);
+        cache_unlock(cache);
+        after_rule(cache, &after, NULL, NULL);
+    }
 }
 
 /* The statistics of the directions from `first` to `last`. */

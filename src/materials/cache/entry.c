@@ -46,11 +46,17 @@ void kfi_place_add(struct shelf *shelf, struct place *place, const struct kfi_ca
 {
     place->keyed.key = *key;
     place->direction = direction;
+    place->clearings = shelf->clearings;
     place->holds = 1;
     kfi_list_init(&place->roomy);
     kfi_list_init(&place->line);
     kfi_table_add(&shelf->table, &place->keyed);
     after->buckets = kfi_table_wants(&shelf->table);
+}
+
+bool kfi_place_is_stale(const struct shelf *shelf, const struct place *place)
+{
+    return place->clearings != shelf->clearings;
 }
 
 void kfi_place_release(struct shelf *shelf, struct place *place, struct aftermath *after)
@@ -181,16 +187,6 @@ void kfi_entry_clear(struct shelf *shelf, struct place *place, struct aftermath 
         entry_end(kfi_shelf_stats(shelf, place), parked, KF_CACHE_END_CLEARED, after);
 }
 
-void kfi_entry_abandon(struct shelf *shelf, struct place *place, struct aftermath *after)
-{
-    if (place->entry == NULL)
-        return;
-    kfi_list_push_back(&after->ended, &place_empty(shelf, place)->by_use);
-    struct entry *parked = place_unpark(shelf, place);
-    if (parked != NULL)
-        kfi_list_push_back(&after->ended, &parked->by_use);
-}
-
 /* The entry of a place, once those that outlived their age have ended. */
 static struct entry *entry_live(struct shelf *shelf, struct place *place, uint64_t now_ms,
                                 struct aftermath *after)
@@ -269,8 +265,10 @@ const struct kfi_materials *kfi_entry_charge(struct shelf *shelf, struct entry *
 
 /* ---- Keeping what landed ---- */
 
-static enum kf_cache_end evicted_end(const struct entry *entry, uint64_t now_ms)
+static enum kf_cache_end evicted_end(bool stale, const struct entry *entry, uint64_t now_ms)
 {
+    if (stale)
+        return KF_CACHE_END_CLEARED;
     return entry_outlived(entry, now_ms) ? KF_CACHE_END_AGE : KF_CACHE_END_CAPACITY;
 }
 
@@ -280,11 +278,12 @@ static void entry_evict(struct shelf *shelf, uint64_t now_ms, struct aftermath *
     struct entry *last = KFI_CONTAINER(kfi_list_last(&shelf->by_use), struct entry, by_use);
     struct place *place = last->place;
     struct kf_cache_stats *stats = kfi_shelf_stats(shelf, place);
+    const bool stale = kfi_place_is_stale(shelf, place);
     place->holds++;
-    entry_end(stats, place_empty(shelf, place), evicted_end(last, now_ms), after);
+    entry_end(stats, place_empty(shelf, place), evicted_end(stale, last, now_ms), after);
     struct entry *parked = place_unpark(shelf, place);
     if (parked != NULL)
-        entry_end(stats, parked, evicted_end(parked, now_ms), after);
+        entry_end(stats, parked, evicted_end(stale, parked, now_ms), after);
     kfi_place_release(shelf, place, after);
 }
 

@@ -21,7 +21,7 @@ struct failure;
 struct aftermath {
     struct kfi_list answered; /* struct seat, by base.link, with a reference: to be woken */
     struct kfi_list seated;   /* struct seat, by told, with a reference: they got a seat out of the line */
-    struct kfi_list ended;    /* struct entry, by by_use: to be told of, unless `end` is 0, and freed */
+    struct kfi_list ended;    /* struct entry, by by_use: to be told of, and freed */
     struct kfi_list places;   /* struct place, by keyed.in_bucket: to be freed */
     struct kfi_list failures; /* struct failure, by link: to be freed */
     size_t buckets;           /* the shelf's table wants memory for so many */
@@ -43,7 +43,8 @@ struct hint {
 struct place {
     struct keyed keyed; /* first */
     enum kfi_direction direction;
-    size_t holds; /* by the entry, by each flight under way, by the failure, by a rule at work */
+    uint64_t clearings; /* the shelf's, when a rule last saw to it: if there were more since, it is stale */
+    size_t holds;       /* by the entry, by each flight under way, by the failure, by a rule at work */
 
     struct entry *entry;  /* or NULL */
     struct entry *parked; /* fetched ahead of need; NULL if there is no entry */
@@ -69,15 +70,20 @@ struct entry {
     struct kfi_budget budget;
     bool settles;
     bool refreshed;        /* the next key was asked for ahead of need: once for each entry */
-    enum kf_cache_end end; /* 0 while it lives, and where the whole cache went */
+    enum kf_cache_end end; /* 0 while it lives */
 };
 
 /* All places, and what they share: the capacity, the order of use, and the statistics. */
 struct shelf {
     struct table table; /* of struct place */
+    uint64_t clearings; /* how often the cache was cleared */
     size_t capacity;
-    size_t count;           /* entries; parked ones are not counted */
-    struct kfi_list by_use; /* struct entry, the one used last in front; parked ones are not in it */
+    size_t count; /* entries; parked ones are not counted */
+    /*
+     * struct entry, the one used last in front; parked ones are not in it. As nobody uses what is stale, those from
+     * before a clearing are behind all others.
+     */
+    struct kfi_list by_use;
     struct kf_cache_stats stats[KFI_DIRECTIONS];
 };
 
@@ -91,6 +97,8 @@ struct place *kfi_place_hold(struct shelf *shelf, const struct kfi_cache_key *ke
 /* Makes zeroed memory the place of a key that has none, held likewise. */
 void kfi_place_add(struct shelf *shelf, struct place *place, const struct kfi_cache_key *key,
                    enum kfi_direction direction, struct aftermath *after);
+/* Whether a place has not been seen to since the cache was cleared: what is in it may not be used. */
+bool kfi_place_is_stale(const struct shelf *shelf, const struct place *place);
 /* Lets go of a place; the last one takes it off the shelf. */
 void kfi_place_release(struct shelf *shelf, struct place *place, struct aftermath *after);
 
@@ -125,8 +133,5 @@ void kfi_entry_keep(struct shelf *shelf, struct place *place, struct entry *entr
 
 /* Ends the entry of a place that the caller holds, and what is parked behind it: the cache is cleared. */
 void kfi_entry_clear(struct shelf *shelf, struct place *place, struct aftermath *after);
-
-/* The same where the whole cache goes: nothing ended them, so that no end is told. */
-void kfi_entry_abandon(struct shelf *shelf, struct place *place, struct aftermath *after);
 
 #endif

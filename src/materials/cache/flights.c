@@ -7,7 +7,6 @@ void kfi_flights_init(struct flights *flights, size_t capacity, uint64_t salt)
 {
     kfi_shelf_init(&flights->shelf, capacity, salt);
     flights->opened = 0;
-    flights->clearings = 0;
 }
 
 static struct flight *flight_at(struct kfi_link *link)
@@ -22,11 +21,6 @@ struct flight *kfi_flights_of(const struct kfi_seat *seat)
 
 /* ---- Barring ---- */
 
-void kfi_flights_bar_all(struct flights *flights)
-{
-    flights->clearings++;
-}
-
 void kfi_flights_bar(struct place *place)
 {
     while (kfi_list_pop(&place->roomy) != NULL) {
@@ -36,7 +30,7 @@ void kfi_flights_bar(struct place *place)
 
 bool kfi_flights_barred(const struct flights *flights, const struct flight *flight)
 {
-    return flight->clearings != flights->clearings;
+    return flight->clearings != flights->shelf.clearings;
 }
 
 /* ---- Flights with room ---- */
@@ -103,7 +97,7 @@ void kfi_flights_open(struct flights *flights, struct place *place, struct fligh
         limits->max_age_ms > flight->jitter_ms ? limits->max_age_ms - flight->jitter_ms : 1;
     flight->place = place;
     flight->number = flights->opened++;
-    flight->clearings = flights->clearings;
+    flight->clearings = flights->shelf.clearings;
     place->holds++;
     place->under_way++;
     kfi_shelf_stats(&flights->shelf, place)->flights_opened++;

@@ -55,8 +55,7 @@ struct seat {
 /* The shelf, and what numbers its flights. */
 struct flights {
     struct shelf shelf;
-    uint64_t opened;    /* flights ever opened: the number of the next one */
-    uint64_t clearings; /* how often the cache was cleared */
+    uint64_t opened; /* flights ever opened: the number of the next one */
 };
 
 void kfi_flights_init(struct flights *flights, size_t capacity, uint64_t salt);
@@ -77,9 +76,10 @@ void kfi_flights_seat(struct flights *flights, struct flight *flight, struct sea
 /* Gives up a seat: true if the flight had not landed. Its charge is then taken back and others find the room. */
 bool kfi_flights_leave(struct flights *flights, struct seat *seat);
 
-/* From now on nobody takes a seat in a flight that is under way, and none of them becomes an entry. */
-void kfi_flights_bar_all(struct flights *flights);
-/* Forgets the room that the flights of a place had before they were barred. */
+/*
+ * A flight from before a clearing is barred: nobody takes a seat in it any more, and it does not become an entry. This
+ * forgets the room that the flights of a place had before they were.
+ */
 void kfi_flights_bar(struct place *place);
 bool kfi_flights_barred(const struct flights *flights, const struct flight *flight);
 

@@ -20,9 +20,33 @@ struct table *kfi_ledger_table(struct ledger *ledger)
 
 /* ---- Places ---- */
 
-static struct place *place_hold(struct ledger *ledger, const struct kfi_cache_key *key)
+/* Ends what a place has from before a clearing. A rule does so before it looks at anything else there. */
+static void place_freshen(struct ledger *ledger, struct place *place, struct aftermath *after)
 {
-    return kfi_place_hold(ledger_shelf(ledger), key);
+    struct shelf *shelf = ledger_shelf(ledger);
+    if (!kfi_place_is_stale(shelf, place))
+        return;
+    place->clearings = shelf->clearings;
+    kfi_entry_clear(shelf, place, after);
+    kfi_flights_bar(place);
+    kfi_failure_forget(&ledger->turns, place, after);
+}
+
+/* Holds a place that somebody else holds too, for a rule that works on it. */
+static void place_hold(struct ledger *ledger, struct place *place, struct aftermath *after)
+{
+    place->holds++;
+    place_freshen(ledger, place, after);
+}
+
+/* The place of a key, held likewise, or NULL. */
+static struct place *place_find(struct ledger *ledger, const struct kfi_cache_key *key,
+                                struct aftermath *after)
+{
+    struct place *place = kfi_place_hold(ledger_shelf(ledger), key);
+    if (place != NULL)
+        place_freshen(ledger, place, after);
+    return place;
 }
 
 static void place_release(struct ledger *ledger, struct place *place, struct aftermath *after)
@@ -108,7 +132,7 @@ void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *questio
                     struct flight *flight, uint64_t now_ms, struct ledger_answer *answer,
                     struct aftermath *after)
 {
-    struct place *place = place_hold(ledger, &question->key);
+    struct place *place = place_find(ledger, &question->key, after);
     answer->materials = NULL;
     answer->ahead = false;
     if (place == NULL || (!ask_place(ledger, place, question, seat, now_ms, answer, after) &&
@@ -129,7 +153,7 @@ static bool ahead_is_needless(const struct place *place, const struct kfi_policy
 bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_t now_ms,
                            struct aftermath *after)
 {
-    struct place *place = place_hold(ledger, &flight->key);
+    struct place *place = place_find(ledger, &flight->key, after);
     const bool needed = place == NULL || !ahead_is_needless(place, flight->policy, now_ms);
     if (place == NULL)
         place = place_add(ledger, flight, after);
@@ -171,7 +195,7 @@ void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms,
         place = kfi_flights_of(&seat->base)->place;
     if (place == NULL)
         return; /* he had been answered */
-    place->holds++;
+    place_hold(ledger, place, after);
     kfi_turns_serve(&ledger->turns, place, NULL, now_ms, after);
     place_release(ledger, place, after);
 }
@@ -198,6 +222,7 @@ bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight
 {
     struct turns *turns = &ledger->turns;
     struct place *place = flight->place;
+    place_freshen(ledger, place, after);
     kfi_flights_close(&turns->flights, flight, &after->answered);
     if (flight->base.code == KF_OK) {
         kfi_failure_forget(turns, place, after);
@@ -217,46 +242,41 @@ bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight
 
 /* ---- The whole ---- */
 
-/* Applies a rule to every place, which may end by it. */
-static void each_place(struct ledger *ledger,
-                       void (*rule)(struct ledger *ledger, struct place *place, struct aftermath *after),
-                       struct aftermath *after)
+uint64_t kfi_ledger_clear(struct ledger *ledger)
 {
-    const struct table *table = kfi_ledger_table(ledger);
-    for (size_t i = 0; i < table->bucket_count; i++) {
-        struct kfi_list *bucket = kfi_table_bucket(table, i);
-        for (struct kfi_link *link = kfi_list_first(bucket), *next; link != NULL; link = next) {
-            next = kfi_list_next(bucket, link);
-            struct place *place = KFI_CONTAINER(link, struct place, keyed.in_bucket);
-            place->holds++;
-            rule(ledger, place, after);
-            place_release(ledger, place, after);
-        }
+    return ++ledger_shelf(ledger)->clearings;
+}
+
+/* In a forked child the count of clearings begins anew; then nothing is from before one that began in the parent. */
+static bool is_from_before(const struct shelf *shelf, const struct place *place, uint64_t clearing)
+{
+    return kfi_place_is_stale(shelf, place) && place->clearings < clearing;
+}
+
+/*
+ * A place that has an entry or a failure from before a clearing, or NULL. Both lists have the oldest at their ends. Places
+ * with flights alone are seen to when somebody comes to them.
+ */
+static struct place *place_from_before(struct ledger *ledger, uint64_t clearing)
+{
+    struct shelf *shelf = ledger_shelf(ledger);
+    struct kfi_link *used = kfi_list_last(&shelf->by_use);
+    struct kfi_link *failed = kfi_list_last(&ledger->turns.failures);
+    struct place *place = used != NULL ? KFI_CONTAINER(used, struct entry, by_use)->place : NULL;
+    if (place != NULL && is_from_before(shelf, place, clearing))
+        return place;
+    place = failed != NULL ? KFI_CONTAINER(failed, struct failure, link)->place : NULL;
+    return place != NULL && is_from_before(shelf, place, clearing) ? place : NULL;
+}
+
+bool kfi_ledger_sweep(struct ledger *ledger, uint64_t clearing, size_t most, struct aftermath *after)
+{
+    struct place *place;
+    while ((place = place_from_before(ledger, clearing)) != NULL && most-- > 0) {
+        place_hold(ledger, place, after);
+        place_release(ledger, place, after);
     }
-}
-
-static void place_clear(struct ledger *ledger, struct place *place, struct aftermath *after)
-{
-    kfi_entry_clear(ledger_shelf(ledger), place, after);
-    kfi_flights_bar(place);
-    kfi_failure_forget(&ledger->turns, place, after);
-}
-
-static void place_abandon(struct ledger *ledger, struct place *place, struct aftermath *after)
-{
-    kfi_entry_abandon(ledger_shelf(ledger), place, after);
-    kfi_failure_forget(&ledger->turns, place, after);
-}
-
-void kfi_ledger_clear(struct ledger *ledger, struct aftermath *after)
-{
-    kfi_flights_bar_all(&ledger->turns.flights);
-    each_place(ledger, place_clear, after);
-}
-
-void kfi_ledger_abandon(struct ledger *ledger, struct aftermath *after)
-{
-    each_place(ledger, place_abandon, after);
+    return place != NULL;
 }
 
 void kfi_ledger_stats_add(const struct ledger *ledger, enum kfi_direction direction,

@@ -90,11 +90,17 @@ bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight
 
 /* ---- The whole ---- */
 
-/* Ends every entry, forgets every failure, and bars every flight that is under way. */
-void kfi_ledger_clear(struct ledger *ledger, struct aftermath *after);
+/*
+ * A clearing. From now on nothing of what is there is used: no entry, no parked key, no failure, and no free seat of a
+ * flight that is under way, whose key ends as it lands. Answers the number of the clearing.
+ */
+uint64_t kfi_ledger_clear(struct ledger *ledger);
 
-/* Lets go of everything, where the cache itself goes. No flight is under way. */
-void kfi_ledger_abandon(struct ledger *ledger, struct aftermath *after);
+/*
+ * Ends entries and forgets failures from before a clearing, those of `most` places at once. False when nothing is left of
+ * them.
+ */
+bool kfi_ledger_sweep(struct ledger *ledger, uint64_t clearing, size_t most, struct aftermath *after);
 
 /* Adds the statistics of one direction to `*sum`. */
 void kfi_ledger_stats_add(const struct ledger *ledger, enum kfi_direction direction,
