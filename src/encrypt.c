@@ -200,7 +200,7 @@ static enum kf_code derive_for_encryption(struct kf_encryptor *encryptor, struct
 {
     struct kf_error *error = &encryptor->operation.error;
     const struct kf_view message_id = kf_view_of(encryptor->message_id, encryptor->suite->message_id_length);
-    enum kf_code code = kfi_random(encryptor->message_id, message_id.length, error);
+    enum kf_code code = kfi_random_message_id(encryptor->message_id, message_id.length, error);
     if (code == KF_OK)
         code = kfi_derive(encryptor->suite, kf_encryption_materials_data_key(encryptor->materials),
                           message_id, error, message_key);

@@ -31,6 +31,10 @@ KF_API void kf_cache_unref(struct kf_cache *cache);
  * it brings is not kept. When this returns all keys from before are gone, and no request that begins then gets one.
  * Requests at the same time go on: from some moment of the call on, all of them get new keys. Many keys are freed in
  * batches, and a request waits for one batch at most.
+ *
+ * If a snapshot of a running machine or process is started more than once, each copy has to call this before it
+ * encrypts: in copies random bytes repeat, and with them message ids, which must not happen under one data key. For
+ * data keys that a raw keyring makes, each copy calls OpenSSL's RAND_poll as well.
  */
 KF_API void kf_cache_clear(struct kf_cache *cache);
 

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/lock.h"
 
@@ -24,6 +25,10 @@ static struct kfi_lock reset_lock = KFI_LOCK_INIT;
  */
 static struct kfi_rwlock gate = KFI_RWLOCK_INIT;
 static _Thread_local unsigned barring;
+
+/* A page of which the kernel gives a child zeros. NULL: it does not. */
+static atomic_uint *epoch_page;
+static atomic_uint last_epoch;
 
 void kfi_fork_bar(void)
 {
@@ -58,6 +63,17 @@ static void in_child(void)
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
+static void map_epoch_page(void)
+{
+    void *page = mmap(NULL, sizeof *epoch_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return;
+    if (madvise(page, sizeof *epoch_page, MADV_WIPEONFORK) == 0)
+        epoch_page = page;
+    else
+        munmap(page, sizeof *epoch_page);
+}
+
 __attribute__((constructor)) static void register_handlers(void)
 {
     /*
@@ -67,6 +83,21 @@ __attribute__((constructor)) static void register_handlers(void)
     void *volatile first = malloc(1);
     free(first);
     registered = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    map_epoch_page();
+}
+
+unsigned kfi_fork_epoch(void)
+{
+    if (epoch_page == NULL)
+        return 0;
+    unsigned epoch = atomic_load_explicit(epoch_page, memory_order_relaxed);
+    if (epoch != 0)
+        return epoch;
+    const unsigned next = atomic_fetch_add_explicit(&last_epoch, 1, memory_order_relaxed) + 1;
+    return atomic_compare_exchange_strong_explicit(epoch_page, &epoch, next, memory_order_relaxed,
+                                                   memory_order_relaxed)
+               ? next
+               : epoch;
 }
 
 unsigned kfi_fork_generation(void)

@@ -51,4 +51,10 @@ KFI_SHARED void kfi_fork_guard_check(struct kfi_fork_guard *guard, void (*reset)
 KFI_SHARED void kfi_fork_bar(void);
 KFI_SHARED void kfi_fork_unbar(void);
 
+/*
+ * A number that a child never shares with its parent, even if it was forked without handlers. 0 if the kernel
+ * cannot tell.
+ */
+unsigned kfi_fork_epoch(void);
+
 #endif

@@ -9,10 +9,15 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "base/bytes.h"
 #include "base/fork.h"
 #include "base/lock.h"
 
-static _Thread_local bool begun;
+static _Thread_local struct {
+    bool begun;
+    struct kfi_random_block block;
+} thread;
+
 static struct kfi_thread_key thread_key;
 static bool has_thread_key;
 
@@ -43,18 +48,20 @@ __attribute__((constructor)) static void make_thread_key(void)
     has_thread_key = kfi_thread_key_init(&thread_key, end_thread);
 }
 
-void kfi_crypto_thread_begin(void)
+struct kfi_random_block *kfi_crypto_thread_begin(void)
 {
-    if (begun)
-        return;
-    kfi_crypto_enter(); /* makes the queue of errors */
-    kfi_crypto_leave();
-    begun = has_thread_key && kfi_thread_key_set(&thread_key, &begun);
+    if (!thread.begun) {
+        kfi_crypto_enter(); /* makes the queue of errors */
+        kfi_crypto_leave();
+        thread.begun = has_thread_key && kfi_thread_key_set(&thread_key, &thread);
+    }
+    return &thread.block;
 }
 
 void kfi_crypto_thread_end(void)
 {
-    begun = false;
+    kfi_wipe(&thread.block, sizeof thread.block);
+    thread.begun = false;
     kfi_fork_bar();
     OPENSSL_thread_stop();
     kfi_fork_unbar();
