@@ -163,7 +163,13 @@ struct kf_caching_cmm_options {
      * backing CMMs then. Copied. Empty: this CMM shares with none.
      */
     struct kf_view partition_id;
-    uint64_t fetch_timeout_ms; /* how long one call to the backing CMM may take, at least 1 */
+    /*
+     * How long one call to the backing CMM may take, at least 1. Then all who wait for it get KF_E_TIMEOUT, even while a
+     * keyring blocks in it (only the caller whose thread is inside the keyring stays there until it returns), and those
+     * who ask next begin a new call. While 4 calls of this CMM are over time and have not come back, none is begun:
+     * requests that would need one get KF_E_TIMEOUT at once.
+     */
+    uint64_t fetch_timeout_ms;
 
     /* ---- For a service that bills and throttles. All are off (0) unless set. ---- */
 

@@ -4,14 +4,15 @@
 #include "base/asking.h"
 
 #include "base/error.h"
+#include "base/fork.h"
 
 bool kfi_asking_is_inside(const struct kfi_asking *asking)
 {
     const struct kfi_flight *flight = asking->call->root->flight;
     if (flight != NULL && asking->class->brings(flight, asking))
         return true;
-    for (flight = kfi_flight_polled_here(); flight != NULL; flight = flight->outer) {
-        if (asking->class->brings(flight, asking))
+    for (const struct kfi_inside *inside = kfi_inside_here(); inside != NULL; inside = inside->outer) {
+        if (asking->class->brings(inside->flight, asking))
             return true;
     }
     return false;
@@ -41,24 +42,42 @@ static void seat_drop(void *state)
     kfi_seat_unref(seat);
 }
 
+void kfi_asking_follows_locked(struct kfi_asking *asking, struct kfi_flight *flight)
+{
+    if (asking->followed != NULL || kfi_flight_is_driven(flight))
+        return;
+    kfi_refs_add(&flight->refs, 1);
+    asking->followed = flight;
+}
+
+/* Looks until nothing is wanted any more: the last look, which is 0 after an error. */
+static unsigned asking_look(struct kfi_asking *asking, struct kf_error *error, enum kf_code *code)
+{
+    unsigned look = asking->class->look(asking);
+    for (*code = KF_OK; look >= KFI_LOOK_WANTS_SEAT; look = asking->class->look(asking)) {
+        *code = asking_prepare(asking, look, error);
+        if (*code != KF_OK)
+            return 0;
+    }
+    return look;
+}
+
 enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
 {
     if (kfi_asking_is_inside(asking))
         return kf_error_set(error, KF_E_USAGE, "%s", asking->class->waits_for_itself);
 
-    enum kf_code code = KF_OK;
-    unsigned look = asking->class->look(asking);
-    while (code == KF_OK && look >= KFI_LOOK_WANTS_SEAT) {
-        code = asking_prepare(asking, look, error);
-        if (code == KF_OK)
-            look = asking->class->look(asking);
-    }
-
+    enum kf_code code;
+    const unsigned generation = kfi_fork_generation(), look = asking_look(asking, error, &code);
     const bool seated = look & KFI_LOOK_SEATED, opened = look & KFI_LOOK_OPENED;
     if (seated)
         kf_call_state_set(asking->call, asking->seat, seat_drop);
     else
         kfi_seat_unref(asking->seat);
+    if (asking->followed != NULL) {
+        kfi_flight_follow(asking->followed);
+        kfi_flight_unref(asking->followed);
+    }
     if (opened && seated) {
         kfi_seat_asks(asking->seat);
         kfi_flight_launch(asking->flight);
@@ -69,6 +88,9 @@ enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
         kfi_flight_unref(asking->flight);
     }
     asking->seat = NULL;
-    asking->flight = NULL;
+    asking->flight = asking->followed = NULL;
+    if (generation != kfi_fork_generation())
+        return kf_error_set(error, KF_E_FORKED,
+                            "This process was forked inside a fetch, which goes on in the parent.");
     return seated ? KF_PENDING : code;
 }

@@ -27,7 +27,10 @@ enum kfi_look {
 struct kfi_asking_class {
     struct kfi_seat_class seat;
 
-    /* One look, which takes the owner's lock. It uses asking->seat and asking->flight, which may be NULL. */
+    /*
+     * One look, which takes the owner's lock. It uses asking->seat and asking->flight, which may be NULL. Whoever is to
+     * wait for a flight of another caller follows it (kfi_asking_follows_locked).
+     */
     unsigned (*look)(struct kfi_asking *asking);
 
     /* Makes asking->flight: one that would answer the question, not opened yet. On an error it stays NULL. */
@@ -46,15 +49,19 @@ struct kfi_asking_class {
 struct kfi_asking {
     const struct kfi_asking_class *class;
     struct kf_call *call;
-    struct kfi_seat *seat;     /* prepared; the look that takes it leaves it here; NULL behind kfi_ask */
-    struct kfi_flight *flight; /* likewise */
+    struct kfi_seat *seat;       /* prepared; the look that takes it leaves it here; NULL behind kfi_ask */
+    struct kfi_flight *flight;   /* likewise */
+    struct kfi_flight *followed; /* another caller's, which has no driver yet: a reference, or NULL */
 };
+
+/* For a look: the asker waits for `flight`, and not for one that he opens. Under the owner's lock. */
+KFI_SHARED void kfi_asking_follows_locked(struct kfi_asking *asking, struct kfi_flight *flight);
 
 /*
  * Asks. The caller sets class and call of `asking`; the rest is NULL. KF_OK: the look answered. KF_PENDING:
  * the caller has a seat. It is the state of the call from now on (kf_call_state), and is left when that is
  * dropped. The flight may have landed already, so look at once. Errors: KF_E_USAGE (the caller would wait for
- * itself), KF_E_NO_MEMORY, and those of flight_new.
+ * itself), KF_E_NO_MEMORY, KF_E_FORKED (the fetch has forked, and this is the child), and those of flight_new.
  */
 KFI_SHARED enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error);
 

@@ -98,17 +98,54 @@ void kfi_thread_poke(void)
     thread_unlock();
 }
 
+static void task_wake_locked(struct kfi_task *task)
+{
+    if (task->state == KFI_TASK_IDLE) {
+        task->state = KFI_TASK_QUEUED;
+        kfi_unlink(&task->link);
+        kfi_list_push_back(&internal.queue, &task->link);
+        rouse_locked();
+    } else if (task->state == KFI_TASK_RUNNING) {
+        task->state = KFI_TASK_RUNNING_WOKEN;
+    }
+}
+
+/* ---- Timers ---- */
+
+static void timer_on_locked(struct kfi_timer *timer, uint64_t when)
+{
+    timer->when = when;
+    timer->on = true;
+    internal.timers = kfi_timers_insert(internal.timers, timer);
+    if (internal.timers == timer)
+        rouse_locked();
+}
+
+/* Turns a timer off. Its reference to whom it would have woken goes to the caller; NULL: it has none. */
+static struct kf_call_waker *timer_off_locked(struct kfi_timer *timer)
+{
+    struct kf_call_waker *waker = timer->waker;
+    if (!timer->on)
+        return NULL;
+    internal.timers = kfi_timers_remove(internal.timers, timer);
+    timer->on = false;
+    timer->waker = NULL;
+    return waker;
+}
+
 /*
- * Wakes the place of the first timer if it is due by `now`. True if it was; the lock was released meanwhile.
+ * Fires the first timer if it is due by `now`. True if it was; the lock may have been released meanwhile.
  */
 static bool fire_timer_locked(uint64_t now)
 {
     struct kfi_timer *timer = internal.timers;
     if (timer == NULL || timer->when > now)
         return false;
-    internal.timers = kfi_timers_remove(internal.timers, timer);
-    struct kf_call_waker *waker = timer->waker;
-    timer->waker = NULL;
+    struct kf_call_waker *waker = timer_off_locked(timer);
+    if (waker == NULL) {
+        task_wake_locked(timer->task);
+        return true;
+    }
     thread_unlock();
     kf_call_waker_wake(waker);
     kf_call_waker_unref(waker);
@@ -122,6 +159,14 @@ static void fire_timers_locked(void)
     const uint64_t now = kfi_now_ms();
     while (!internal.stopping && fire_timer_locked(now)) {
     }
+}
+
+/* ---- Rounds ---- */
+
+/* False also where a task has forked and returns in the child: this is no internal thread there. */
+static bool goes_on_locked(void)
+{
+    return !internal.stopping && kfi_thread_is_internal();
 }
 
 static void run_task_locked(struct kfi_task *task)
@@ -141,7 +186,7 @@ static void run_task_locked(struct kfi_task *task)
 static void run_tasks_locked(void)
 {
     kfi_list_splice(&internal.turn, &internal.queue);
-    for (struct kfi_link *link; !internal.stopping && (link = kfi_list_pop(&internal.turn)) != NULL;)
+    for (struct kfi_link *link; goes_on_locked() && (link = kfi_list_pop(&internal.turn)) != NULL;)
         run_task_locked(KFI_CONTAINER(link, struct kfi_task, link));
 }
 
@@ -189,17 +234,9 @@ static void stop_sleeper_locked(void)
     thread_lock();
 }
 
-static void *internal_main(void *unused)
+/* kf_cleanup: all tasks finish, all timers fire, and the sleeper stops. */
+static void finish_locked(void)
 {
-    internal_of = kfi_fork_generation() + 1;
-    thread_lock();
-    while (!internal.stopping) {
-        fire_timers_locked();
-        run_tasks_locked();
-        if (!internal.stopping)
-            sleep_locked();
-    }
-    /* All tasks have to finish. */
     kfi_list_splice(&internal.queue, &internal.turn);
     kfi_list_splice(&internal.queue, &internal.idle);
     for (struct kfi_link *link; (link = kfi_list_pop(&internal.queue)) != NULL;) {
@@ -213,9 +250,25 @@ static void *internal_main(void *unused)
     while (fire_timer_locked(UINT64_MAX)) {
     }
     stop_sleeper_locked();
+}
+
+static void *internal_main(void *unused)
+{
+    internal_of = kfi_fork_generation() + 1;
+    thread_lock();
+    while (goes_on_locked()) {
+        fire_timers_locked();
+        run_tasks_locked();
+        if (goes_on_locked())
+            sleep_locked();
+    }
+    if (kfi_thread_is_internal())
+        finish_locked();
     thread_unlock();
     return unused;
 }
+
+/* ---- Beginning and ending ---- */
 
 static enum kf_code cleaned_up(struct kf_error *error)
 {
@@ -271,11 +324,14 @@ void kf_cleanup(void)
     thread_unlock();
 }
 
+/* ---- What others may do with tasks and timers ---- */
+
 void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop))
 {
     *task = (struct kfi_task){
         .state = KFI_TASK_RUNNING,
         .cleanups = atomic_load_explicit(&internal.cleanups, memory_order_relaxed),
+        .limit_ms = UINT64_MAX,
         .run = run,
     };
 }
@@ -286,13 +342,15 @@ enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
     /* A task that began before a cleanup is pending at that cleanup, even if it is handed over later. */
     enum kf_code code =
         task->cleanups == internal.cleanups ? ensure_running_locked(error) : cleaned_up(error);
-    if (code == KF_OK && task->state == KFI_TASK_RUNNING_WOKEN) {
-        task->state = KFI_TASK_QUEUED;
-        kfi_list_push_back(&internal.queue, &task->link);
-        rouse_locked();
-    } else if (code == KF_OK) {
+    if (code == KF_OK) {
+        const bool woken = task->state == KFI_TASK_RUNNING_WOKEN;
         task->state = KFI_TASK_IDLE;
         kfi_list_push_back(&internal.idle, &task->link);
+        if (woken)
+            task_wake_locked(task);
+        task->limit.task = task;
+        if (task->limit_ms != UINT64_MAX)
+            timer_on_locked(&task->limit, task->limit_ms);
     }
     thread_unlock();
     return code;
@@ -300,17 +358,22 @@ enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error)
 
 void kfi_task_wake(void *context)
 {
-    struct kfi_task *task = context;
     thread_lock();
-    if (task->state == KFI_TASK_IDLE) {
-        task->state = KFI_TASK_QUEUED;
-        kfi_unlink(&task->link);
-        kfi_list_push_back(&internal.queue, &task->link);
-        rouse_locked();
-    } else if (task->state == KFI_TASK_RUNNING) {
-        task->state = KFI_TASK_RUNNING_WOKEN;
-    }
+    task_wake_locked(context);
     thread_unlock();
+}
+
+bool kfi_task_withdraw(struct kfi_task *task)
+{
+    thread_lock();
+    (void)timer_off_locked(&task->limit);
+    const bool withdrawn = kfi_linked(&task->link);
+    if (withdrawn)
+        kfi_unlink(&task->link);
+    else
+        task->state = KFI_TASK_RUNNING_WOKEN;
+    thread_unlock();
+    return withdrawn;
 }
 
 enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
@@ -320,13 +383,10 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
     thread_lock();
     enum kf_code code = ensure_running_locked(error);
     if (code == KF_OK) {
-        timer->when = when;
         timer->waker = kf_call_waker_ref(waker);
         timer->generation = kfi_fork_generation();
         timer->set = true;
-        internal.timers = kfi_timers_insert(internal.timers, timer);
-        if (internal.timers == timer)
-            rouse_locked();
+        timer_on_locked(timer, when);
     }
     thread_unlock();
     return code;
@@ -340,11 +400,7 @@ void kfi_timer_cancel(struct kfi_timer *timer)
     if (timer->generation != kfi_fork_generation())
         return; /* it was set before a fork: its heap is abandoned */
     thread_lock();
-    struct kf_call_waker *waker = timer->waker;
-    if (waker != NULL) {
-        internal.timers = kfi_timers_remove(internal.timers, timer);
-        timer->waker = NULL;
-    }
+    struct kf_call_waker *waker = timer_off_locked(timer);
     thread_unlock();
     kf_call_waker_unref(waker);
 }

@@ -48,50 +48,18 @@ KFI_SHARED enum kf_code kfi_thread_plug(const struct kfi_sleeper *sleeper, struc
 /* Makes the thread look at its queue, the clock, and whatever its sleeper watches. */
 KFI_SHARED void kfi_thread_poke(void);
 
-/* ---- Tasks ---- */
-
-/*
- * Work that is run whenever it was woken, by one thread at a time. At first its maker has it and may run it.
- * Then the maker keeps it for good or hands it over to the internal thread.
- */
-struct kfi_task {
-    struct kfi_link link; /* in the queue or among the idle; under the thread's lock, as is the state */
-    enum {
-        KFI_TASK_RUNNING,
-        KFI_TASK_RUNNING_WOKEN,
-        KFI_TASK_IDLE,
-        KFI_TASK_QUEUED
-    } state;
-    unsigned cleanups; /* how often kf_cleanup had been called when the task began */
-
-    /*
-     * Runs it on the internal thread. True if it is finished; it may be gone then. With `stop` it has to
-     * finish, since the library is being cleaned up.
-     */
-    bool (*run)(struct kfi_task *task, bool stop);
-};
-
-/* A task that its maker runs from now on. After a cleanup it cannot be handed over. */
-void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop));
-
-/*
- * Hands `task` over: the internal thread runs it at the next wake, or at once if it was woken meanwhile.
- * Errors: KF_E_SYSTEM, KF_E_CLEANED_UP; the task then stays with its maker.
- */
-enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error);
-
-/* A waker function. Its context is a task, which has to outlive it. */
-void kfi_task_wake(void *task);
-
 /* ---- Timers ---- */
 
 /*
- * Wakes a place at a given time. All zero: it is off. The owner sets it and turns it off, one thread at a time; the
- * internal thread fires it. `set` and `generation` are used by the owner alone, all else under the thread's lock.
+ * Wakes a place, or a task, at a given time. All zero: it is off. The owner sets it and turns it off, one thread at a
+ * time; the internal thread fires it. `set` and `generation` are used by the owner alone, all else under the thread's
+ * lock.
  */
 struct kfi_timer {
     uint64_t when;               /* by kfi_now_ms */
-    struct kf_call_waker *waker; /* a reference, while the timer is on */
+    bool on;                     /* it is in the heap */
+    struct kf_call_waker *waker; /* whom it wakes: a reference, while the timer is on; */
+    struct kfi_task *task;       /* ... or the task that it is the limit of */
     unsigned generation;         /* of the process that set it */
     bool set;                    /* it was set, and not turned off since; it may have fired */
     struct kfi_timer *child, *next,
@@ -107,5 +75,49 @@ enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_cal
 
 /* Turns the timer off, if it is on. Takes no lock unless it was set: each message has timers that never are. */
 void kfi_timer_cancel(struct kfi_timer *timer);
+
+/* ---- Tasks ---- */
+
+/*
+ * Work that the internal thread runs whenever it was woken. At first its maker has it. Then the maker keeps it for
+ * good or hands it over.
+ */
+struct kfi_task {
+    struct kfi_link link; /* in the queue or among the idle; under the thread's lock, as is the state */
+    enum {
+        KFI_TASK_RUNNING, /* or its maker still has it */
+        KFI_TASK_RUNNING_WOKEN,
+        KFI_TASK_IDLE,
+        KFI_TASK_QUEUED
+    } state;
+    unsigned cleanups; /* how often kf_cleanup had been called when the task began */
+    uint64_t limit_ms; /* by kfi_now_ms: it is woken then; UINT64_MAX: it is not. Set before the hand-over */
+    struct kfi_timer limit; /* from the hand-over on */
+
+    /*
+     * Runs it on the internal thread. True if it is finished; it may be gone then, and kfi_task_withdraw has to have
+     * been called. With `stop` it has to finish, since the library is being cleaned up.
+     */
+    bool (*run)(struct kfi_task *task, bool stop);
+};
+
+/* A task that its maker has from now on, without a limit. After a cleanup it cannot be handed over. */
+void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, bool stop));
+
+/*
+ * Hands `task` over: the internal thread runs it at the next wake, or at once if it was woken meanwhile.
+ * Errors: KF_E_SYSTEM, KF_E_CLEANED_UP; the task then stays with its maker.
+ */
+enum kf_code kfi_task_hand_over(struct kfi_task *task, struct kf_error *error);
+
+/* A waker function. Its context is a task, which has to outlive it. */
+void kfi_task_wake(void *task);
+
+/*
+ * Takes back a task that has nothing left to do, and turns its limit off. True: the internal thread will not run it
+ * any more. False: it is running, or on the way from its maker; then it runs once more, to finish. (A task without a
+ * limit that finishes by itself need not call this.)
+ */
+bool kfi_task_withdraw(struct kfi_task *task);
 
 #endif

@@ -24,6 +24,7 @@ struct fetch {
     struct bell landed, destroyed;
     enum kf_code (*within)(struct fetch *fetch); /* instead of the answer; or NULL */
     bool brought;                                /* it ended with KF_OK */
+    bool came_back, came_back_overdue;           /* as it was told */
 };
 
 static enum kf_code fetch_poll(struct kfi_flight *flight, struct kf_error *error)
@@ -64,12 +65,20 @@ static void fetch_land(struct kfi_flight *flight)
     ring(&((struct fetch *)flight)->landed);
 }
 
+static void fetch_came_back(struct kfi_flight *flight, bool overdue)
+{
+    struct fetch *fetch = (struct fetch *)flight;
+    fetch->came_back = true;
+    fetch->came_back_overdue = overdue;
+}
+
 static void fetch_destroy(struct kfi_flight *flight)
 {
     ring(&((struct fetch *)flight)->destroyed);
 }
 
-static const struct kfi_flight_class fetch_class = {fetch_poll, fetch_overdue, fetch_land, fetch_destroy};
+static const struct kfi_flight_class fetch_class = {fetch_poll, fetch_overdue, fetch_land, fetch_came_back,
+                                                    fetch_destroy};
 
 static void fetch_init(struct fetch *fetch, enum kf_code answer, uint64_t timeout_ms)
 {
@@ -379,6 +388,173 @@ static void what_cannot_be_handed_over_fails(void **state)
     fetch_end(&late);
 }
 
+/* ---- Polls that do not come back ---- */
+
+/* A fetch whose first poll, by the opener on a thread of its own, is held until the test lets it go. */
+static struct slow {
+    struct fetch fetch;
+    struct bell inside, let_go;
+    enum kf_code answer;
+    pthread_t opener;
+} slow;
+
+static enum kf_code poll_slowly(struct fetch *fetch)
+{
+    if (atomic_load(&fetch->polls) > 1)
+        return KF_OK;
+    ring(&slow.inside);
+    bell_wait(&slow.let_go);
+    return slow.answer;
+}
+
+static void *launch_slowly(void *flight)
+{
+    kfi_flight_launch(flight);
+    return NULL;
+}
+
+/* With one guest, who has a seat and follows; the opener is inside its poll. */
+static void slow_begin(enum kf_code answer, struct guest *guest)
+{
+    bell_init(&slow.inside);
+    bell_init(&slow.let_go);
+    slow.answer = answer;
+    fetch_init(&slow.fetch, KF_PENDING, 300);
+    slow.fetch.within = poll_slowly;
+    guest_sit(guest, &slow.fetch);
+    assert_int_equal(pthread_create(&slow.opener, NULL, launch_slowly, &slow.fetch.flight), 0);
+    bell_wait(&slow.inside);
+    assert_false(kfi_flight_is_driven(&slow.fetch.flight));
+    kfi_flight_follow(&slow.fetch.flight);
+    assert_true(kfi_flight_is_driven(&slow.fetch.flight));
+    kfi_flight_follow(&slow.fetch.flight);
+}
+
+static void slow_let_go(void)
+{
+    ring(&slow.let_go);
+    assert_int_equal(pthread_join(slow.opener, NULL), 0);
+}
+
+static void slow_end(void)
+{
+    fetch_end(&slow.fetch);
+    bell_destroy(&slow.inside);
+    bell_destroy(&slow.let_go);
+    kf_cleanup();
+}
+
+static void whoever_follows_leaves_when_the_time_is_over(void **state)
+{
+    (void)state;
+    static const enum kf_code answers[] = {KF_OK, KF_E_RETRY, KF_PENDING};
+    for (size_t i = 0; i < 3; i++) {
+        struct guest guest;
+        support_clock_stop(5000);
+        slow_begin(answers[i], &guest);
+        support_clock_advance(299);
+        support_settle();
+        assert_int_equal(bell_rung(&guest.bell), 0);
+        support_clock_advance(1);
+        bell_wait(&guest.bell);
+        support_settle();
+        assert_int_equal(guest.seat->flight->code, KF_E_TIMEOUT);
+        assert_string_equal(guest.seat->flight->error.text, "The owner gave up after 300 ms.");
+        assert_true(guest.seat->flight->stuck);
+        assert_false(guest_leave(&guest));
+        assert_int_equal(bell_rung(&slow.fetch.destroyed), 0);
+        assert_false(slow.fetch.came_back);
+        slow_let_go();
+        assert_true(slow.fetch.came_back && slow.fetch.came_back_overdue);
+        assert_int_equal(slow.fetch.polls, 1);
+        slow_end();
+        support_clock_real();
+    }
+}
+
+static void whoever_follows_is_served_in_time(void **state)
+{
+    (void)state;
+    struct guest guest;
+    slow_begin(KF_OK, &guest);
+    slow_let_go();
+    assert_int_equal(bell_rung(&guest.bell), 1);
+    assert_int_equal(guest.seat->flight->code, KF_OK);
+    assert_false(guest_leave(&guest));
+    assert_false(slow.fetch.came_back);
+    slow_end(); /* it was destroyed without a turn of the internal thread */
+}
+
+static void a_wake_during_a_poll_that_is_followed_is_not_lost(void **state)
+{
+    (void)state;
+    struct guest guest;
+    slow_begin(KF_PENDING, &guest);
+    kf_call_waker_wake(slow.fetch.waker);
+    support_settle();
+    assert_int_equal(slow.fetch.polls, 1); /* polls never overlap */
+    slow_let_go();
+    bell_wait(&guest.bell);
+    support_settle();
+    assert_int_equal(slow.fetch.polls, 2);
+    assert_int_equal(guest.seat->flight->code, KF_OK);
+    assert_false(guest_leave(&guest));
+    slow_end();
+}
+
+static void cleanup_fails_what_is_inside_a_poll(void **state)
+{
+    (void)state;
+    struct guest guest;
+    slow_begin(KF_OK, &guest);
+    kf_cleanup();
+    assert_int_equal(bell_rung(&guest.bell), 1);
+    assert_int_equal(guest.seat->flight->code, KF_E_CLEANED_UP);
+    assert_false(guest.seat->flight->stuck);
+    assert_false(guest_leave(&guest));
+    slow_let_go();
+    assert_true(slow.fetch.came_back && !slow.fetch.came_back_overdue);
+    slow_end();
+}
+
+static void *follow_thread(void *flight)
+{
+    kfi_flight_follow(flight);
+    kfi_flight_unref(flight);
+    return NULL;
+}
+
+static enum kf_code answer_at_once(struct fetch *fetch)
+{
+    (void)fetch;
+    sched_yield();
+    return KF_OK;
+}
+
+static void following_and_landing_meet(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        struct fetch fetch;
+        struct guest guest;
+        pthread_t thread;
+        fetch_init(&fetch, KF_OK, 1000000);
+        fetch.within = answer_at_once;
+        guest_sit(&guest, &fetch);
+        kfi_refs_add(&fetch.flight.refs, 1);
+        assert_int_equal(pthread_create(&thread, NULL, follow_thread, &fetch.flight), 0);
+        for (int k = 0; k < i % 10; k++)
+            sched_yield();
+        kfi_flight_launch(&fetch.flight);
+        pthread_join(thread, NULL);
+        assert_int_equal(guest.seat->flight->code, KF_OK);
+        assert_false(guest_leave(&guest));
+        support_settle();
+        fetch_end(&fetch);
+    }
+    kf_cleanup();
+}
+
 /* ---- Callers inside of a fetch ---- */
 
 /* A question that one flight will answer. */
@@ -508,6 +684,11 @@ int main(void)
         cmocka_unit_test(a_seat_can_be_left_before_the_landing),
         cmocka_unit_test(a_seat_that_was_never_taken_just_goes),
         cmocka_unit_test(a_fetch_has_its_own_time_limit),
+        cmocka_unit_test(whoever_follows_leaves_when_the_time_is_over),
+        cmocka_unit_test(whoever_follows_is_served_in_time),
+        cmocka_unit_test(a_wake_during_a_poll_that_is_followed_is_not_lost),
+        cmocka_unit_test(cleanup_fails_what_is_inside_a_poll),
+        cmocka_unit_test(following_and_landing_meet),
         cmocka_unit_test(cleanup_fails_what_is_under_way),
         cmocka_unit_test(cleanup_fails_what_has_not_been_handed_over_yet),
         cmocka_unit_test(what_cannot_be_handed_over_fails),

@@ -130,6 +130,14 @@ static void credentials_fetch_land(struct kfi_flight *flight)
     kfi_aws_credentials_unref(former);
 }
 
+static void credentials_fetch_came_back(struct kfi_flight *flight, bool overdue)
+{
+    struct fetch *fetch = credentials_fetch_of(flight);
+    (void)overdue;
+    kfi_aws_credentials_unref(fetch->credentials);
+    fetch->credentials = NULL;
+}
+
 static void credentials_fetch_destroy(struct kfi_flight *flight)
 {
     struct fetch *fetch = credentials_fetch_of(flight);
@@ -142,6 +150,7 @@ static const struct kfi_flight_class credentials_fetch_class = {
     .poll = credentials_fetch_poll,
     .overdue = credentials_fetch_overdue,
     .land = credentials_fetch_land,
+    .came_back = credentials_fetch_came_back,
     .destroy = credentials_fetch_destroy,
 };
 
@@ -181,6 +190,8 @@ static unsigned look_locked(struct kfi_aws_credentials_cache *cache, struct ask 
         ask->credentials = kfi_aws_credentials_ref(cache->current);
     else
         kfi_seat_take_locked(ask->base.seat, &cache->open->flight);
+    if (!serves && !wants_flight)
+        kfi_asking_follows_locked(&ask->base, &cache->open->flight);
     return (serves ? KFI_LOOK_ANSWERED : KFI_LOOK_SEATED) | (wants_flight ? KFI_LOOK_OPENED : 0);
 }
 

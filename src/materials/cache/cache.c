@@ -35,7 +35,7 @@ struct kept {
 struct fetch {
     struct flight flight; /* first */
     struct kf_cache *cache;
-    struct kfi_cache_policy policy; /* the opener's, with a reference to its listener */
+    struct kfi_cache_policy policy; /* the opener's, with references to its listener and to `stuck` */
     struct kfi_request *request;    /* those who fly after it share it */
 };
 
@@ -171,6 +171,7 @@ static void after_seated(struct kfi_list *seated)
         struct seat *seat = KFI_CONTAINER(link, struct seat, told);
         const struct flight *flight = kfi_flights_of(&seat->base);
         tell_coalesced(caller_of(&seat->base)->listener, flight->direction, flight->number);
+        kfi_flight_follow(seat->base.flight);
         kfi_seat_unref(&seat->base);
     }
 }
@@ -207,6 +208,10 @@ static void after_rule(struct kf_cache *cache, struct aftermath *after, const st
         kfi_free(KFI_CONTAINER(link, struct place, keyed.in_bucket));
     for (struct kfi_link *link; (link = kfi_list_pop(&after->failures)) != NULL;)
         kfi_free(KFI_CONTAINER(link, struct failure, link));
+    if (after->awaited != NULL) {
+        kfi_flight_follow(&after->awaited->base);
+        kfi_flight_unref(&after->awaited->base);
+    }
 }
 
 /* ---- Fetches ---- */
@@ -224,6 +229,15 @@ static void fetch_overdue(const struct kfi_flight *flight, struct kf_error *erro
                  (unsigned long long)flight->timeout_ms);
 }
 
+static void fetch_came_back(struct kfi_flight *flight, bool overdue)
+{
+    struct fetch *fetch = fetch_of(flight);
+    kfi_materials_unref(fetch->flight.materials);
+    fetch->flight.materials = NULL;
+    if (overdue)
+        kfi_stuck_less(fetch->policy.stuck);
+}
+
 static void fetch_destroy(struct kfi_flight *flight)
 {
     struct fetch *fetch = fetch_of(flight);
@@ -234,6 +248,7 @@ static void fetch_destroy(struct kfi_flight *flight)
     kfi_free(fetch->flight.spare);
     kfi_free(fetch->flight.failure);
     kf_cache_listener_unref(fetch->policy.listener);
+    kfi_stuck_unref(fetch->policy.stuck);
     kf_cache_unref(fetch->cache);
     kfi_free(fetch);
 }
@@ -244,6 +259,7 @@ static const struct kfi_flight_class fetch_class = {
     .poll = fetch_poll,
     .overdue = fetch_overdue,
     .land = fetch_land,
+    .came_back = fetch_came_back,
     .destroy = fetch_destroy,
 };
 
@@ -290,6 +306,7 @@ static enum kf_code fetch_new(struct kf_cache *cache, const struct kfi_cache_pol
     fetch->cache = kf_cache_ref(cache);
     fetch->policy = *policy;
     kf_cache_listener_ref(policy->listener);
+    kfi_stuck_ref(policy->stuck);
     fetch->request = request;
     fetch->flight.key = *key;
     fetch->flight.direction = direction;
@@ -318,6 +335,8 @@ static void fetch_land(struct kfi_flight *flight)
     struct kf_cache *cache = fetch->cache;
     struct aftermath after;
     kfi_aftermath_init(&after);
+    if (flight->stuck)
+        flight->refused = kfi_stuck_more(fetch->policy.stuck); /* those in the line begin no other one then */
 
     uint64_t now_ms = cache_lock_now(cache);
     if (kfi_ledger_awaited(&fetch->flight)) {
@@ -402,6 +421,8 @@ static unsigned ask_look(struct kfi_asking *asking)
     const uint64_t now_ms = cache_lock_now(ask->cache);
     kfi_ledger_ask(&ask->cache->ledger, &ask->asked, caller != NULL ? &caller->seat : NULL,
                    fetch != NULL ? &fetch->flight : NULL, now_ms, &ask->answer, &after);
+    if (ask->answer.look == KFI_LEDGER_COALESCED || ask->answer.look == KFI_LEDGER_QUEUED)
+        kfi_asking_follows_locked(asking, &ask->answer.awaited->base);
     cache_unlock(ask->cache);
     after_rule(ask->cache, &after, NULL, NULL);
     ask_tell(ask);
@@ -412,8 +433,11 @@ static enum kf_code ask_flight_new(struct kfi_asking *asking, struct kf_error *e
 {
     struct ask *ask = ask_of(asking);
     struct fetch *fetch;
-    enum kf_code code = fetch_new(ask->cache, ask->question->policy, &ask->asked.key, ask->asked.direction,
-                                  kfi_request_copy(&ask->question->asked), error, &fetch);
+    enum kf_code code = kfi_stuck_check(ask->question->policy->stuck, error);
+    if (code != KF_OK)
+        return code;
+    code = fetch_new(ask->cache, ask->question->policy, &ask->asked.key, ask->asked.direction,
+                     kfi_request_copy(&ask->question->asked), error, &fetch);
     asking->flight = fetch != NULL ? &fetch->flight.base : NULL;
     return code;
 }

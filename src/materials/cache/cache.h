@@ -9,6 +9,7 @@
 #include "materials/cache/budget.h"
 #include "materials/cache/key.h"
 #include "materials/cache/request.h"
+#include "materials/cache/stuck.h"
 
 /* What a caching CMM wants of the cache. It lives as long as any call to that CMM. */
 struct kfi_cache_policy {
@@ -16,6 +17,7 @@ struct kfi_cache_policy {
     uint64_t fetch_timeout_ms;
     uint64_t max_age_jitter_ms;
     struct kf_cache_listener *listener; /* or NULL */
+    struct kfi_stuck *stuck;            /* fetches that do not come back */
 };
 
 struct kfi_cache_question {

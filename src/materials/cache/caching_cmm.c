@@ -18,10 +18,10 @@
 struct caching_cmm {
     struct kf_cache *cache;
     struct kf_cmm *backing;
-    struct kfi_cache_policy
-        policies[KFI_DIRECTIONS]; /* the first has a reference to the listener, the other borrows it */
-    struct kfi_reuse *reuse;      /* only with a listener */
-    struct kf_view partition;     /* its own copy */
+    struct kfi_cache_policy policies
+        [KFI_DIRECTIONS]; /* the first has references to the listener and to `stuck`, the other borrows them */
+    struct kfi_reuse *reuse;  /* only with a listener */
+    struct kf_view partition; /* its own copy */
 };
 
 /* The state of a call that goes past the cache: it stays that way from poll to poll. */
@@ -133,6 +133,7 @@ static void caching_destroy(void *context)
     struct caching_cmm *self = context;
     kfi_reuse_free(self->reuse);
     kf_cache_listener_unref(self->policies[KFI_ENCRYPTION].listener);
+    kfi_stuck_unref(self->policies[KFI_ENCRYPTION].stuck);
     kf_cache_unref(self->cache);
     kf_cmm_unref(self->backing);
     kfi_free(self);
@@ -185,9 +186,10 @@ static enum kf_code caching_new(const struct kf_caching_cmm_options *options, st
         memcpy(copy, partition.data, partition.length);
     else
         code = kfi_random(copy, length, error);
-    if (code != KF_OK) {
+    struct kfi_stuck *stuck = code == KF_OK ? kfi_stuck_new() : NULL;
+    if (stuck == NULL) {
         kfi_free(self);
-        return code;
+        return code != KF_OK ? code : kfi_no_memory(error);
     }
     self->partition = kf_view_of(copy, length);
     struct kfi_cache_policy *encrypting = &self->policies[KFI_ENCRYPTION];
@@ -201,6 +203,7 @@ static enum kf_code caching_new(const struct kf_caching_cmm_options *options, st
         .fetch_timeout_ms = options->fetch_timeout_ms,
         .max_age_jitter_ms = options->max_age_jitter_ms,
         .listener = kf_cache_listener_ref(options->listener),
+        .stuck = stuck,
     };
     *decrypting = *encrypting;
     decrypting->rules.limits.max_messages = UINT64_MAX; /* reading wears no key out */

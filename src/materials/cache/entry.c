@@ -14,6 +14,7 @@ void kfi_aftermath_init(struct aftermath *after)
     kfi_list_init(&after->ended);
     kfi_list_init(&after->places);
     kfi_list_init(&after->failures);
+    after->awaited = NULL;
     after->buckets = 0;
 }
 
@@ -49,6 +50,7 @@ void kfi_place_add(struct shelf *shelf, struct place *place, const struct kfi_ca
     place->clearings = shelf->clearings;
     place->holds = 1;
     kfi_list_init(&place->roomy);
+    kfi_list_init(&place->flying);
     kfi_list_init(&place->line);
     kfi_table_add(&shelf->table, &place->keyed);
     after->buckets = kfi_table_wants(&shelf->table);

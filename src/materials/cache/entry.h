@@ -24,7 +24,9 @@ struct aftermath {
     struct kfi_list ended;    /* struct entry, by by_use: to be told of, and freed */
     struct kfi_list places;   /* struct place, by keyed.in_bucket: to be freed */
     struct kfi_list failures; /* struct failure, by link: to be freed */
-    size_t buckets;           /* the shelf's table wants memory for so many */
+    struct flight
+        *awaited; /* a reference, or NULL: those in the line wait for it now, so that it is to be followed */
+    size_t buckets; /* the shelf's table wants memory for so many */
 };
 
 void kfi_aftermath_init(struct aftermath *after);
@@ -52,7 +54,8 @@ struct place {
     /* Of flights.h: */
     struct kfi_list roomy; /* struct flight, by in_place: those with messages left, the oldest first */
     struct hint hint;
-    size_t under_way; /* flights that have not landed, full and barred ones too */
+    size_t under_way;       /* flights that have not landed, full and barred ones too */
+    struct kfi_list flying; /* the same as struct flight, by in_flying: the oldest first */
 
     /* Of turns.h: */
     struct kfi_list

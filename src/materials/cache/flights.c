@@ -100,8 +100,15 @@ void kfi_flights_open(struct flights *flights, struct place *place, struct fligh
     flight->clearings = flights->shelf.clearings;
     place->holds++;
     place->under_way++;
+    kfi_list_push_back(&place->flying, &flight->in_flying);
     kfi_shelf_stats(&flights->shelf, place)->flights_opened++;
     room_show(place, flight);
+}
+
+struct flight *kfi_flights_oldest(struct place *place)
+{
+    struct kfi_link *link = kfi_list_first(&place->flying);
+    return link == NULL ? NULL : KFI_CONTAINER(link, struct flight, in_flying);
 }
 
 void kfi_flights_seat(struct flights *flights, struct flight *flight, struct seat *seat)
@@ -132,6 +139,7 @@ void kfi_flights_close(struct flights *flights, struct flight *flight, struct kf
     struct kf_cache_stats *stats = kfi_shelf_stats(&flights->shelf, place);
     room_hide(place, flight);
     place->under_way--;
+    kfi_unlink(&flight->in_flying);
     stats->waiting -= flight->seated;
     if (flight->base.code != KF_OK)
         stats->flights_failed++;

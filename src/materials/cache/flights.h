@@ -27,7 +27,7 @@ struct flight {
 
     /* The ledger's, from the opening on. */
     struct place *place; /* until the landing */
-    struct kfi_link in_place;
+    struct kfi_link in_place, in_flying;
     uint64_t number;    /* in the order of opening */
     uint64_t clearings; /* at the opening: if there were more since, it is barred */
     bool ahead;         /* it was opened ahead of need */
@@ -69,6 +69,9 @@ struct flight *kfi_flights_find(struct place *place, const struct kfi_policy *po
 /* Puts a flight into a place, where others find it, under these limits. */
 void kfi_flights_open(struct flights *flights, struct place *place, struct flight *flight,
                       const struct kfi_limits *limits);
+
+/* The oldest flight of a place that has not landed, or NULL. */
+struct flight *kfi_flights_oldest(struct place *place);
 
 /* Seats and charges a caller, for whom there has to be room. */
 void kfi_flights_seat(struct flights *flights, struct flight *flight, struct seat *seat);

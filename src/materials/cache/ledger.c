@@ -88,6 +88,7 @@ static bool ask_place(struct ledger *ledger, struct place *place, const struct l
     }
     answer->look = KFI_LEDGER_COALESCED;
     answer->flight = flight->number;
+    answer->awaited = flight;
     kfi_flights_seat(&ledger->turns.flights, flight, seat);
     kfi_shelf_stats(shelf, place)->coalesced++;
     return true;
@@ -106,6 +107,7 @@ static bool ask_barrier(struct ledger *ledger, struct place *place, const struct
     if (!kfi_turns_full(place, question->policy))
         return false;
     answer->look = seat == NULL ? KFI_LEDGER_WANTS_SEAT : KFI_LEDGER_QUEUED;
+    answer->awaited = kfi_flights_oldest(place);
     if (seat != NULL)
         kfi_turns_wait(&ledger->turns, place, seat);
     return true;
@@ -217,6 +219,13 @@ static bool fails_all(const struct flight *flight, uint64_t now_ms)
            kfi_failure_holds(flight->place, flight->policy, now_ms);
 }
 
+/* Those in the line wait for the oldest flight, so that it must not be without a driver. */
+static void await_oldest(struct place *place, struct aftermath *after)
+{
+    after->awaited = kfi_flights_oldest(place);
+    kfi_refs_add(&after->awaited->base.refs, 1);
+}
+
 bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight *next, uint64_t now_ms,
                      struct aftermath *after)
 {
@@ -235,6 +244,8 @@ bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight
     const bool opened = kfi_turns_serve(turns, place, next, now_ms, after);
     if (place->under_way == 0)
         kfi_turns_dismiss(turns, place, NULL, after); /* nobody is left for whom they could wait */
+    else if (!kfi_list_empty(&place->line))
+        await_oldest(place, after);
     flight->place = NULL;
     place_release(ledger, place, after);
     return opened;

@@ -48,7 +48,8 @@ struct ledger_answer {
     const struct kfi_materials *materials; /* HIT: a reference */
     bool ahead;                            /* HIT: kfi_ledger_open_ahead should follow */
     uint64_t flight;                       /* COALESCED, OPENED: its number */
-    struct kf_error failure;               /* REFUSED */
+    struct flight *awaited;  /* COALESCED, QUEUED: the flight to wait for; the oldest, if in line */
+    struct kf_error failure; /* REFUSED */
 };
 
 /*
@@ -83,7 +84,7 @@ bool kfi_ledger_awaited(const struct flight *flight);
 /*
  * Lands a flight: flight->base.code says how it ended, flight->materials what it brought. All who are seated are
  * answered; what is left of the key becomes the entry. Those who wait for their turn get the room there is, and
- * `next` (may be NULL) is opened if somebody still has none: true.
+ * `next` (may be NULL) is opened if somebody still has none: true. Whoever is left in the line waits for the oldest flight.
  */
 bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight *next, uint64_t now_ms,
                      struct aftermath *after);
