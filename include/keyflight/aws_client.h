@@ -40,7 +40,10 @@ struct kf_aws_client_options {
     const char *endpoint_url;
     enum kf_aws_switch use_fips;       /* AWS_USE_FIPS_ENDPOINT, profile, off */
     enum kf_aws_switch use_dual_stack; /* AWS_USE_DUALSTACK_ENDPOINT, profile, off */
-    /* A file of the certificates to trust, in PEM: AWS_CA_BUNDLE, profile, those of the system. */
+    /*
+     * A file of the certificates to trust, in PEM: AWS_CA_BUNDLE, profile, those of the system. Where libcurl finds these
+     * was fixed when it was built: in a file, or in a directory if there is no file.
+     */
     const char *ca_bundle;
 
     /* NULL: credentials are looked for where the AWS SDKs look for them. */
