@@ -1,0 +1,17 @@
+/*
+ * The list of all scenes.
+ */
+#include "schedule/scenes/cache.h"
+#include "schedule/scenes/scene.h"
+
+const struct scene scenes[] = {
+    {"burst", "callers who all ask before the first fetch lands: P2 exact, P3", scene_burst, NULL},
+    {"any-time", "callers at any time, any way of answering, max_flights: P2 exact", scene_any_time, NULL},
+    {"cancel", "callers who give up or time out", scene_cancel, NULL},
+    {"failures", "fetches that fail, with and without a pause after it: P5", scene_failures, NULL},
+    {"expiry", "keys that expire while callers come", scene_expiry, NULL},
+    {"clear", "kf_cache_clear while fetches are under way", scene_clear, NULL},
+    {"refresh", "fetches ahead of need", scene_refresh, NULL},
+    {"unlike", "CMMs of different limits and lines in one partition", scene_unlike, NULL},
+};
+const size_t scene_count = sizeof scenes / sizeof scenes[0];

@@ -1,0 +1,16 @@
+/*
+ * The scenes of cache.c.
+ */
+#ifndef SCHEDULE_SCENES_CACHE_H
+#define SCHEDULE_SCENES_CACHE_H
+
+void scene_burst(void);
+void scene_any_time(void);
+void scene_cancel(void);
+void scene_failures(void);
+void scene_expiry(void);
+void scene_clear(void);
+void scene_refresh(void);
+void scene_unlike(void);
+
+#endif
