@@ -209,7 +209,8 @@ KF_API void kf_caching_cmm_options_init(struct kf_caching_cmm_options *out, size
  * Makes a caching CMM. Three kinds of requests bypass the cache: those of unknown length, those that are longer than
  * max_bytes, and those for a suite that derives no key. A message of such a request has a data key of its own.
  * Errors: KF_E_USAGE, KF_E_SYSTEM, KF_E_NO_MEMORY. Its messages may also fail with KF_E_TIMEOUT (fetch_timeout_ms
- * has passed).
+ * has passed), and with KF_E_USAGE where a keyring encrypts or decrypts in a fetch and would so wait for that fetch:
+ * with its own CMM, or with others whose keyrings wait for it in a circle.
  */
 KF_CODE kf_caching_cmm_new(const struct kf_caching_cmm_options *options, struct kf_error *error,
                            struct kf_cmm **out);

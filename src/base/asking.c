@@ -3,6 +3,7 @@
  */
 #include "base/asking.h"
 
+#include "base/circle.h"
 #include "base/error.h"
 #include "base/fork.h"
 
@@ -38,6 +39,7 @@ static enum kf_code asking_prepare(struct kfi_asking *asking, unsigned look, str
 static void seat_drop(void *state)
 {
     struct kfi_seat *seat = state;
+    kfi_circle_leave(seat);
     seat->class->leave(seat);
     kfi_seat_unref(seat);
 }
@@ -62,18 +64,19 @@ static unsigned asking_look(struct kfi_asking *asking, struct kf_error *error, e
     return look;
 }
 
-enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
+/* Whether the wait that was begun, by a caller inside of a fetch, would never end. */
+static bool asking_closes_circle(const struct kfi_asking *asking)
 {
-    if (kfi_asking_is_inside(asking))
-        return kf_error_set(error, KF_E_USAGE, "%s", asking->class->waits_for_itself);
+    const struct kfi_inside *here = kfi_inside_here();
+    struct kfi_flight *inner = asking->call->root->flight;
+    if (inner == NULL && here != NULL)
+        inner = here->flight;
+    return inner != NULL && kfi_circle_enter(asking->seat, inner, here);
+}
 
-    enum kf_code code;
-    const unsigned generation = kfi_fork_generation(), look = asking_look(asking, error, &code);
-    const bool seated = look & KFI_LOOK_SEATED, opened = look & KFI_LOOK_OPENED;
-    if (seated)
-        kf_call_state_set(asking->call, asking->seat, seat_drop);
-    else
-        kfi_seat_unref(asking->seat);
+/* Begins what the look came to. */
+static void asking_begin(struct kfi_asking *asking, bool seated, bool opened)
+{
     if (asking->followed != NULL) {
         kfi_flight_follow(asking->followed);
         kfi_flight_unref(asking->followed);
@@ -87,10 +90,33 @@ enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
     } else {
         kfi_flight_unref(asking->flight);
     }
+}
+
+enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
+{
+    if (kfi_asking_is_inside(asking))
+        return kf_error_set(error, KF_E_USAGE, "%s", asking->class->waits_for_itself);
+
+    enum kf_code code;
+    const unsigned generation = kfi_fork_generation(), look = asking_look(asking, error, &code);
+    const bool seated = look & KFI_LOOK_SEATED, opened = look & KFI_LOOK_OPENED;
+    if (seated)
+        kf_call_state_set(asking->call, asking->seat, seat_drop);
+    else
+        kfi_seat_unref(asking->seat);
+    const bool closes_circle = seated && asking_closes_circle(asking);
+    asking_begin(asking, seated, opened);
     asking->seat = NULL;
     asking->flight = asking->followed = NULL;
     if (generation != kfi_fork_generation())
         return kf_error_set(error, KF_E_FORKED,
                             "This process was forked inside a fetch, which goes on in the parent.");
-    return seated ? KF_PENDING : code;
+    if (!closes_circle)
+        return seated ? KF_PENDING : code;
+    kf_call_state_set(asking->call, NULL, NULL);
+    return kf_error_set(
+        error, KF_E_USAGE,
+        "Fetches of keys would wait for each other in a circle, this one for another that waits for it: "
+        "a keyring or CMM must not encrypt or decrypt with a CMM whose own keyring or CMM does the "
+        "same with one that waits for it.");
 }

@@ -61,7 +61,7 @@ KFI_SHARED void kfi_asking_follows_locked(struct kfi_asking *asking, struct kfi_
  * Asks. The caller sets class and call of `asking`; the rest is NULL. KF_OK: the look answered. KF_PENDING:
  * the caller has a seat. It is the state of the call from now on (kf_call_state), and is left when that is
  * dropped. The flight may have landed already, so look at once. Errors: KF_E_USAGE (the caller would wait for
- * itself), KF_E_NO_MEMORY, KF_E_FORKED (the fetch has forked, and this is the child), and those of flight_new.
+ * itself, or in a circle), KF_E_NO_MEMORY, KF_E_FORKED (the fetch has forked, and this is the child), and those of flight_new.
  */
 KFI_SHARED enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error);
 

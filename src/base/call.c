@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-void kfi_call_init(struct kf_call *call, const struct kfi_flight *flight)
+void kfi_call_init(struct kf_call *call, struct kfi_flight *flight)
 {
     *call = (struct kf_call){.flight = flight};
     call->root = call;

@@ -30,7 +30,7 @@ struct kf_call {
     struct kf_call *root;              /* for the root: itself. Only the root uses the next four members */
     struct kf_waker driver;            /* called once polling is worth while */
     struct kf_call_waker *waker;       /* made when it is first asked for */
-    const struct kfi_flight *flight;   /* the flight whose fetch this call is, or NULL */
+    struct kfi_flight *flight;         /* the flight whose fetch this call is, or NULL */
     struct kfi_request_id *request_id; /* where the driver wants the id, or NULL */
 
     void *state;
@@ -41,7 +41,7 @@ struct kf_call {
 };
 
 /* A root without a driver. `flight`: the flight whose fetch it is, or NULL. */
-void kfi_call_init(struct kf_call *call, const struct kfi_flight *flight);
+void kfi_call_init(struct kf_call *call, struct kfi_flight *flight);
 
 /* Sets the driver of a root; NULL: none. When this returns, the former driver's waker is not running. */
 void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver);

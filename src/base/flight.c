@@ -41,6 +41,7 @@ void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *c
     kfi_call_init(&flight->call, flight);
     flight->call.request_id = &flight->polled_id;
     kfi_call_drive(&flight->call, &wake);
+    kfi_list_init(&flight->waiting);
     kfi_list_init(&flight->seated);
 }
 

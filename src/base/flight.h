@@ -62,6 +62,12 @@ struct kfi_flight {
     struct kf_call call;
     struct kfi_request_id polled_id;
 
+    /* Of circle.c, and under its lock. */
+    struct kfi_list
+        waiting; /* struct kfi_seat, by inside: callers inside of this fetch who wait for another one */
+    struct kfi_link met;
+    uint64_t search;
+
     /* Under the owner's lock. */
     struct kfi_list seated;
     bool landed;
@@ -101,7 +107,7 @@ bool kfi_flight_is_driven(const struct kfi_flight *flight);
 
 /* A fetch that this thread is inside of. */
 struct kfi_inside {
-    const struct kfi_flight *flight;
+    struct kfi_flight *flight;
     const struct kfi_inside *outer; /* the fetch inside which this one is polled, or NULL */
 };
 

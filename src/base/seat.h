@@ -10,12 +10,18 @@
 #include "base/flight.h"
 
 struct kfi_seat;
+struct kfi_circle_search;
 
 /* What an owner says of its seats. Its own struct begins with the seat. */
 struct kfi_seat_class {
     size_t size; /* of the owner's struct */
     /* The caller gives his seat up, or leaves it after its answer; his reference goes behind that. */
     void (*leave)(struct kfi_seat *seat);
+    /*
+     * Calls kfi_circle_meet (circle.h), under the owner's lock, for each flight that has not landed and may be the one to
+     * answer this seat. Under the lock of circle.c.
+     */
+    void (*awaited)(struct kfi_seat *seat, struct kfi_circle_search *search);
     /* The last reference goes: for what the owner's struct holds. NULL: nothing. */
     void (*end)(struct kfi_seat *seat);
 };
@@ -27,6 +33,9 @@ struct kfi_seat {
     struct kfi_flight *flight;   /* a reference */
     struct kf_call_waker *waker; /* the caller's, a reference */
     const struct kfi_seat_class *class;
+    /* Of circle.c: where the caller is inside of a fetch himself. */
+    struct kfi_flight *inner;     /* that fetch, a reference, or NULL; used by the caller alone */
+    struct kfi_link inside;       /* in its `waiting`; under the lock of circle.c */
     const struct kfi_seat *outer; /* for whoever asks inside this thread's asking, see kfi_seat_asks */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/asking.h"
+#include "base/circle.h"
 #include "base/error.h"
 #include "support/failing_allocator.h"
 
@@ -129,6 +130,12 @@ static void guest_leave(struct kfi_seat *seat)
     (void)kfi_seat_leave_locked(seat);
 }
 
+static void guest_awaited(struct kfi_seat *seat, struct kfi_circle_search *search)
+{
+    if (!seat->flight->landed)
+        kfi_circle_meet(search, seat->flight);
+}
+
 static void guest_end(struct kfi_seat *seat)
 {
     (void)seat;
@@ -136,7 +143,7 @@ static void guest_end(struct kfi_seat *seat)
 }
 
 static const struct kfi_asking_class asking_class = {
-    .seat = {.size = sizeof(struct guest), .leave = guest_leave, .end = guest_end},
+    .seat = {.size = sizeof(struct guest), .leave = guest_leave, .awaited = guest_awaited, .end = guest_end},
     .look = look,
     .flight_new = flight_new,
     .brings = brings,

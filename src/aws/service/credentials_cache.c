@@ -10,6 +10,7 @@
 
 #include "aws/service/credentials.h"
 #include "base/asking.h"
+#include "base/circle.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
@@ -232,8 +233,19 @@ static void credentials_ask_leave(struct kfi_seat *seat)
     credentials_unlock(cache);
 }
 
+static void credentials_ask_awaited(struct kfi_seat *seat, struct kfi_circle_search *search)
+{
+    struct kfi_aws_credentials_cache *cache = credentials_fetch_of(seat->flight)->cache;
+    credentials_lock(cache);
+    if (!seat->flight->landed)
+        kfi_circle_meet(search, seat->flight);
+    credentials_unlock(cache);
+}
+
 static const struct kfi_asking_class credentials_ask_class = {
-    .seat = {.size = sizeof(struct kfi_seat), .leave = credentials_ask_leave},
+    .seat = {.size = sizeof(struct kfi_seat),
+             .leave = credentials_ask_leave,
+             .awaited = credentials_ask_awaited},
     .look = credentials_ask_look,
     .flight_new = credentials_ask_flight_new,
     .brings = credentials_ask_brings,

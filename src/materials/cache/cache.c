@@ -8,6 +8,7 @@
 #include "materials/cache/cache.h"
 
 #include "base/asking.h"
+#include "base/circle.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
@@ -369,6 +370,19 @@ static void caller_leave(struct kfi_seat *base)
     after_rule(caller->cache, &after, NULL, NULL);
 }
 
+static void caller_meets(void *search, struct flight *flight)
+{
+    kfi_circle_meet(search, &flight->base);
+}
+
+static void caller_awaited(struct kfi_seat *base, struct kfi_circle_search *search)
+{
+    struct caller *caller = caller_of(base);
+    cache_lock(caller->cache);
+    kfi_ledger_awaits(&caller->seat, caller_meets, search);
+    cache_unlock(caller->cache);
+}
+
 static void caller_end(struct kfi_seat *base)
 {
     struct caller *caller = caller_of(base);
@@ -461,7 +475,10 @@ static bool ask_brings(const struct kfi_flight *flight, const struct kfi_asking 
 }
 
 static const struct kfi_asking_class ask_class = {
-    .seat = {.size = sizeof(struct caller), .leave = caller_leave, .end = caller_end},
+    .seat = {.size = sizeof(struct caller),
+             .leave = caller_leave,
+             .awaited = caller_awaited,
+             .end = caller_end},
     .look = ask_look,
     .flight_new = ask_flight_new,
     .seat_made = ask_seat_made,

@@ -188,6 +188,19 @@ enum kf_code kfi_ledger_answer(struct seat *seat, const struct kfi_materials **m
     return flight->base.code;
 }
 
+void kfi_ledger_awaits(struct seat *seat, void (*meet)(void *context, struct flight *flight), void *context)
+{
+    struct flight *flight = kfi_flights_of(&seat->base);
+    struct place *place = seat->place;
+    if (flight != NULL && !flight->base.landed)
+        meet(context, flight);
+    if (place == NULL)
+        return;
+    for (struct kfi_link *link = kfi_list_first(&place->flying); link != NULL;
+         link = kfi_list_next(&place->flying, link))
+        meet(context, KFI_CONTAINER(link, struct flight, in_flying));
+}
+
 void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms, struct aftermath *after)
 {
     struct place *place = seat->place;

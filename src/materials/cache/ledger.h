@@ -73,6 +73,9 @@ void kfi_ledger_bypass(struct ledger *ledger, enum kfi_direction direction);
  */
 enum kf_code kfi_ledger_answer(struct seat *seat, const struct kfi_materials **materials);
 
+/* Calls `meet` for each flight that has not landed and may be the one to answer a seat. */
+void kfi_ledger_awaits(struct seat *seat, void (*meet)(void *context, struct flight *flight), void *context);
+
 /* A caller leaves: he gives up his seat or his turn, or has been answered. Others get the room. */
 void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms, struct aftermath *after);
 
