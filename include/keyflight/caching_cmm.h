@@ -21,6 +21,11 @@ struct kf_cache;
  * Makes a cache of the `capacity` data keys that were used last, those for encryption and those for decryption
  * together. With 0 it keeps none, and requests at the same time still share what they fetch. Several caching CMMs may
  * share a cache. It takes memory for the keys that are there, not for the capacity. Errors: KF_E_SYSTEM, KF_E_NO_MEMORY.
+ *
+ * A key that is too old (max_age_ms) is freed without being asked for: a few of them with each use of the cache; and
+ * where the process has the library's internal thread, all of them within a minute, in which the machine does not sleep.
+ * No thread is started for this. A cache comes under a thread that started later when it is used next. Without one, a
+ * cache that is not used keeps what it has until it is used, cleared or released.
  */
 KF_CODE kf_cache_new(size_t capacity, struct kf_error *error, struct kf_cache **out);
 KF_API struct kf_cache *kf_cache_ref(struct kf_cache *cache);

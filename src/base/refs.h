@@ -34,6 +34,19 @@ static inline void kfi_refs_add(const struct kfi_refs *refs, size_t more)
     atomic_fetch_add_explicit(&counted->count, more, memory_order_relaxed);
 }
 
+/* For whoever knows of an object without having a reference to it: false if its last owner is destroying it. */
+static inline bool kfi_refs_add_if_any(const struct kfi_refs *refs)
+{
+    struct kfi_refs *counted = kfi_refs_unconst(refs);
+    size_t count = atomic_load_explicit(&counted->count, memory_order_relaxed);
+    while (count > 0) {
+        if (atomic_compare_exchange_weak_explicit(&counted->count, &count, count + 1, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
 /*
  * True for the last reference; the caller then destroys the object. A release publishes what its owner did
  * with the object, and the last owner acquires all of that.

@@ -25,7 +25,9 @@ static struct {
     bool stopping; /* kf_cleanup waits for it */
     struct kfi_thread thread;
 
-    atomic_uint cleanups; /* how often kf_cleanup was called; also read without the lock */
+    /* Also read without the lock: */
+    atomic_uint cleanups;   /* how often kf_cleanup was called */
+    atomic_uint running_in; /* 1 + the generation of the process in which the thread exists; 0: in none */
 } internal = {
     .lock = KFI_LOCK_INIT,
     .queue = {{&internal.queue.ring, &internal.queue.ring}},
@@ -75,6 +77,18 @@ static void thread_unlock(void)
 bool kfi_thread_is_internal(void)
 {
     return internal_of == kfi_fork_generation() + 1;
+}
+
+bool kfi_thread_runs(void)
+{
+    return atomic_load_explicit(&internal.running_in, memory_order_relaxed) == kfi_fork_generation() + 1;
+}
+
+static void running_set_locked(bool running)
+{
+    internal.running = running;
+    atomic_store_explicit(&internal.running_in, running ? kfi_fork_generation() + 1 : 0,
+                          memory_order_relaxed);
 }
 
 /*
@@ -285,7 +299,7 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
     if (failure != 0)
         return kf_error_set(error, KF_E_SYSTEM, "The internal thread can't be started: %s.",
                             strerror(failure));
-    internal.running = true;
+    running_set_locked(true);
     return KF_OK;
 }
 
@@ -317,7 +331,7 @@ void kf_cleanup(void)
         thread_unlock();
         kfi_thread_join(&internal.thread);
         thread_lock();
-        internal.running = false;
+        running_set_locked(false);
         internal.stopping = false;
         kfi_condition_broadcast(&internal.ended);
     }
@@ -376,20 +390,35 @@ bool kfi_task_withdraw(struct kfi_task *task)
     return withdrawn;
 }
 
+static void timer_start_locked(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker)
+{
+    timer->waker = kf_call_waker_ref(waker);
+    timer->generation = kfi_fork_generation();
+    timer->set = true;
+    timer_on_locked(timer, when);
+}
+
 enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
                            struct kf_error *error)
 {
     kfi_timer_cancel(timer);
     thread_lock();
     enum kf_code code = ensure_running_locked(error);
-    if (code == KF_OK) {
-        timer->waker = kf_call_waker_ref(waker);
-        timer->generation = kfi_fork_generation();
-        timer->set = true;
-        timer_on_locked(timer, when);
-    }
+    if (code == KF_OK)
+        timer_start_locked(timer, when, waker);
     thread_unlock();
     return code;
+}
+
+bool kfi_timer_set_if_runs(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker)
+{
+    kfi_timer_cancel(timer);
+    thread_lock();
+    const bool runs = internal.running && !internal.stopping;
+    if (runs)
+        timer_start_locked(timer, when, waker);
+    thread_unlock();
+    return runs;
 }
 
 void kfi_timer_cancel(struct kfi_timer *timer)

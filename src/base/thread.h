@@ -17,6 +17,9 @@
 /* Whether the calling thread is the internal one, where nothing may block. */
 bool kfi_thread_is_internal(void);
 
+/* Whether this process has an internal thread now. Takes no lock: whoever has to be sure tries what needs it. */
+bool kfi_thread_runs(void);
+
 /* ---- What it sleeps in ---- */
 
 /* What the thread sleeps in instead of a condition, if it has more to watch than its queue. */
@@ -72,6 +75,9 @@ struct kfi_timer {
  */
 enum kf_code kfi_timer_set(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker,
                            struct kf_error *error);
+
+/* The same where the thread runs already. False if it does not: then there is no timer, and none is started. */
+bool kfi_timer_set_if_runs(struct kfi_timer *timer, uint64_t when, struct kf_call_waker *waker);
 
 /* Turns the timer off, if it is on. Takes no lock unless it was set: each message has timers that never are. */
 void kfi_timer_cancel(struct kfi_timer *timer);

@@ -17,6 +17,7 @@
 #include "base/sized.h"
 #include "materials/cache/events.h"
 #include "materials/cache/ledger.h"
+#include "materials/cache/pruner.h"
 #include "suite/random.h"
 
 struct kf_cache {
@@ -24,6 +25,7 @@ struct kf_cache {
     struct kfi_fork_guard guard;
     struct kfi_lock lock; /* guards the ledger, and all that it reaches; a leaf */
     struct ledger ledger;
+    struct pruner pruner;
 };
 
 /* An entry, and whom its end is told to. */
@@ -83,11 +85,42 @@ static void cache_reset(void *context)
     struct ledger *ledger = &cache->ledger;
     kfi_lock_init(&cache->lock);
     kfi_ledger_init(ledger, ledger->turns.flights.shelf.capacity, kfi_ledger_table(ledger)->salt);
+    cache->pruner = (struct pruner){.on = false};
 }
 
 static void cache_use(struct kf_cache *cache)
 {
     kfi_fork_guard_check(&cache->guard, cache_reset, cache);
+}
+
+/* ---- Expired keys ---- */
+
+/* How many steps of pruning come with each rule that has the time. */
+#define PRUNE_FEW 4
+/* How many steps, or places, are done at once before the lock is left, for others to come in between. */
+#define BATCH 256
+
+static void cache_prune(void *context);
+
+static void pruner_set(struct kf_cache *cache, uint64_t when)
+{
+    const struct kf_waker prune = {cache_prune, cache};
+    if (kfi_pruner_set(&cache->pruner, when, &prune))
+        return;
+    cache_use(cache); /* a listener may have forked */
+    cache_lock(cache);
+    cache->pruner.on = false; /* the next rule tries again */
+    cache_unlock(cache);
+}
+
+/* Leaves the lock behind a rule: prunes a little before, and sees that a timer prunes what nobody comes for. */
+static void cache_unlock_pruned(struct kf_cache *cache, uint64_t now_ms, struct aftermath *after)
+{
+    (void)kfi_ledger_prune(&cache->ledger, now_ms, PRUNE_FEW, after);
+    const bool sets = kfi_ledger_ages(&cache->ledger) && kfi_pruner_claim(&cache->pruner);
+    cache_unlock(cache);
+    if (sets)
+        pruner_set(cache, kfi_ms_after(now_ms, KFI_PRUNE_EVERY_MS));
 }
 
 /* ---- Events ---- */
@@ -347,7 +380,7 @@ static void fetch_land(struct kfi_flight *flight)
     }
     const bool opened =
         kfi_ledger_land(&cache->ledger, &fetch->flight, next != NULL ? &next->flight : NULL, now_ms, &after);
-    cache_unlock(cache);
+    cache_unlock_pruned(cache, now_ms, &after);
 
     after_rule(cache, &after, fetch, opened ? next : NULL);
     if (opened)
@@ -437,7 +470,7 @@ static unsigned ask_look(struct kfi_asking *asking)
                    fetch != NULL ? &fetch->flight : NULL, now_ms, &ask->answer, &after);
     if (ask->answer.look == KFI_LEDGER_COALESCED || ask->answer.look == KFI_LEDGER_QUEUED)
         kfi_asking_follows_locked(asking, &ask->answer.awaited->base);
-    cache_unlock(ask->cache);
+    cache_unlock_pruned(ask->cache, now_ms, &after);
     after_rule(ask->cache, &after, NULL, NULL);
     ask_tell(ask);
     return looks[ask->answer.look];
@@ -600,9 +633,6 @@ struct kf_cache *kf_cache_ref(struct kf_cache *cache)
     return cache;
 }
 
-/* How many places a clearing empties before it leaves the lock, for others to come in between. */
-#define BATCH 256
-
 /* Frees all that is there, by its last owner. Flights hold a reference, so that only keys and failures are left. */
 static void cache_empty(struct kf_cache *cache)
 {
@@ -616,16 +646,46 @@ static void cache_empty(struct kf_cache *cache)
     }
 }
 
-void kf_cache_unref(struct kf_cache *cache)
+static void cache_destroy(struct kf_cache *cache)
 {
-    if (cache == NULL || !kfi_refs_drop(&cache->refs))
-        return;
-    cache_use(cache);
     cache_empty(cache);
     kfi_lock_end(&cache->lock);
     for (void *part; (part = kfi_table_take_back(kfi_ledger_table(&cache->ledger))) != NULL;)
         kfi_free(part);
     kfi_free(cache);
+}
+
+void kf_cache_unref(struct kf_cache *cache)
+{
+    if (cache == NULL || !kfi_refs_drop(&cache->refs))
+        return;
+    cache_use(cache);
+    kfi_pruner_end(&cache->pruner, true);
+    cache_destroy(cache);
+}
+
+/*
+ * Prunes for nobody, on the internal thread: a batch, so that it holds up no fetch. The timer has no reference: the cache
+ * ends when its owners want it to.
+ */
+static void cache_prune(void *context)
+{
+    struct kf_cache *cache = context;
+    struct aftermath after;
+    if (!kfi_refs_add_if_any(&cache->refs))
+        return; /* its last owner waits until this is over */
+    kfi_aftermath_init(&after);
+    const uint64_t now_ms = cache_lock_now(cache);
+    const bool more = kfi_ledger_prune(&cache->ledger, now_ms, BATCH, &after);
+    const bool again = cache->pruner.on = kfi_ledger_ages(&cache->ledger);
+    cache_unlock(cache);
+    after_rule(cache, &after, NULL, NULL);
+    if (again)
+        pruner_set(cache, kfi_ms_after(now_ms, more ? 1 : KFI_PRUNE_EVERY_MS));
+    if (kfi_refs_drop(&cache->refs)) { /* its owners let go of it meanwhile, and did not wait */
+        kfi_pruner_end(&cache->pruner, false);
+        cache_destroy(cache);
+    }
 }
 
 void kf_cache_clear(struct kf_cache *cache)

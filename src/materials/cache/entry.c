@@ -25,6 +25,7 @@ void kfi_shelf_init(struct shelf *shelf, size_t capacity, uint64_t salt)
     *shelf = (struct shelf){.capacity = capacity};
     kfi_table_init(&shelf->table, salt);
     kfi_list_init(&shelf->by_use);
+    kfi_wheel_init(&shelf->by_age);
 }
 
 struct kf_cache_stats *kfi_shelf_stats(struct shelf *shelf, const struct place *place)
@@ -96,6 +97,18 @@ static bool entry_ages(const struct entry *entry, uint32_t permille, uint64_t no
     return age >= max || (wide)(max - age) * 1000 <= (wide)max * permille;
 }
 
+/* Puts an entry where its age ends, anew if that is sooner than it was. */
+static void entry_watch(struct shelf *shelf, struct entry *entry, uint64_t now_ms)
+{
+    const uint64_t at_ms = kfi_ms_after(entry->landed_at, entry->budget.limits.max_age_ms);
+    const bool watched = kfi_linked(&entry->by_age.link);
+    if (watched && entry->by_age.at_ms == at_ms)
+        return;
+    if (watched)
+        kfi_wheel_take(&shelf->by_age, &entry->by_age);
+    kfi_wheel_put(&shelf->by_age, &entry->by_age, at_ms, now_ms);
+}
+
 /* ---- Ends ---- */
 
 static uint64_t *end_counter(struct kf_cache_stats *stats, enum kf_cache_end end)
@@ -121,15 +134,17 @@ static uint64_t *end_counter(struct kf_cache_stats *stats, enum kf_cache_end end
  * Ends an entry that is in no place any more, or never was, and counts why: a budget that is used up is the
  * reason even where something else ends it.
  */
-static void entry_end(struct kf_cache_stats *stats, struct entry *entry, enum kf_cache_end end,
-                      struct aftermath *after)
+static void entry_end(struct shelf *shelf, const struct place *place, struct entry *entry,
+                      enum kf_cache_end end, struct aftermath *after)
 {
     const struct kfi_budget *budget = &entry->budget;
     if (kfi_budget_is_used_up(budget))
         end = KF_CACHE_END_MESSAGES;
     else if (budget->bytes >= budget->limits.max_bytes && budget->bytes > 0)
         end = KF_CACHE_END_BYTES;
-    ++*end_counter(stats, end);
+    ++*end_counter(kfi_shelf_stats(shelf, place), end);
+    if (kfi_linked(&entry->by_age.link))
+        kfi_wheel_take(&shelf->by_age, &entry->by_age);
     entry->place = NULL;
     entry->end = end;
     kfi_list_push_back(&after->ended, &entry->by_use);
@@ -160,6 +175,14 @@ static struct entry *place_empty(struct shelf *shelf, struct place *place)
     return entry;
 }
 
+static void place_park(struct shelf *shelf, struct place *place, struct entry *entry)
+{
+    place->parked = entry;
+    entry->place = place;
+    entry_watch(shelf, entry, entry->landed_at);
+    kfi_shelf_stats(shelf, place)->parked++;
+}
+
 static struct entry *place_unpark(struct shelf *shelf, struct place *place)
 {
     struct entry *parked = place->parked;
@@ -173,7 +196,7 @@ static struct entry *place_unpark(struct shelf *shelf, struct place *place)
 static void entry_succeed(struct shelf *shelf, struct place *place, enum kf_cache_end end,
                           struct aftermath *after)
 {
-    entry_end(kfi_shelf_stats(shelf, place), place_empty(shelf, place), end, after);
+    entry_end(shelf, place, place_empty(shelf, place), end, after);
     struct entry *parked = place_unpark(shelf, place);
     if (parked != NULL)
         place_fill(shelf, place, parked);
@@ -183,10 +206,19 @@ void kfi_entry_clear(struct shelf *shelf, struct place *place, struct aftermath 
 {
     if (place->entry == NULL)
         return;
-    entry_end(kfi_shelf_stats(shelf, place), place_empty(shelf, place), KF_CACHE_END_CLEARED, after);
+    entry_end(shelf, place, place_empty(shelf, place), KF_CACHE_END_CLEARED, after);
     struct entry *parked = place_unpark(shelf, place);
     if (parked != NULL)
-        entry_end(kfi_shelf_stats(shelf, place), parked, KF_CACHE_END_CLEARED, after);
+        entry_end(shelf, place, parked, KF_CACHE_END_CLEARED, after);
+}
+
+void kfi_entry_expire(struct shelf *shelf, struct entry *entry, struct aftermath *after)
+{
+    struct place *place = entry->place;
+    if (place->parked == entry)
+        entry_end(shelf, place, place_unpark(shelf, place), KF_CACHE_END_AGE, after);
+    else
+        entry_succeed(shelf, place, KF_CACHE_END_AGE, after);
 }
 
 /* The entry of a place, once those that outlived their age have ended. */
@@ -259,6 +291,7 @@ const struct kfi_materials *kfi_entry_charge(struct shelf *shelf, struct entry *
     if (kfi_budget_is_used_up(&entry->budget)) {
         entry_succeed(shelf, place, KF_CACHE_END_MESSAGES, after);
     } else {
+        entry_watch(shelf, entry, now_ms);
         kfi_unlink(&entry->by_use);
         kfi_list_push_front(&shelf->by_use, &entry->by_use);
     }
@@ -279,13 +312,12 @@ static void entry_evict(struct shelf *shelf, uint64_t now_ms, struct aftermath *
 {
     struct entry *last = KFI_CONTAINER(kfi_list_last(&shelf->by_use), struct entry, by_use);
     struct place *place = last->place;
-    struct kf_cache_stats *stats = kfi_shelf_stats(shelf, place);
     const bool stale = kfi_place_is_stale(shelf, place);
     place->holds++;
-    entry_end(stats, place_empty(shelf, place), evicted_end(stale, last, now_ms), after);
+    entry_end(shelf, place, place_empty(shelf, place), evicted_end(stale, last, now_ms), after);
     struct entry *parked = place_unpark(shelf, place);
     if (parked != NULL)
-        entry_end(stats, parked, evicted_end(stale, parked, now_ms), after);
+        entry_end(shelf, place, parked, evicted_end(stale, parked, now_ms), after);
     kfi_place_release(shelf, place, after);
 }
 
@@ -295,6 +327,7 @@ static void entry_insert(struct shelf *shelf, struct place *place, struct entry 
 {
     const uint64_t now_ms = entry->landed_at;
     place_fill(shelf, place, entry);
+    entry_watch(shelf, entry, now_ms);
     while (shelf->count > shelf->capacity)
         entry_evict(shelf, now_ms, after);
 }
@@ -310,24 +343,23 @@ static bool entry_beats(const struct entry *entry, const struct entry *other)
 void kfi_entry_keep(struct shelf *shelf, struct place *place, struct entry *entry, enum kfi_keep keep,
                     struct aftermath *after)
 {
-    struct kf_cache_stats *stats = kfi_shelf_stats(shelf, place);
     if (keep == KFI_KEEP_BARRED || kfi_budget_is_used_up(&entry->budget)) {
-        entry_end(stats, entry, KF_CACHE_END_CLEARED, after);
+        entry_end(shelf, place, entry, KF_CACHE_END_CLEARED, after);
         return;
     }
     struct entry *other = entry_live(shelf, place, entry->landed_at, after);
     if (other != NULL && keep == KFI_KEEP_PARKED && place->parked == NULL) {
-        place->parked = entry;
-        stats->parked++;
+        place_park(shelf, place, entry);
         return;
     }
     if (other != NULL) {
         entry_settle(shelf, place, other);
         if (!entry_beats(entry, other)) {
-            entry_end(stats, entry, KF_CACHE_END_REPLACED, after);
+            entry_end(shelf, place, entry, KF_CACHE_END_REPLACED, after);
             return;
         }
-        entry_end(stats, place_empty(shelf, place), KF_CACHE_END_REPLACED, after); /* the parked one stays */
+        entry_end(shelf, place, place_empty(shelf, place), KF_CACHE_END_REPLACED,
+                  after); /* the parked one stays */
     }
     entry_insert(shelf, place, entry, after);
 }

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "materials/cache/budget.h"
 #include "materials/cache/table.h"
+#include "materials/cache/wheel.h"
 #include "materials/materials.h"
 
 struct entry;
@@ -65,8 +66,9 @@ struct place {
 
 /* Live materials. */
 struct entry {
-    struct place *place;                   /* NULL once it ended */
+    struct place *place;                   /* where it is, or is parked; NULL once it ended */
     struct kfi_link by_use;                /* while it is a place's entry; or in aftermath->ended */
+    struct ending by_age;                  /* while it is in a place, parked or not */
     const struct kfi_materials *materials; /* a reference */
     uint64_t flight;                       /* the number of the one that it came with */
     uint64_t landed_at;                    /* ms */
@@ -87,6 +89,7 @@ struct shelf {
      * before a clearing are behind all others.
      */
     struct kfi_list by_use;
+    struct wheel by_age; /* struct entry, parked ones too */
     struct kf_cache_stats stats[KFI_DIRECTIONS];
 };
 
@@ -133,6 +136,9 @@ enum kfi_keep {
  */
 void kfi_entry_keep(struct shelf *shelf, struct place *place, struct entry *entry, enum kfi_keep keep,
                     struct aftermath *after);
+
+/* Ends an entry, or a parked key, that outlived its age, in a place that the caller holds. */
+void kfi_entry_expire(struct shelf *shelf, struct entry *entry, struct aftermath *after);
 
 /* Ends the entry of a place that the caller holds, and what is parked behind it: the cache is cleared. */
 void kfi_entry_clear(struct shelf *shelf, struct place *place, struct aftermath *after);

@@ -303,6 +303,31 @@ bool kfi_ledger_sweep(struct ledger *ledger, uint64_t clearing, size_t most, str
     return place != NULL;
 }
 
+static void prune_entry(struct ledger *ledger, struct entry *entry, struct aftermath *after)
+{
+    struct place *place = entry->place;
+    place_hold(ledger, place, after);
+    if (entry->place != NULL) /* else it had been cleared */
+        kfi_entry_expire(ledger_shelf(ledger), entry, after);
+    place_release(ledger, place, after);
+}
+
+bool kfi_ledger_prune(struct ledger *ledger, uint64_t now_ms, size_t most, struct aftermath *after)
+{
+    struct wheel *wheel = &ledger_shelf(ledger)->by_age;
+    struct ending *over;
+    for (; most > 0 && kfi_wheel_step(wheel, now_ms, &over); most--) {
+        if (over != NULL)
+            prune_entry(ledger, KFI_CONTAINER(over, struct entry, by_age), after);
+    }
+    return most == 0;
+}
+
+bool kfi_ledger_ages(const struct ledger *ledger)
+{
+    return ledger->turns.flights.shelf.by_age.count > 0 || ledger->turns.failure_count > 0;
+}
+
 void kfi_ledger_stats_add(const struct ledger *ledger, enum kfi_direction direction,
                           struct kf_cache_stats *sum)
 {

@@ -106,6 +106,15 @@ uint64_t kfi_ledger_clear(struct ledger *ledger);
  */
 bool kfi_ledger_sweep(struct ledger *ledger, uint64_t clearing, size_t most, struct aftermath *after);
 
+/*
+ * Ends keys that outlived their age, in `most` steps of which each ends one at most. False when nothing is left to do;
+ * then no key is KFI_WHEEL_LATE_MS older than it may be.
+ */
+bool kfi_ledger_prune(struct ledger *ledger, uint64_t now_ms, size_t most, struct aftermath *after);
+
+/* Whether there is anything whose time ends. */
+bool kfi_ledger_ages(const struct ledger *ledger);
+
 /* Adds the statistics of one direction to `*sum`. */
 void kfi_ledger_stats_add(const struct ledger *ledger, enum kfi_direction direction,
                           struct kf_cache_stats *sum);
