@@ -106,9 +106,8 @@ enum kf_code kf_decryptor_new(struct kf_cmm *cmm, const struct kf_decrypt_option
 
 void kf_decryptor_free(struct kf_decryptor *decryptor)
 {
-    if (decryptor == NULL)
+    if (decryptor == NULL || !kfi_operation_end(&decryptor->operation))
         return;
-    kfi_operation_end(&decryptor->operation);
     kfi_aead_free(decryptor->aead);
     kfi_transcript_free(decryptor->transcript);
     kf_buf_free(&decryptor->gathered);

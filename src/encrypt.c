@@ -143,9 +143,8 @@ enum kf_code kf_encryptor_new(struct kf_cmm *cmm, const struct kf_encrypt_option
 
 void kf_encryptor_free(struct kf_encryptor *encryptor)
 {
-    if (encryptor == NULL)
+    if (encryptor == NULL || !kfi_operation_end(&encryptor->operation))
         return;
-    kfi_operation_end(&encryptor->operation);
     kfi_aead_free(encryptor->aead);
     kfi_transcript_free(encryptor->transcript);
     kf_buf_free(&encryptor->frame);

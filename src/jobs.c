@@ -9,6 +9,8 @@
  */
 #include <keyflight/jobs.h>
 
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
@@ -29,6 +31,7 @@ struct kf_jobs {
     struct kf_call_waker *post; /* the user's waker, or, while a run blocks, that of the sleeper */
 
     /* Used by the user's thread alone. */
+    atomic_bool changing;     /* `all` is being changed */
     struct kfi_list all;      /* every job but one whose `done` is running */
     struct kfi_timer *timers; /* of those that wait under a deadline */
     size_t waiting;           /* how many jobs a run may still have something to do for */
@@ -64,6 +67,26 @@ struct kf_job {
 static bool inherited(const struct kf_jobs *jobs)
 {
     return jobs->generation != kfi_fork_generation();
+}
+
+/*
+ * Around each change of jobs->all, which needs no lock, since only the user's thread makes it. If another thread
+ * forks meanwhile, the child sees that.
+ */
+static void all_change(struct kf_jobs *jobs)
+{
+    (void)atomic_exchange(&jobs->changing, true); /* an exchange: nothing of the change comes before it */
+}
+
+static void all_changed(struct kf_jobs *jobs)
+{
+    atomic_store_explicit(&jobs->changing, false, memory_order_release);
+}
+
+/* Whether jobs->all was half changed at the fork. Then it is never looked at. */
+static bool all_is_torn(const struct kf_jobs *jobs)
+{
+    return inherited(jobs) && atomic_load_explicit(&jobs->changing, memory_order_acquire);
 }
 
 static enum kf_code forked(struct kf_error *error)
@@ -196,7 +219,9 @@ static enum kf_code job_new(struct kf_jobs *jobs, const struct kf_job *parts, st
         return kfi_no_memory(error);
     *job = *parts;
     job->jobs = jobs;
+    all_change(jobs);
     kfi_list_push_back(&jobs->all, &job->place);
+    all_changed(jobs);
     *out = job;
     return KF_OK;
 }
@@ -214,8 +239,13 @@ static void job_end(struct kf_job *job)
 /* Nothing of `jobs` but the list of the ready leads to the job any more. */
 static void job_leave(struct kf_job *job)
 {
+    struct kf_jobs *jobs = job->jobs;
+    if (all_is_torn(jobs))
+        return;
+    all_change(jobs);
     kfi_unlink(&job->place);
-    if (inherited(job->jobs))
+    all_changed(jobs);
+    if (inherited(jobs))
         return;
     job_timer_stop(job);
     job_waiting_set(job, false);
@@ -296,6 +326,10 @@ static void message_run(struct kf_job *job)
     const enum kf_code code = job->encryptor != NULL
                                   ? kfi_encrypt_poll(job->encryptor, job->input, &waker, &error, &out)
                                   : kfi_decrypt_poll(job->decryptor, job->input, &waker, &error, &out);
+    if (inherited(job->jobs)) { /* it forked inside */
+        kf_buf_free(&out);
+        return;
+    }
     if (code == KF_PENDING) {
         job_timer_start(job);
         return;
@@ -355,6 +389,8 @@ enum kf_code kf_job_poll(struct kf_job *job, struct kf_io *io)
     kfi_waker_hush(&hush, &jobs->post);
     const enum kf_code code = stream_poll(job, io);
     (void)kfi_waker_unhush(&hush);
+    if (inherited(jobs)) /* it forked inside */
+        return code;
     job_waiting_set(job, code == KF_PENDING);
     if (code == KF_PENDING) {
         job_timer_start(job);
@@ -496,7 +532,7 @@ void kf_jobs_free(struct kf_jobs *jobs)
         return;
     kfi_timer_cancel(&jobs->soon);
     kfi_waker_set(jobs->post, NULL);
-    for (struct kfi_link *link; (link = kfi_list_first(&jobs->all)) != NULL;) {
+    for (struct kfi_link *link; !all_is_torn(jobs) && (link = kfi_list_first(&jobs->all)) != NULL;) {
         struct kf_job *job = KFI_CONTAINER(link, struct kf_job, place);
         job_leave(job);
         job_end(job);

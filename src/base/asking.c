@@ -5,7 +5,6 @@
 
 #include "base/circle.h"
 #include "base/error.h"
-#include "base/fork.h"
 
 bool kfi_asking_is_inside(const struct kfi_asking *asking)
 {
@@ -52,14 +51,20 @@ void kfi_asking_follows_locked(struct kfi_asking *asking, struct kfi_flight *fli
     asking->followed = flight;
 }
 
-/* Looks until nothing is wanted any more: the last look, which is 0 after an error. */
+/*
+ * Looks until nothing is wanted any more: the last look, which is 0 after an error. A look may call foreign code, and
+ * so may have forked: KF_E_FORKED.
+ */
 static unsigned asking_look(struct kfi_asking *asking, struct kf_error *error, enum kf_code *code)
 {
     unsigned look = asking->class->look(asking);
-    for (*code = KF_OK; look >= KFI_LOOK_WANTS_SEAT; look = asking->class->look(asking)) {
+    *code = kfi_call_check(asking->call, error);
+    while (*code == KF_OK && look >= KFI_LOOK_WANTS_SEAT) {
         *code = asking_prepare(asking, look, error);
         if (*code != KF_OK)
             return 0;
+        look = asking->class->look(asking);
+        *code = kfi_call_check(asking->call, error);
     }
     return look;
 }
@@ -98,7 +103,9 @@ enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
         return kf_error_set(error, KF_E_USAGE, "%s", asking->class->waits_for_itself);
 
     enum kf_code code;
-    const unsigned generation = kfi_fork_generation(), look = asking_look(asking, error, &code);
+    const unsigned look = asking_look(asking, error, &code);
+    if (code == KF_E_FORKED)
+        return code; /* the seat and the flight are the parent's */
     const bool seated = look & KFI_LOOK_SEATED, opened = look & KFI_LOOK_OPENED;
     if (seated)
         kf_call_state_set(asking->call, asking->seat, seat_drop);
@@ -108,9 +115,9 @@ enum kf_code kfi_ask(struct kfi_asking *asking, struct kf_error *error)
     asking_begin(asking, seated, opened);
     asking->seat = NULL;
     asking->flight = asking->followed = NULL;
-    if (generation != kfi_fork_generation())
-        return kf_error_set(error, KF_E_FORKED,
-                            "This process was forked inside a fetch, which goes on in the parent.");
+    const enum kf_code forked = kfi_call_check(asking->call, error);
+    if (forked != KF_OK)
+        return forked; /* the fetch did, and goes on in the parent */
     if (!closes_circle)
         return seated ? KF_PENDING : code;
     kf_call_state_set(asking->call, NULL, NULL);

@@ -8,12 +8,28 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fork.h"
 #include "base/memory.h"
 
 void kfi_call_init(struct kf_call *call, struct kfi_flight *flight)
 {
-    *call = (struct kf_call){.flight = flight};
+    *call = (struct kf_call){.flight = flight, .generation = kfi_fork_generation()};
     call->root = call;
+}
+
+bool kfi_call_is_inherited(const struct kf_call *call)
+{
+    return call->root->generation != kfi_fork_generation();
+}
+
+enum kf_code kfi_call_check(const struct kf_call *call, struct kf_error *error)
+{
+    if (!kfi_call_is_inherited(call))
+        return KF_OK;
+    return kf_error_set(
+        error, KF_E_FORKED,
+        "This operation began before a fork and can't go on in the child: parent and child would work with "
+        "the same secrets. Begin a new one.");
 }
 
 void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver)
@@ -26,6 +42,8 @@ void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver)
 
 void kfi_call_reset(struct kf_call *call)
 {
+    if (kfi_call_is_inherited(call))
+        return; /* states belong to places where a thread of the parent may have been at work */
     kfi_timer_cancel(&call->timer);
     for (size_t i = 0; i < call->child_count; i++) {
         kfi_call_reset(call->children[i]);
@@ -39,6 +57,8 @@ void kfi_call_reset(struct kf_call *call)
 
 void kfi_call_end(struct kf_call *root)
 {
+    if (kfi_call_is_inherited(root))
+        return;
     kfi_call_drive(root, NULL); /* first: what is dropped now may still wake the call */
     kfi_call_reset(root);
     kf_call_waker_unref(root->waker);
@@ -76,7 +96,7 @@ void kf_call_state_set(struct kf_call *call, void *state, void (*drop)(void *sta
     void (*drop_former)(void *) = call->drop;
     call->state = state;
     call->drop = drop;
-    if (former != NULL && drop_former != NULL)
+    if (former != NULL && drop_former != NULL && !kfi_call_is_inherited(call))
         drop_former(former);
 }
 

@@ -27,9 +27,10 @@ struct kfi_request_id {
 struct kf_view kfi_request_id_of(const struct kfi_request_id *id, enum kf_code code);
 
 struct kf_call {
-    struct kf_call *root;              /* for the root: itself. Only the root uses the next four members */
+    struct kf_call *root;              /* for the root: itself. Only the root uses the next five members */
     struct kf_waker driver;            /* called once polling is worth while */
     struct kf_call_waker *waker;       /* made when it is first asked for */
+    unsigned generation;               /* of the process in which it began */
     struct kfi_flight *flight;         /* the flight whose fetch this call is, or NULL */
     struct kfi_request_id *request_id; /* where the driver wants the id, or NULL */
 
@@ -43,12 +44,18 @@ struct kf_call {
 /* A root without a driver. `flight`: the flight whose fetch it is, or NULL. */
 void kfi_call_init(struct kf_call *call, struct kfi_flight *flight);
 
+/* Whether it began before a fork, and this is the child. Then its tree is left as it is. */
+KFI_SHARED bool kfi_call_is_inherited(const struct kf_call *call);
+
+/* If so: KF_E_FORKED and a sentence. To be asked behind each call of foreign code, which may have forked. */
+KFI_SHARED enum kf_code kfi_call_check(const struct kf_call *call, struct kf_error *error);
+
 /* Sets the driver of a root; NULL: none. When this returns, the former driver's waker is not running. */
 void kfi_call_drive(struct kf_call *root, const struct kf_waker *driver);
 
 /*
  * Drops state, timer and children of a node, once its keyring or CMM has answered. The node can be used
- * again.
+ * again. Does nothing if the call is inherited.
  */
 KFI_SHARED void kfi_call_reset(struct kf_call *call);
 

@@ -97,7 +97,7 @@ bool kfi_circle_enter(struct kfi_seat *seat, struct kfi_flight *inner, const str
 void kfi_circle_leave(struct kfi_seat *seat)
 {
     struct kfi_flight *inner = seat->inner;
-    if (inner == NULL || inner->generation != kfi_fork_generation())
+    if (inner == NULL || kfi_call_is_inherited(&inner->call))
         return;
     seat->inner = NULL;
     circles_lock();

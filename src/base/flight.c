@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/fork.h"
 #include "base/memory.h"
 
 /* The bits of flight->state. */
@@ -33,7 +32,6 @@ void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *c
     flight->class = class;
     flight->timeout_ms = timeout_ms;
     flight->deadline = kfi_ms_after(kfi_now_ms(), timeout_ms);
-    flight->generation = kfi_fork_generation();
     kfi_refs_init(&flight->refs);
     atomic_init(&flight->state, POLLED);
     kfi_task_init(&flight->task, driver_run);
@@ -105,6 +103,8 @@ static void flight_land(struct kfi_flight *flight, unsigned state, enum kf_code 
     flight->code = code;
     flight->error = *error;
     flight->class->land(flight);
+    if (kfi_call_is_inherited(&flight->call))
+        return; /* whoever was told has forked */
     /* The driver on the internal thread sees for itself that the flight has ended. */
     if ((state & DRIVEN) && kfi_task_withdraw(&flight->task))
         kfi_flight_unref(flight);
@@ -185,7 +185,7 @@ static void flight_poll(struct kfi_flight *flight)
     enum kf_code code = flight->class->poll(flight, &error);
     inside_here = inside.outer;
 
-    if (flight->generation != kfi_fork_generation())
+    if (kfi_call_is_inherited(&flight->call))
         return; /* the poll has forked, and this is the child: nobody is here to land for, nor may be */
     if (code == KF_PENDING && kfi_now_ms() >= flight->deadline) {
         code = KF_E_TIMEOUT;
@@ -199,11 +199,15 @@ static void flight_poll(struct kfi_flight *flight)
 
 void kfi_flight_launch(struct kfi_flight *flight)
 {
+    if (kfi_call_is_inherited(&flight->call))
+        return;
     flight_poll(flight);
 }
 
 void kfi_flight_launch_apart(struct kfi_flight *flight)
 {
+    if (kfi_call_is_inherited(&flight->call))
+        return;
     flight_wake(flight);
     flight_leave(flight);
 }

@@ -56,7 +56,6 @@ struct kfi_flight {
     atomic_uint state;    /* who polls, who lands: see flight.c */
     struct kfi_task task; /* the driver */
     uint64_t timeout_ms, deadline;
-    unsigned generation; /* of the process that made it */
 
     /* Used by whoever has the permission to poll. */
     struct kf_call call;
@@ -85,7 +84,10 @@ KFI_SHARED void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flig
                                 uint64_t timeout_ms);
 void kfi_flight_unref(struct kfi_flight *flight);
 
-/* Begins the fetch: polls it once, and lands it or leaves it to its driver. Consumes the first reference. */
+/*
+ * Begins the fetch: polls it once, and lands it or leaves it to its driver. Consumes the first reference. In a forked
+ * child an inherited flight is left as it is, also if it was its poll that forked.
+ */
 void kfi_flight_launch(struct kfi_flight *flight);
 
 /*

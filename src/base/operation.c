@@ -6,7 +6,6 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/fork.h"
 #include "base/wait.h"
 
 /* A call that wakes itself within its poll goes on at once so many times, as a keyring that works in steps may. */
@@ -15,7 +14,7 @@
 void kfi_operation_init(struct kfi_operation *operation, uint64_t timeout_ms, const char *awaited)
 {
     operation->awaited = awaited;
-    operation->generation = kfi_fork_generation();
+    atomic_init(&operation->polled, false);
     operation->timeout_ms = timeout_ms;
     operation->deadline = KF_NO_DEADLINE;
     kfi_call_init(&operation->call, NULL);
@@ -29,12 +28,7 @@ enum kf_code kfi_operation_enter(struct kfi_operation *operation)
 {
     if (operation->failed != KF_OK)
         return operation->failed;
-    if (operation->generation != kfi_fork_generation())
-        return kf_error_set(
-            &operation->error, KF_E_FORKED,
-            "This operation began before a fork and can't go on in the child: parent and child would work "
-            "with the same secrets. Begin a new one.");
-    return KF_OK;
+    return kfi_call_check(&operation->call, &operation->error);
 }
 
 /* Ends the wait. The call wakes nobody any more. */
@@ -122,8 +116,13 @@ enum kf_code kfi_operation_poll(struct kfi_operation *operation,
     if (code != KF_OK)
         return code;
     struct polled polled = {operation, step, stream, io};
+    (void)atomic_exchange(&operation->polled, true); /* an exchange: nothing of the poll comes before it */
     code = waker != NULL ? polled_steps(&polled, waker) : kfi_wait(&blocking, &polled, &operation->error);
-    return kfi_operation_leave(operation, code, io);
+    /* Foreign code in the step may have forked. */
+    const enum kf_code forked = kfi_call_check(&operation->call, &operation->error);
+    code = kfi_operation_leave(operation, forked != KF_OK ? forked : code, io);
+    atomic_store_explicit(&operation->polled, false, memory_order_release);
+    return code;
 }
 
 void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker)
@@ -137,6 +136,9 @@ void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker 
 enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code)
 {
     operation->woken = kfi_waker_unhush(&operation->hush);
+    const enum kf_code forked = kfi_call_check(&operation->call, &operation->error);
+    if (forked != KF_OK)
+        code = forked;
     if (code == KF_PENDING && operation->deadline != KF_NO_DEADLINE && kfi_now_ms() >= operation->deadline)
         code =
             kf_error_set(&operation->error, KF_E_TIMEOUT, "%s was there within %llu ms (option timeout_ms).",
@@ -156,11 +158,11 @@ uint64_t kfi_operation_deadline(const struct kfi_operation *operation)
     return operation->deadline > now ? operation->deadline - now : 0;
 }
 
-void kfi_operation_end(struct kfi_operation *operation)
+bool kfi_operation_end(struct kfi_operation *operation)
 {
-    /* In a child the call may be half changed, and nobody is left to wait for. */
-    if (operation->generation == kfi_fork_generation())
-        wait_end(operation);
+    wait_end(operation);
+    return !kfi_call_is_inherited(&operation->call) ||
+           !atomic_load_explicit(&operation->polled, memory_order_acquire);
 }
 
 bool kfi_outlet_drain(struct kfi_outlet *outlet, struct kf_io *io)

@@ -7,12 +7,15 @@
 
 #include <keyflight/stream.h>
 
+#include <stdatomic.h>
+
 #include "base/call.h"
 #include "base/memory.h"
 
 struct kfi_operation {
-    const char *awaited;   /* what it waits for, as the beginning of a sentence: "No data key" */
-    unsigned generation;   /* of the process it began in */
+    const char *awaited; /* what it waits for, as the beginning of a sentence: "No data key" */
+    atomic_bool
+        polled; /* a thread is in a poll; of a thread that did not come along it stays so in a child */
     uint64_t timeout_ms;   /* for the wait; 0: no limit */
     uint64_t deadline;     /* of the wait that is under way; KF_NO_DEADLINE: none */
     struct kf_call call;   /* the root of the call that it waits for */
@@ -32,8 +35,9 @@ enum kf_code kfi_io_check(const struct kf_io *io, struct kf_error *error);
 /*
  * One poll of a stream: calls `step`, which goes on from the counts of `io`. With `waker` NULL it blocks
  * until `step` answers something else than KF_PENDING. A step that woke its own call is followed by another one at
- * once; after a few of these the internal thread wakes the call, so that the caller gets its thread back. An invalid `io` is refused (KF_E_USAGE) and changes
- * nothing. Everything else happens between kfi_operation_enter and kfi_operation_leave.
+ * once; after a few of these the internal thread wakes the call, so that the caller gets its thread back. If foreign
+ * code forks in a step, the poll answers KF_E_FORKED in the child. An invalid `io` is refused (KF_E_USAGE) and
+ * changes nothing. Everything else happens between kfi_operation_enter and kfi_operation_leave.
  */
 KFI_SHARED enum kf_code kfi_operation_poll(struct kfi_operation *operation,
                                            enum kf_code (*step)(void *stream, struct kf_io *io,
@@ -56,15 +60,19 @@ enum kf_code kfi_operation_leave(struct kfi_operation *operation, enum kf_code c
 KFI_SHARED void kfi_operation_await(struct kfi_operation *operation, const struct kf_waker *waker);
 
 /*
- * Ends that step with what it answered, and notes in `woken` whether it woke its own call. Past the deadline KF_PENDING becomes KF_E_TIMEOUT. Anything but
- * KF_PENDING ends the wait and the call.
+ * Ends that step with what it answered, and notes in `woken` whether it woke its own call. Past the deadline
+ * KF_PENDING becomes KF_E_TIMEOUT, and in a child every code becomes KF_E_FORKED. Anything but KF_PENDING ends the
+ * wait and the call.
  */
 KFI_SHARED enum kf_code kfi_operation_awaited(struct kfi_operation *operation, enum kf_code code);
 
 KFI_SHARED uint64_t kfi_operation_deadline(const struct kfi_operation *operation);
 
-/* Cancels the wait, if there is one. In a forked child it leaves alone what began before the fork. */
-KFI_SHARED void kfi_operation_end(struct kfi_operation *operation);
+/*
+ * Cancels the wait, if there is one. In a forked child it leaves alone what began before the fork. False: there
+ * another thread was polling the operation, and nothing of it can be freed.
+ */
+KFI_SHARED bool kfi_operation_end(struct kfi_operation *operation);
 
 /* ---- Output that may have to wait for room ---- */
 

@@ -344,6 +344,7 @@ void kfi_task_init(struct kfi_task *task, bool (*run)(struct kfi_task *task, boo
 {
     *task = (struct kfi_task){
         .state = KFI_TASK_RUNNING,
+        .generation = kfi_fork_generation(),
         .cleanups = atomic_load_explicit(&internal.cleanups, memory_order_relaxed),
         .limit_ms = UINT64_MAX,
         .run = run,
@@ -379,6 +380,8 @@ void kfi_task_wake(void *context)
 
 bool kfi_task_withdraw(struct kfi_task *task)
 {
+    if (task->generation != kfi_fork_generation())
+        return false; /* the lists that it was in are abandoned */
     thread_lock();
     (void)timer_off_locked(&task->limit);
     const bool withdrawn = kfi_linked(&task->link);

@@ -96,7 +96,8 @@ struct kfi_task {
         KFI_TASK_IDLE,
         KFI_TASK_QUEUED
     } state;
-    unsigned cleanups; /* how often kf_cleanup had been called when the task began */
+    unsigned generation; /* of the process that made it */
+    unsigned cleanups;   /* how often kf_cleanup had been called when the task began */
     uint64_t limit_ms; /* by kfi_now_ms: it is woken then; UINT64_MAX: it is not. Set before the hand-over */
     struct kfi_timer limit; /* from the hand-over on */
 

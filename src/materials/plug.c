@@ -30,6 +30,9 @@ static bool is_answer(enum kf_code code)
 static enum kf_code plug_answer(const char *what, struct kf_call *call, enum kf_code code,
                                 struct kf_error *error)
 {
+    const enum kf_code forked = kfi_call_check(call, error);
+    if (forked != KF_OK)
+        return forked; /* it forked inside */
     /* What failed on the way to a good answer no longer matters. */
     if (code == KF_OK || code == KF_PENDING)
         kfi_error_clear(error);
@@ -106,7 +109,10 @@ enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *c
     error = plug_error(error, &unheard);
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = keyring->vtable.on_encrypt(keyring->self, call, materials, error, out);
+    enum kf_code code = kfi_call_check(call, error);
+    if (code != KF_OK)
+        return code;
+    code = keyring->vtable.on_encrypt(keyring->self, call, materials, error, out);
     return plug_answer("keyring", call, code, error);
 }
 
@@ -128,7 +134,9 @@ enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *c
     error = plug_error(error, &unheard);
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = keyring_edks_check(edks, edk_count, out, error);
+    enum kf_code code = kfi_call_check(call, error);
+    if (code == KF_OK)
+        code = keyring_edks_check(edks, edk_count, out, error);
     if (code != KF_OK)
         return code;
     code = keyring->vtable.on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
@@ -193,8 +201,10 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
     *out = NULL;
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = kfi_views_check(request->required_keys, request->required_key_count,
-                                        "required_keys of a request", error);
+    enum kf_code code = kfi_call_check(call, error);
+    if (code == KF_OK)
+        code = kfi_views_check(request->required_keys, request->required_key_count,
+                               "required_keys of a request", error);
     if (code != KF_OK)
         return code;
     code = cmm->vtable.get_encryption_materials(cmm->self, call, request, error, out);
@@ -227,7 +237,9 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
     *out = NULL;
     if (call == NULL)
         return kfi_no_memory(error);
-    enum kf_code code = kfi_edks_check(request->edks, request->edk_count, error);
+    enum kf_code code = kfi_call_check(call, error);
+    if (code == KF_OK)
+        code = kfi_edks_check(request->edks, request->edk_count, error);
     if (code != KF_OK)
         return code;
     code = cmm->vtable.decrypt_materials(cmm->self, call, request, error, out);

@@ -205,6 +205,9 @@ enum kf_code kfi_aws_credentials_fetch(struct kf_aws_credentials_provider *provi
     struct kf_aws_credentials_result result = {NULL};
     *out = NULL;
     enum kf_code code = provider->vtable.fetch(provider->self, call, error, &result);
+    const enum kf_code forked = kfi_call_check(call, error);
+    if (forked != KF_OK)
+        return forked; /* it forked inside */
     if (code == KF_PENDING) {
         kfi_error_clear(error);
         kfi_aws_credentials_unref(result.credentials);

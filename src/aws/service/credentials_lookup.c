@@ -4,7 +4,6 @@
  */
 #include "aws/service/client.h"
 #include "base/error.h"
-#include "base/fork.h"
 #include "base/memory.h"
 #include "base/operation.h"
 
@@ -51,7 +50,7 @@ enum kf_code kf_aws_credentials_lookup_poll(struct kf_aws_credentials_lookup *lo
                                             const struct kf_waker *waker)
 {
     struct kf_io nothing = {0};
-    if (lookup->operation.generation != kfi_fork_generation())
+    if (kfi_call_is_inherited(&lookup->operation.call))
         return kf_error_set(&lookup->operation.error, KF_E_FORKED,
                             "This lookup began before a fork and can't go on in the child. Begin a new one.");
     return kfi_operation_poll(&lookup->operation, lookup_step, lookup, &nothing, waker);
@@ -84,9 +83,8 @@ const char *kf_aws_credentials_lookup_source(const struct kf_aws_credentials_loo
 
 void kf_aws_credentials_lookup_free(struct kf_aws_credentials_lookup *lookup)
 {
-    if (lookup == NULL)
+    if (lookup == NULL || !kfi_operation_end(&lookup->operation))
         return;
-    kfi_operation_end(&lookup->operation);
     kfi_aws_credentials_unref(lookup->found);
     kf_aws_client_unref(lookup->client);
     kfi_free(lookup);
