@@ -147,7 +147,7 @@ static float leave(struct scene *scene, size_t index)
 {
     struct seat *seat = scene->seats[index];
     step_begin();
-    kfi_ledger_leave(&scene->bare.ledger, seat, scene->bare.now_ms, &scene->bare.after);
+    kfi_ledger_leave(&scene->bare.ledger, seat, &scene->bare.after);
     const float us = step_us();
     bare_seat_unref(seat);
     scene->seats[index] = NULL;

@@ -184,7 +184,13 @@ struct kf_caching_cmm_options {
      * each data key. 0 to 999; 100 is a good choice.
      */
     uint32_t refresh_ahead_permille;
-    /* At most so many fetches for equal requests at once. A burst that needs more takes more round trips. 0: any. */
+    /*
+     * At most so many fetches for equal requests at once. A burst that needs more takes more round trips. 0: any.
+     * Where CMMs with other limits share data keys with this one, their fetches count too: while so many are under
+     * way, whoever began them, a request of this CMM begins none and waits in line. Each fetch that ends begins one for
+     * the first in the line, even if others have still more under way: one ends, one begins. So a request waits for as
+     * many fetches to end, at the most, as there are requests in the line up to and with it, whatever the others do.
+     */
     uint32_t max_flights;
     /* Makes max_age_ms shorter by a random time up to this, for each data key anew. Less than max_age_ms. */
     uint64_t max_age_jitter_ms;

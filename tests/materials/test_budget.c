@@ -127,6 +127,51 @@ static void shares_are_compared_exactly(void **state)
                  used(0, KF_MAX_MESSAGES_LIMIT, most - 1, most), 1);
 }
 
+static bool within(const struct kfi_measures *measures, const struct kfi_measures *most)
+{
+    bool within = true;
+    for (size_t i = 0; i < KFI_MEASURES; i++)
+        within = within && measures->of[i] <= most->of[i];
+    return within;
+}
+
+/* Whether the measures say the same of a message as the budget itself, and turned round too. */
+static void assert_measured(const struct kfi_budget *budget, uint64_t age_ms, const struct kfi_limits *asker,
+                            uint64_t length)
+{
+    const bool right = kfi_budget_fits(budget, asker, length) && age_ms < asker->max_age_ms;
+    const struct kfi_measures gives = kfi_budget_gives(budget, age_ms);
+    const struct kfi_measures needs = kfi_limits_needs(asker, length);
+    const struct kfi_measures given = kfi_measures_turned(&gives), needed = kfi_measures_turned(&needs);
+    assert_int_equal(within(&needs, &gives), right);
+    assert_int_equal(within(&given, &needed), right);
+}
+
+/* Every budget that is not used up, and every message within its own limits, of small numbers and of the greatest. */
+static void measures_say_what_fits(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {0, 1, 2, 3, UINT64_MAX};
+    enum {
+        COUNT = sizeof numbers / sizeof numbers[0]
+    };
+    for (unsigned a = 0; a < COUNT * COUNT * COUNT * COUNT * COUNT; a++) {
+        const struct kfi_budget budget =
+            used(numbers[a % COUNT], numbers[a / COUNT % COUNT], numbers[a / COUNT / COUNT % COUNT],
+                 numbers[a / COUNT / COUNT / COUNT % COUNT]);
+        const uint64_t age_ms = numbers[a / COUNT / COUNT / COUNT / COUNT];
+        if (kfi_budget_is_used_up(&budget) || budget.bytes > budget.limits.max_bytes)
+            continue;
+        for (unsigned b = 0; b < COUNT * COUNT * COUNT * COUNT; b++) {
+            const struct kfi_limits asker = {numbers[b % COUNT], numbers[b / COUNT % COUNT],
+                                             numbers[b / COUNT / COUNT % COUNT]};
+            const uint64_t length = numbers[b / COUNT / COUNT / COUNT];
+            if (asker.max_messages > 0 && asker.max_age_ms > 0 && length <= asker.max_bytes)
+                assert_measured(&budget, age_ms, &asker, length);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_charge_lowers_the_limits_for_good),
         cmocka_unit_test(the_lesser_share_of_what_is_left_counts),
         cmocka_unit_test(shares_are_compared_exactly),
+        cmocka_unit_test(measures_say_what_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,13 +258,13 @@ static void a_seat_out_of_the_line_in_a_flight_of_another_cmm_is_told(void **sta
         assert_int_equal(asker_ask(&askers[i], scene.cmm, 1), KF_PENDING);
     assert_int_equal(asker_ask(&askers[3], other, 1),
                      KF_PENDING); /* opens a flight, in which a seat is left */
-    scene_land(&scene, 0, KF_OK);
     size_t at = 0;
     next(&at, KF_CACHE_MISS, 0);
     next(&at, KF_CACHE_COALESCED, 0);
+    next(&at, KF_CACHE_COALESCED, 1); /* before any landing */
+    scene_land(&scene, 0, KF_OK);
     next(&at, KF_CACHE_LANDED, 0);
     next(&at, KF_CACHE_ENDED, 0);
-    next(&at, KF_CACHE_COALESCED, 1);
     assert_int_equal(at, notes.count);
     assert_int_equal(told_begun(scene.told), 2); /* no third flight was needed */
     scene_land(&scene, 1, KF_OK);
@@ -274,6 +274,33 @@ static void a_seat_out_of_the_line_in_a_flight_of_another_cmm_is_told(void **sta
     kf_cmm_unref(other);
     scene_close(&scene);
     assert_int_equal(notes.dropped, 1); /* no seat holds the listener any more */
+}
+
+static void a_flight_that_is_offered_to_the_line_is_told_before_the_seats_in_it(void **state)
+{
+    (void)state;
+    struct kf_caching_cmm_options options = caching_options(2, KF_MAX_BYTES_LIMIT);
+    options.max_flights = 1;
+    struct scene scene;
+    heard_scene(&scene, &options);
+    options.max_flights = 0;
+    struct kf_cmm *other = scene_cmm(&scene, &options);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(asker_ask(&askers[i], scene.cmm, 1), KF_PENDING);
+    assert_int_equal(asker_ask(&askers[3], other, 1), KF_PENDING);
+    size_t at = 0;
+    next(&at, KF_CACHE_MISS, 0);
+    next(&at, KF_CACHE_COALESCED, 0);
+    next(&at, KF_CACHE_MISS, 1);
+    next(&at, KF_CACHE_COALESCED, 1);
+    assert_int_equal(at, notes.count);
+    scene_land(&scene, 1, KF_OK);
+    scene_land(&scene, 0, KF_OK);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(asker_wait(&askers[i]), KF_OK);
+    askers_leave(askers, 4);
+    kf_cmm_unref(other);
+    scene_close(&scene);
 }
 
 static void the_listener_outlives_whoever_may_tell_it(void **state)
@@ -561,6 +588,7 @@ int main(void)
         cmocka_unit_test(fetches_ahead_and_waves_are_told),
         cmocka_unit_test(a_seat_out_of_the_line_is_told),
         cmocka_unit_test(a_seat_out_of_the_line_in_a_flight_of_another_cmm_is_told),
+        cmocka_unit_test(a_flight_that_is_offered_to_the_line_is_told_before_the_seats_in_it),
         cmocka_unit_test(a_seat_that_was_given_up_goes_to_the_line_and_is_told),
         cmocka_unit_test(the_listener_outlives_whoever_may_tell_it),
         cmocka_unit_test(landings_and_failures_name_key_and_request),

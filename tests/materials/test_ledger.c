@@ -68,6 +68,14 @@ static bool land_with_next(struct story *story, size_t index)
     return true;
 }
 
+/* Opens the flight that a hit asked for ahead of need. */
+static void open_ahead(struct story *story)
+{
+    struct flight *flight = bare_flight_new(0, &story->policy);
+    assert_true(kfi_ledger_open_ahead(&story->bare.ledger, flight, story->bare.now_ms, &story->bare.after));
+    story->flights[story->flight_count++] = flight;
+}
+
 static void land_all(struct story *story)
 {
     for (size_t i = 0; i < story->flight_count; i++) {
@@ -313,6 +321,28 @@ static void p3_whoever_waits_gets_what_the_landing_left(void **state)
     story_close(&story);
 }
 
+static void p3_what_is_in_the_entry_goes_to_the_first_in_the_line_who_fits(void **state)
+{
+    (void)state;
+    struct story story;
+    struct kfi_policy policy = bare_policy(10, 100, 1000);
+    policy.max_flights = 1;
+    policy.settle = true;
+    story_open(&story, 10, &policy);
+    ask(&story, 0, 60);
+    land(&story, 0, KF_OK);
+    ask(&story, 0, 50);
+    assert_int_equal(ask(&story, 0, 95), KFI_LEDGER_QUEUED);
+    assert_int_equal(ask(&story, 0, 70), KFI_LEDGER_QUEUED);
+    kfi_materials_settle(entry_of(&story, 0)->materials, 40); /* there are 80 left now */
+    assert_true(land_with_next(&story, 1));
+    assert_int_equal(stats(&story).queued, 0);
+    assert_null(story.seats[3]->base.flight);
+    assert_code(&story, 3, KF_OK);
+    assert_code(&story, 2, KF_PENDING);
+    story_close(&story);
+}
+
 /* ---- P4: exactly once ---- */
 
 static void p4_each_caller_gets_one_answer(void **state)
@@ -338,22 +368,25 @@ static void p4_an_answer_out_of_the_line_is_handed_out_once(void **state)
     (void)state;
     struct story story;
     struct kfi_policy policy = bare_policy(10, 100, 1000);
-    const struct kfi_policy other = bare_policy(10, 100, 1000);
     policy.max_flights = 1;
+    policy.settle = true;
     story_open(&story, 10, &policy);
     ask(&story, 0, 60);
-    assert_int_equal(ask(&story, 0, 50), KFI_LEDGER_QUEUED);
-    assert_int_equal(ask_under(&story, 0, &other, 45), KFI_LEDGER_OPENED); /* it may have any number */
+    land(&story, 0, KF_OK);
+    assert_int_equal(ask(&story, 0, 50), KFI_LEDGER_OPENED);
+    assert_int_equal(ask(&story, 0, 70), KFI_LEDGER_QUEUED);
+    bare_tidy(&story.bare);
+    kfi_materials_settle(entry_of(&story, 0)->materials, 40);
     land(&story, 1, KF_OK);
     assert_int_equal(bare_count(&story.bare.after.answered), 2); /* whoever was seated, and whoever waited */
     const struct kfi_materials *materials, *again;
-    assert_int_equal(kfi_ledger_answer(story.seats[1], &materials), KF_OK);
+    assert_int_equal(kfi_ledger_answer(story.seats[2], &materials), KF_OK);
     assert_ptr_equal(materials, entry_of(&story, 0)->materials);
     kfi_materials_unref(materials);
-    (void)kfi_ledger_answer(story.seats[1], &again);
+    (void)kfi_ledger_answer(story.seats[2], &again);
     assert_null(again);
     assert_int_equal(entry_of(&story, 0)->budget.messages, 2);
-    assert_int_equal(entry_of(&story, 0)->budget.bytes, 95);
+    assert_int_equal(entry_of(&story, 0)->budget.bytes, 90);
     story_close(&story);
 }
 
@@ -448,6 +481,150 @@ static void p6_whoever_waits_for_a_turn_is_answered_if_no_flight_can_follow(void
     assert_code(&story, 1, KF_E_NO_MEMORY);
     assert_code(&story, 2, KF_E_NO_MEMORY);
     assert_null(bare_place(&story.bare, 0));
+    story_close(&story);
+}
+
+/* ---- P6, where callers of unlike policies share a key ---- */
+
+/* One message to a key, so that no flight ever has room for another caller. */
+static struct kfi_policy single(uint32_t max_flights)
+{
+    struct kfi_policy policy = bare_policy(1, UINT64_MAX, 1000);
+    policy.max_flights = max_flights;
+    return policy;
+}
+
+static void p6_a_landing_opens_a_flight_for_the_first_in_the_line_whatever_others_have_under_way(void **state)
+{
+    (void)state;
+    struct story story;
+    const struct kfi_policy narrow = single(1), wide = single(0);
+    story_open(&story, 10, &wide);
+    ask_times(&story, 3, 1);
+    assert_int_equal(ask_under(&story, 0, &narrow, 1), KFI_LEDGER_QUEUED);
+    assert_true(land_with_next(&story, 0));
+    assert_int_equal(bare_place(&story.bare, 0)->under_way, 3); /* no more than before */
+    land(&story, 3, KF_OK);
+    assert_answer(&story, 3, 3);
+    story_close(&story);
+}
+
+static void p6_a_landing_that_failed_opens_it_too(void **state)
+{
+    (void)state;
+    struct story story;
+    const struct kfi_policy narrow = single(1), wide = single(0);
+    story_open(&story, 10, &wide);
+    ask_times(&story, 2, 1);
+    ask_under(&story, 0, &narrow, 1);
+    struct flight *next = bare_flight_new(0, &wide);
+    assert_true(bare_land(&story.bare, story.flights[0], KF_E_RETRY, next));
+    story.flights[0] = next;
+    land(&story, 0, KF_OK);
+    assert_answer(&story, 2, 2);
+    story_close(&story);
+}
+
+static void p6_whoever_is_third_in_the_line_is_out_of_it_after_three_landings(void **state)
+{
+    (void)state;
+    struct story story;
+    const struct kfi_policy narrow = single(1), wide = single(0);
+    story_open(&story, 10, &wide);
+    ask(&story, 0, 1);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(ask_under(&story, 0, &narrow, 1), KFI_LEDGER_QUEUED);
+    for (size_t landed = 0; landed < 3; landed++) {
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(ask(&story, 0, 1), KFI_LEDGER_OPENED); /* passes by */
+        assert_true(land_with_next(&story, landed));
+        assert_int_equal(stats(&story).queued, 2 - landed);
+        assert_non_null(story.seats[1 + landed]->base.flight);
+    }
+    story_close(&story);
+}
+
+static void p6_short_messages_pass_a_long_one_until_the_next_landing(void **state)
+{
+    (void)state;
+    struct story story;
+    struct kfi_policy policy = bare_policy(100, 100, 1000);
+    policy.max_flights = 1;
+    story_open(&story, 10, &policy);
+    ask(&story, 0, 60);
+    assert_int_equal(ask(&story, 0, 50), KFI_LEDGER_QUEUED);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(ask(&story, 0, 10), KFI_LEDGER_COALESCED);
+    assert_int_equal(ask(&story, 0, 10), KFI_LEDGER_QUEUED);
+    assert_true(land_with_next(&story, 0));
+    assert_int_equal(stats(&story).queued, 0);
+    land(&story, 1, KF_OK);
+    assert_answer(&story, 1, 1);
+    story_close(&story);
+}
+
+static void p6_a_flight_that_another_caller_opens_is_offered_to_the_line_at_once(void **state)
+{
+    (void)state;
+    struct story story;
+    const struct kfi_policy wide = bare_policy(3, 100, 1000);
+    struct kfi_policy narrow = wide;
+    narrow.max_flights = 1;
+    story_open(&story, 10, &narrow);
+    ask(&story, 0, 60);
+    for (uint64_t length = 50; length > 46; length--)
+        assert_int_equal(ask(&story, 0, length), KFI_LEDGER_QUEUED);
+    assert_int_equal(ask_under(&story, 0, &wide, 45), KFI_LEDGER_OPENED);
+    assert_int_equal(bare_count(&story.bare.after.seated), 1); /* bytes for one more */
+    assert_int_equal(stats(&story).queued, 3);
+    land(&story, 1, KF_OK);
+    assert_answer(&story, 1, 1); /* the first */
+    assert_code(&story, 2, KF_PENDING);
+    story_close(&story);
+}
+
+static void p6_a_flight_ahead_of_need_is_offered_to_the_line_at_once(void **state)
+{
+    (void)state;
+    struct story story;
+    struct kfi_policy wide = bare_policy(100, 100, 1000), narrow = wide;
+    const struct kfi_policy one = single(0);
+    wide.refresh_ahead_permille = 500;
+    narrow.max_flights = 1;
+    story_open(&story, 10, &wide);
+    ask(&story, 0, 80);
+    land(&story, 0, KF_OK);
+    assert_int_equal(ask_under(&story, 0, &one, 50), KFI_LEDGER_OPENED);
+    assert_int_equal(ask_under(&story, 0, &narrow, 50), KFI_LEDGER_QUEUED);
+    assert_int_equal(ask(&story, 0, 10), KFI_LEDGER_HIT); /* asks for the next one */
+    open_ahead(&story);
+    assert_int_equal(stats(&story).queued, 0);
+    assert_int_equal(bare_count(&story.bare.after.seated), 1);
+    land(&story, 2, KF_OK);
+    assert_answer(&story, 2, 2);
+    story_close(&story);
+}
+
+static void p6_room_that_came_about_goes_to_the_first_in_the_line_who_fits(void **state)
+{
+    (void)state;
+    struct story story;
+    struct kfi_policy policy = bare_policy(100, 100, 1000);
+    policy.max_flights = 1;
+    story_open(&story, 10, &policy);
+    ask(&story, 0, 60);
+    ask(&story, 0, 40);
+    const uint64_t lengths[] = {70, 25, 60, 15, 10};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(ask(&story, 0, lengths[i]), KFI_LEDGER_QUEUED);
+    leave(&story, 1);
+    assert_int_equal(stats(&story).queued, 3);
+    assert_non_null(story.seats[3]->base.flight); /* 25 of the 40 */
+    assert_non_null(story.seats[5]->base.flight); /* and 15 */
+    leave(&story, 2);                             /* out of the line: nothing came about */
+    assert_int_equal(stats(&story).queued, 2);
+    leave(&story, 3);
+    assert_non_null(story.seats[6]->base.flight);
     story_close(&story);
 }
 
@@ -591,12 +768,19 @@ static void a_clearing_ends_entries_and_bars_flights(void **state)
     story_close(&story);
 }
 
-/* Opens the flight that a hit asked for ahead of need. */
-static void open_ahead(struct story *story)
+static void a_seat_given_up_in_a_flight_that_was_full_is_barred_too(void **state)
 {
-    struct flight *flight = bare_flight_new(0, &story->policy);
-    assert_true(kfi_ledger_open_ahead(&story->bare.ledger, flight, story->bare.now_ms, &story->bare.after));
-    story->flights[story->flight_count++] = flight;
+    (void)state;
+    struct story story;
+    const struct kfi_policy policy = bare_policy(2, UINT64_MAX, 1000);
+    story_open(&story, 10, &policy);
+    ask_times(&story, 2, 1);
+    kfi_ledger_clear(&story.bare.ledger);
+    assert_int_equal(ask(&story, 0, 1), KFI_LEDGER_OPENED);
+    leave(&story, 0);
+    assert_int_equal(ask(&story, 0, 1), KFI_LEDGER_COALESCED);
+    assert_int_equal(story.flights[1]->budget.messages, 2);
+    story_close(&story);
 }
 
 static void a_key_fetched_ahead_is_parked_until_the_entry_ends(void **state)
@@ -749,6 +933,7 @@ int main(void)
         cmocka_unit_test(p3_a_flight_opens_as_soon_as_the_others_are_full),
         cmocka_unit_test(p3_with_max_flights_the_others_wait_for_their_turn_in_order),
         cmocka_unit_test(p3_whoever_waits_gets_what_the_landing_left),
+        cmocka_unit_test(p3_what_is_in_the_entry_goes_to_the_first_in_the_line_who_fits),
         cmocka_unit_test(p4_each_caller_gets_one_answer),
         cmocka_unit_test(p4_an_answer_out_of_the_line_is_handed_out_once),
         cmocka_unit_test(p5_a_failure_answers_the_seated_and_is_forgotten),
@@ -756,6 +941,14 @@ int main(void)
         cmocka_unit_test(p6_a_seat_that_is_given_up_can_be_taken_again),
         cmocka_unit_test(p6_a_flight_that_nobody_waits_for_lands_with_usage_0),
         cmocka_unit_test(p6_whoever_waits_for_a_turn_is_answered_if_no_flight_can_follow),
+        cmocka_unit_test(
+            p6_a_landing_opens_a_flight_for_the_first_in_the_line_whatever_others_have_under_way),
+        cmocka_unit_test(p6_a_landing_that_failed_opens_it_too),
+        cmocka_unit_test(p6_whoever_is_third_in_the_line_is_out_of_it_after_three_landings),
+        cmocka_unit_test(p6_short_messages_pass_a_long_one_until_the_next_landing),
+        cmocka_unit_test(p6_a_flight_that_another_caller_opens_is_offered_to_the_line_at_once),
+        cmocka_unit_test(p6_a_flight_ahead_of_need_is_offered_to_the_line_at_once),
+        cmocka_unit_test(p6_room_that_came_about_goes_to_the_first_in_the_line_who_fits),
         cmocka_unit_test(p7_a_message_too_large_for_the_rest_leaves_the_entry_alone),
         cmocka_unit_test(p8_only_equal_keys_share),
         cmocka_unit_test(a_look_that_wants_memory_changes_nothing),
@@ -763,6 +956,7 @@ int main(void)
         cmocka_unit_test(a_tie_keeps_the_later_expiry),
         cmocka_unit_test(the_key_used_longest_ago_makes_room),
         cmocka_unit_test(a_clearing_ends_entries_and_bars_flights),
+        cmocka_unit_test(a_seat_given_up_in_a_flight_that_was_full_is_barred_too),
         cmocka_unit_test(a_key_fetched_ahead_is_parked_until_the_entry_ends),
         cmocka_unit_test(nothing_is_fetched_ahead_twice),
         cmocka_unit_test(a_parked_key_ends_for_its_own_reason),

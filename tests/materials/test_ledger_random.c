@@ -75,13 +75,16 @@ struct caller {
     struct seat *seat; /* NULL once he left */
     unsigned key, policy;
     uint64_t length;
-    int in;        /* the flight he was charged to, or -1: he stands in the line */
-    bool answered; /* and was handed materials, or an error */
+    int in;            /* the flight he was charged to, or -1: he stands in the line */
+    bool answered;     /* and was handed materials, or an error */
+    unsigned landings; /* how many may yet pass him by in the line */
 };
 
 struct world {
     struct bare bare;
     size_t capacity;
+    bool alike; /* all callers have the same policy, one with max_flights */
+    unsigned alike_policy;
     struct key keys[FLIGHTS_MAX];
     size_t key_count;
     struct caller callers[CALLERS_MAX];
@@ -260,17 +263,30 @@ static void answer(struct world *world, struct seat *seat)
     kfi_materials_unref(materials);
 }
 
-/* Seats taken out of the line since the last look, by looking at every caller. */
+static bool in_line(const struct caller *caller)
+{
+    return caller->seat != NULL && !caller->answered && caller->in < 0 && caller->seat->place != NULL;
+}
+
+/*
+ * Seats taken out of the line since the last look, by looking at every caller in the order in which they came. Whoever is
+ * still in the line found no room, neither before the others behind him were seated nor now.
+ */
 static void note_seats(struct world *world)
 {
     for (size_t i = 0; i < world->caller_count; i++) {
         struct caller *caller = &world->callers[i];
+        const struct kfi_limits *limits = &policies[caller->policy].limits;
+        if (in_line(caller)) {
+            const int room = roomiest(world, caller->key, limits, caller->length);
+            REQUIRE(world, room < 0, "caller %d is in the line, and flight %d has room", (int)i, room);
+            continue;
+        }
         if (caller->seat == NULL || caller->answered || caller->in >= 0 || caller->seat->base.flight == NULL)
             continue;
         const struct flight *flight = kfi_flights_of(&caller->seat->base);
         if (flight->base.landed && flight->base.code != KF_OK)
             continue; /* dismissed */
-        const struct kfi_limits *limits = &policies[caller->policy].limits;
         struct key *key = &world->keys[flight->number];
         REQUIRE(world, key->key == caller->key, "P8: a seat in the flight of another question");
         caller->in = (int)flight->number;
@@ -301,7 +317,9 @@ static struct caller *caller_add(struct world *world, struct seat *seat, unsigne
                                  uint64_t length, int in)
 {
     struct caller *caller = &world->callers[world->caller_count++];
-    *caller = (struct caller){seat, key, policy, length, in, false};
+    *caller = (struct caller){seat, key, policy, length, in, false, 0};
+    for (size_t i = 0; in < 0 && i < world->caller_count; i++)
+        caller->landings += in_line(&world->callers[i]) && world->callers[i].key == key;
     return caller;
 }
 
@@ -347,7 +365,7 @@ static void step_hit(struct world *world, unsigned key, unsigned policy, uint64_
 
 static void step_ask(struct world *world, const struct step *step)
 {
-    const unsigned key = step->a % KEYS, policy = step->b % POLICIES;
+    const unsigned key = step->a % KEYS, policy = world->alike ? world->alike_policy : step->b % POLICIES;
     const struct kfi_policy *rules = &policies[policy];
     const uint64_t length = step->c % 4 == 0 ? 0 : step->c % (rules->limits.max_bytes > 60 ? 70 : 60);
     const int room = roomiest(world, key, &rules->limits, length);
@@ -435,8 +453,39 @@ static struct before place_before(struct world *world, const struct place *place
     struct key *entry = place->entry != NULL ? key_of(world, place->entry->materials) : NULL;
     if (entry != NULL && (entry->barred || too_old(world, entry, &entry->least)))
         entry = NULL;
-    return (struct before){entry, place->parked != NULL && entry != NULL,
-                           !kfi_list_empty((struct kfi_list *)(uintptr_t)&place->line)};
+    return (struct before){entry, place->parked != NULL && entry != NULL, place->line.root != NULL};
+}
+
+/*
+ * The policy of the caller for whom a landing opened a flight: the first of those who were in the line and were not
+ * answered from the entry.
+ */
+static unsigned opener_policy(struct world *world, unsigned key, const struct flight *flight)
+{
+    for (size_t i = 0; i < world->caller_count; i++) {
+        const struct caller *caller = &world->callers[i];
+        if (caller->seat == NULL || caller->key != key || caller->answered || caller->in >= 0 ||
+            caller->seat->code != KF_PENDING)
+            continue;
+        REQUIRE(world, caller->seat->base.flight == &flight->base, "a wave for another one than the first");
+        return caller->policy;
+    }
+    REQUIRE(world, false, "a wave for nobody");
+    return 0;
+}
+
+/* Who is left in the line behind a landing that could open a flight, and whether that may be. */
+static void check_line(struct world *world, unsigned key, bool could_open)
+{
+    for (size_t i = 0; i < world->caller_count; i++) {
+        struct caller *caller = &world->callers[i];
+        if (!in_line(caller) || caller->key != key)
+            continue;
+        REQUIRE(world, !entry_fits(world, key, &policies[caller->policy].limits, caller->length),
+                "caller %d is in the line, and the entry has room", (int)i);
+        caller->landings -= could_open;
+        REQUIRE(world, caller->landings > 0, "P6: caller %d was passed by", (int)i);
+    }
 }
 
 /* What became of a key that landed well. */
@@ -494,20 +543,12 @@ static void step_land(struct world *world, const struct step *step)
         world->failed_until[key->key] = world->failed_times[key->key] = world->failed_opened[key->key] = 0;
     }
     if (bare_land(&world->bare, landing, fails ? KF_E_RETRY : KF_OK, next)) {
-        unsigned opener = 0; /* the policy of whoever it was opened for: the first caller in it */
-        for (size_t i = 0; i < world->caller_count; i++) {
-            const struct caller *caller = &world->callers[i];
-            if (caller->seat != NULL && caller->in < 0 && caller->seat->base.flight == &next->base) {
-                opener = caller->policy;
-                break;
-            }
-        }
-        const unsigned most = policies[opener].max_flights;
-        REQUIRE(world, most == 0 || under_way(world, key->key) < most, "a wave beyond max_flights");
+        const unsigned opener = opener_policy(world, key->key, next);
         key_add(world, next, key->key, key->policy, &policies[opener].limits);
         world->counted.waves++;
     }
     after_rule(world);
+    check_line(world, key->key, next != NULL);
     if (!fails)
         check_kept(world, key, &before);
 }
@@ -574,6 +615,41 @@ static void step_settle(struct world *world, const struct step *step)
 
 /* ---- What must hold after every step ---- */
 
+/* Checks a tree, and lists its nodes, from the first to the last. */
+static void check_order(struct world *world, const struct order_node *node, const struct order_node *up,
+                        const struct order_node **listed, size_t *count)
+{
+    if (node == NULL)
+        return;
+    struct kfi_measures least = node->own;
+    const struct order_node *const below[] = {node->left, node->right};
+    check_order(world, node->left, node, listed, count);
+    REQUIRE(world, node->up == up, "a node is below another one than it knows");
+    REQUIRE(world, *count == 0 || listed[*count - 1]->number < node->number, "nodes are out of order");
+    listed[(*count)++] = node;
+    check_order(world, node->right, node, listed, count);
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t i = 0; below[side] != NULL && i < KFI_MEASURES; i++)
+            least.of[i] = least.of[i] < below[side]->least.of[i] ? least.of[i] : below[side]->least.of[i];
+    }
+    REQUIRE(world, memcmp(&least, &node->least, sizeof least) == 0, "a node has not summed up what is below");
+}
+
+/* The line is those who wait, in the order in which they came. */
+static size_t check_waiting(struct world *world, const struct place *place, unsigned key)
+{
+    static const struct order_node *listed[CALLERS_MAX];
+    size_t count = 0, at = 0;
+    check_order(world, place->line.root, NULL, listed, &count);
+    for (size_t i = 0; i < world->caller_count; i++) {
+        const struct caller *caller = &world->callers[i];
+        if (in_line(caller) && caller->key == key)
+            REQUIRE(world, at < count && listed[at++] == &caller->seat->in_line, "the line is out of order");
+    }
+    REQUIRE(world, at == count, "the line has somebody who does not wait");
+    return count;
+}
+
 static void check_place(struct world *world, const struct place *place, struct kf_cache_stats *found)
 {
     unsigned key;
@@ -585,30 +661,25 @@ static void check_place(struct world *world, const struct place *place, struct k
         if (at->key != key || at->state != FLYING)
             continue;
         const bool has_room = !at->barred && at->messages < at->least.max_messages;
-        REQUIRE(world, stale || kfi_linked(&at->flight->in_place) == has_room,
+        const struct kfi_measures gives = kfi_budget_gives(&at->flight->budget, 0);
+        const struct kfi_measures turned = kfi_measures_turned(&gives);
+        REQUIRE(world, kfi_flights_roomy(&world->bare.ledger.turns.flights, at->flight) == has_room,
                 "flight %d is %s those with room", (int)i, has_room ? "not among" : "among");
+        REQUIRE(world, !has_room || memcmp(&at->flight->in_place.own, &turned, sizeof turned) == 0,
+                "flight %d has other room than it shows", (int)i);
         REQUIRE(world, at->flight->budget.messages == at->messages && at->flight->budget.bytes == at->bytes,
                 "a flight is charged otherwise than its callers");
         roomy += has_room;
     }
     const size_t flying = under_way(world, key);
     REQUIRE(world, place->under_way == flying, "flights under way");
-    uint64_t number = 0;
-    size_t listed = 0;
-    struct kfi_list *list = (struct kfi_list *)(uintptr_t)&place->roomy;
-    for (struct kfi_link *at = kfi_list_first(list); at != NULL; at = kfi_list_next(list, at), listed++) {
-        const struct flight *flight = KFI_CONTAINER(at, struct flight, in_place);
-        REQUIRE(world, listed == 0 || flight->number > number, "flights with room are out of order");
-        number = flight->number;
-        const struct hint *hint = &place->hint;
-        REQUIRE(world,
-                hint->flight == NULL || flight->number >= hint->flight->number ||
-                    !kfi_budget_fits(&flight->budget, &hint->limits, hint->length),
-                "the hint passes over flight %d, which has room", (int)flight->number);
-    }
-    REQUIRE(world, stale || listed == roomy, "flights with room");
-    struct kfi_list *line = (struct kfi_list *)(uintptr_t)&place->line;
-    const size_t waiting = bare_count(line);
+    static const struct order_node *listed[FLIGHTS_MAX];
+    size_t listed_count = 0;
+    check_order(world, place->roomy.root, NULL, listed, &listed_count);
+    REQUIRE(world, stale || listed_count == roomy, "flights with room");
+    REQUIRE(world, !world->alike || flying <= policies[world->alike_policy].max_flights,
+            "more than max_flights");
+    const size_t waiting = check_waiting(world, place, key);
     REQUIRE(world, waiting == 0 || flying > 0, "P6: callers wait and no flight is under way");
     REQUIRE(world, place->parked == NULL || place->entry != NULL, "parked without an entry");
     REQUIRE(world,
@@ -658,6 +729,10 @@ static void check_world(struct world *world)
             check_place(world, KFI_CONTAINER(at, struct place, keyed.in_bucket), &found);
     }
     check_callers(world, &found);
+    size_t live = 0;
+    for (size_t i = 0; i < world->key_count; i++)
+        live += world->keys[i].state == LIVE;
+    REQUIRE(world, live == found.entries + found.parked, "a key that has not ended is nowhere");
     REQUIRE(world, stats.entries <= world->capacity, "more entries than the capacity");
     REQUIRE(world, stats.entries == bare_count(&bare->ledger.turns.flights.shelf.by_use), "order of use");
     found.size = stats.size;
@@ -741,6 +816,8 @@ static bool case_run(const struct a_case *a_case, char why[200])
     world.key_count = world.caller_count = 0;
     memset(world.failed_until, 0, sizeof world - offsetof(struct world, failed_until));
     world.capacity = a_case->seed % 5;
+    world.alike = a_case->seed % 4 == 0;
+    world.alike_policy = 3 + (unsigned)(a_case->seed / 4 % 3);
     bare_open(&world.bare, world.capacity);
     if (setjmp(world.out) != 0) {
         memcpy(why, world.why, 200);

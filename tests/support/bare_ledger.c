@@ -176,7 +176,7 @@ bool bare_land(struct bare *bare, struct flight *flight, enum kf_code code, stru
 
 void bare_leave(struct bare *bare, struct seat *seat)
 {
-    kfi_ledger_leave(&bare->ledger, seat, bare->now_ms, &bare->after);
+    kfi_ledger_leave(&bare->ledger, seat, &bare->after);
     bare_seat_unref(seat);
 }
 

@@ -19,6 +19,30 @@ bool kfi_budget_fits(const struct kfi_budget *budget, const struct kfi_limits *l
            length <= max_bytes - budget->bytes;
 }
 
+/*
+ * The measures: messages, bytes under the key's limits, bytes under the asker's, and age. Where a message needs that there
+ * is no more than a number of something, that number stands there turned round.
+ */
+struct kfi_measures kfi_limits_needs(const struct kfi_limits *limits, uint64_t length)
+{
+    return (struct kfi_measures){
+        {~(limits->max_messages - 1), length, ~(limits->max_bytes - length), ~(limits->max_age_ms - 1)}};
+}
+
+struct kfi_measures kfi_budget_gives(const struct kfi_budget *budget, uint64_t age_ms)
+{
+    return (struct kfi_measures){
+        {~budget->messages, budget->limits.max_bytes - budget->bytes, ~budget->bytes, ~age_ms}};
+}
+
+struct kfi_measures kfi_measures_turned(const struct kfi_measures *measures)
+{
+    struct kfi_measures turned;
+    for (unsigned i = 0; i < KFI_MEASURES; i++)
+        turned.of[i] = ~measures->of[i];
+    return turned;
+}
+
 void kfi_budget_charge(struct kfi_budget *budget, const struct kfi_limits *limits, uint64_t length)
 {
     budget->limits.max_messages = least(budget->limits.max_messages, limits->max_messages);

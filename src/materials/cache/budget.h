@@ -42,6 +42,27 @@ void kfi_budget_refund(struct kfi_budget *budget, uint64_t length);
 /* Takes back `bytes` of messages that turned out shorter than was charged for them. */
 void kfi_budget_settle(struct kfi_budget *budget, uint64_t bytes);
 
+/*
+ * What a message needs and what a budget gives, in numbers that are compared one by one: a message fits if it needs no
+ * more of any than is given. So the first that fits can be found in an order (see order.h).
+ */
+enum {
+    KFI_MEASURES = 4
+};
+struct kfi_measures {
+    uint64_t of[KFI_MEASURES];
+};
+
+/* What a message needs. It is within its own limits: no others come here, they bypass the cache. */
+struct kfi_measures kfi_limits_needs(const struct kfi_limits *limits, uint64_t length);
+/* What is given of a key of this age, 0 for one that is to come. It is not used up. */
+struct kfi_measures kfi_budget_gives(const struct kfi_budget *budget, uint64_t age_ms);
+/*
+ * Turned round, what is given is a need and what is needed is given: of many budgets the first for one message is found
+ * as the first message for one budget is.
+ */
+struct kfi_measures kfi_measures_turned(const struct kfi_measures *measures);
+
 /* Whether no message fits any more, however short. */
 bool kfi_budget_is_used_up(const struct kfi_budget *budget);
 

@@ -224,7 +224,7 @@ static void after_growth(struct kf_cache *cache, size_t buckets)
 
 /*
  * Does all that a rule left to be done, outside the lock: wakes, tells and frees. `landed` is the fetch that the rule
- * landed, `opened` the one that it opened for the line; both may be NULL.
+ * landed, `opened` the one that it opened; both may be NULL.
  */
 static void after_rule(struct kf_cache *cache, struct aftermath *after, const struct fetch *landed,
                        const struct fetch *opened)
@@ -396,8 +396,8 @@ static void caller_leave(struct kfi_seat *base)
     struct caller *caller = caller_of(base);
     struct aftermath after;
     kfi_aftermath_init(&after);
-    const uint64_t now_ms = cache_lock_now(caller->cache);
-    kfi_ledger_leave(&caller->cache->ledger, &caller->seat, now_ms, &after);
+    cache_lock(caller->cache);
+    kfi_ledger_leave(&caller->cache->ledger, &caller->seat, &after);
     cache_unlock(caller->cache);
 
     after_rule(caller->cache, &after, NULL, NULL);
@@ -444,8 +444,6 @@ static void ask_tell(const struct ask *ask)
 {
     if (ask->answer.look == KFI_LEDGER_COALESCED)
         tell_coalesced(ask->question->policy->listener, ask->asked.direction, ask->answer.flight);
-    if (ask->answer.look == KFI_LEDGER_OPENED)
-        tell_miss(fetch_of(ask->base.flight));
 }
 
 static unsigned ask_look(struct kfi_asking *asking)
@@ -471,7 +469,7 @@ static unsigned ask_look(struct kfi_asking *asking)
     if (ask->answer.look == KFI_LEDGER_COALESCED || ask->answer.look == KFI_LEDGER_QUEUED)
         kfi_asking_follows_locked(asking, &ask->answer.awaited->base);
     cache_unlock_pruned(ask->cache, now_ms, &after);
-    after_rule(ask->cache, &after, NULL, NULL);
+    after_rule(ask->cache, &after, NULL, ask->answer.look == KFI_LEDGER_OPENED ? fetch : NULL);
     ask_tell(ask);
     return looks[ask->answer.look];
 }
@@ -537,13 +535,11 @@ static void fetch_ahead(struct ask *ask)
     const uint64_t now_ms = cache_lock_now(cache);
     const bool opened = kfi_ledger_open_ahead(&cache->ledger, &fetch->flight, now_ms, &after);
     cache_unlock(cache);
-    after_rule(cache, &after, NULL, NULL);
-    if (!opened) {
+    after_rule(cache, &after, NULL, opened ? fetch : NULL);
+    if (opened)
+        kfi_flight_launch(&fetch->flight.base);
+    else
         kfi_flight_unref(&fetch->flight.base);
-        return;
-    }
-    tell_miss(fetch);
-    kfi_flight_launch(&fetch->flight.base);
 }
 
 /* What an answer means for the caller. */

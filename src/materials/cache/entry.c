@@ -50,9 +50,7 @@ void kfi_place_add(struct shelf *shelf, struct place *place, const struct kfi_ca
     place->direction = direction;
     place->clearings = shelf->clearings;
     place->holds = 1;
-    kfi_list_init(&place->roomy);
     kfi_list_init(&place->flying);
-    kfi_list_init(&place->line);
     kfi_table_add(&shelf->table, &place->keyed);
     after->buckets = kfi_table_wants(&shelf->table);
 }

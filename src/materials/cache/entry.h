@@ -9,7 +9,7 @@
 #include <keyflight/caching_cmm.h>
 
 #include "base/list.h"
-#include "materials/cache/budget.h"
+#include "materials/cache/order.h"
 #include "materials/cache/table.h"
 #include "materials/cache/wheel.h"
 #include "materials/materials.h"
@@ -32,16 +32,6 @@ struct aftermath {
 
 void kfi_aftermath_init(struct aftermath *after);
 
-/*
- * Where looking for room may begin: before `flight` none of those with room takes a message of `length` bytes
- * or more under `limits`. A burst whose flights are full by bytes so looks at each of them once.
- */
-struct hint {
-    struct flight *flight; /* NULL: none; look at all */
-    uint64_t length;
-    struct kfi_limits limits;
-};
-
 /* All that there is for one key. It comes with the first flight and ends when nothing holds it any more. */
 struct place {
     struct keyed keyed; /* first */
@@ -53,14 +43,12 @@ struct place {
     struct entry *parked; /* fetched ahead of need; NULL if there is no entry */
 
     /* Of flights.h: */
-    struct kfi_list roomy; /* struct flight, by in_place: those with messages left, the oldest first */
-    struct hint hint;
+    struct order roomy;     /* struct flight, by in_place: those with messages left, by their numbers */
     size_t under_way;       /* flights that have not landed, full and barred ones too */
     struct kfi_list flying; /* the same as struct flight, by in_flying: the oldest first */
 
     /* Of turns.h: */
-    struct kfi_list
-        line; /* struct seat, by base.link: the first to come in front; only while flights are under way */
+    struct order line;       /* struct seat, by in_line, as they came; only while flights are under way */
     struct failure *failure; /* or NULL */
 };
 

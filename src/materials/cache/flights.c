@@ -9,11 +9,6 @@ void kfi_flights_init(struct flights *flights, size_t capacity, uint64_t salt)
     flights->opened = 0;
 }
 
-static struct flight *flight_at(struct kfi_link *link)
-{
-    return KFI_CONTAINER(link, struct flight, in_place);
-}
-
 struct flight *kfi_flights_of(const struct kfi_seat *seat)
 {
     return seat->flight == NULL ? NULL : KFI_CONTAINER(seat->flight, struct flight, base);
@@ -23,9 +18,7 @@ struct flight *kfi_flights_of(const struct kfi_seat *seat)
 
 void kfi_flights_bar(struct place *place)
 {
-    while (kfi_list_pop(&place->roomy) != NULL) {
-    }
-    place->hint.flight = NULL;
+    kfi_order_forget(&place->roomy);
 }
 
 bool kfi_flights_barred(const struct flights *flights, const struct flight *flight)
@@ -35,56 +28,37 @@ bool kfi_flights_barred(const struct flights *flights, const struct flight *flig
 
 /* ---- Flights with room ---- */
 
-/* Puts a flight among those with room, in the order of opening. */
-static void room_show(struct place *place, struct flight *flight)
+bool kfi_flights_roomy(const struct flights *flights, const struct flight *flight)
 {
-    struct kfi_link *at = &place->roomy.ring;
-    while (at->previous != &place->roomy.ring && flight_at(at->previous)->number > flight->number)
-        at = at->previous;
-    kfi_link_insert_after(at->previous, &flight->in_place);
+    return !kfi_flights_barred(flights, flight) && flight->in_place.in != NULL;
 }
 
-static void room_hide(struct place *place, struct flight *flight)
+/* Lets others find what room there is in a flight. Nobody may take it behind a clearing. */
+static void room_show(const struct flights *flights, struct flight *flight)
 {
-    if (!kfi_linked(&flight->in_place))
-        return;
-    if (place->hint.flight == flight) {
-        struct kfi_link *near = flight->in_place.next;
-        if (near == &place->roomy.ring)
-            near = flight->in_place.previous;
-        place->hint.flight = near == &place->roomy.ring ? NULL : flight_at(near);
-    }
-    kfi_unlink(&flight->in_place);
-}
-
-/* Lets others find a flight in which a seat became free. Nobody may take it behind a clearing. */
-static void room_again(const struct flights *flights, struct flight *flight)
-{
-    struct hint *hint = &flight->place->hint;
+    struct order *roomy = &flight->place->roomy;
+    struct order_node *node = &flight->in_place;
     if (kfi_flights_barred(flights, flight))
         return;
-    if (!kfi_linked(&flight->in_place))
-        room_show(flight->place, flight);
-    if (hint->flight != NULL && hint->flight->number > flight->number)
-        hint->flight = flight;
+    if (kfi_budget_is_used_up(&flight->budget)) {
+        if (node->in != NULL)
+            kfi_order_take(node);
+        return;
+    }
+    const struct kfi_measures gives = kfi_budget_gives(&flight->budget, 0);
+    const struct kfi_measures turned = kfi_measures_turned(&gives);
+    if (node->in != NULL)
+        kfi_order_change(node, &turned);
+    else
+        kfi_order_put(roomy, node, flight->number, &turned);
 }
 
 struct flight *kfi_flights_find(struct place *place, const struct kfi_policy *policy, uint64_t length)
 {
-    const struct kfi_limits *limits = &policy->limits;
-    struct hint *hint = &place->hint;
-    const bool holds = hint->flight != NULL && length >= hint->length &&
-                       limits->max_messages <= hint->limits.max_messages &&
-                       limits->max_bytes <= hint->limits.max_bytes;
-    struct kfi_link *link = holds ? &hint->flight->in_place : kfi_list_first(&place->roomy);
-    struct flight *last = NULL;
-    for (; link != NULL; link = kfi_list_next(&place->roomy, link)) {
-        last = flight_at(link);
-        if (kfi_budget_fits(&last->budget, limits, length))
-            break;
-    }
-    *hint = (struct hint){last, length, *limits};
-    return link != NULL ? last : NULL;
+    const struct kfi_measures needs = kfi_limits_needs(&policy->limits, length);
+    const struct kfi_measures turned = kfi_measures_turned(&needs);
+    struct order_node *node = kfi_order_find(&place->roomy, &turned);
+    return node == NULL ? NULL : KFI_CONTAINER(node, struct flight, in_place);
 }
 
 /* ---- The life of a flight ---- */
@@ -102,7 +76,7 @@ void kfi_flights_open(struct flights *flights, struct place *place, struct fligh
     place->under_way++;
     kfi_list_push_back(&place->flying, &flight->in_flying);
     kfi_shelf_stats(&flights->shelf, place)->flights_opened++;
-    room_show(place, flight);
+    room_show(flights, flight);
 }
 
 struct flight *kfi_flights_oldest(struct place *place)
@@ -117,8 +91,7 @@ void kfi_flights_seat(struct flights *flights, struct flight *flight, struct sea
     kfi_seat_take_locked(&seat->base, &flight->base);
     flight->seated++;
     kfi_shelf_stats(&flights->shelf, flight->place)->waiting++;
-    if (kfi_budget_is_used_up(&flight->budget))
-        room_hide(flight->place, flight);
+    room_show(flights, flight);
 }
 
 bool kfi_flights_leave(struct flights *flights, struct seat *seat)
@@ -129,7 +102,7 @@ bool kfi_flights_leave(struct flights *flights, struct seat *seat)
     kfi_budget_refund(&flight->budget, seat->length);
     flight->seated--;
     kfi_shelf_stats(&flights->shelf, flight->place)->waiting--;
-    room_again(flights, flight);
+    room_show(flights, flight);
     return true;
 }
 
@@ -137,7 +110,8 @@ void kfi_flights_close(struct flights *flights, struct flight *flight, struct kf
 {
     struct place *place = flight->place;
     struct kf_cache_stats *stats = kfi_shelf_stats(&flights->shelf, place);
-    room_hide(place, flight);
+    if (kfi_flights_roomy(flights, flight))
+        kfi_order_take(&flight->in_place);
     place->under_way--;
     kfi_unlink(&flight->in_flying);
     stats->waiting -= flight->seated;

@@ -26,8 +26,9 @@ struct flight {
     const struct kfi_materials *materials;
 
     /* The ledger's, from the opening on. */
-    struct place *place; /* until the landing */
-    struct kfi_link in_place, in_flying;
+    struct place *place;        /* until the landing */
+    struct order_node in_place; /* while it has room; whatever stands there means nothing once it is barred */
+    struct kfi_link in_flying;
     uint64_t number;    /* in the order of opening */
     uint64_t clearings; /* at the opening: if there were more since, it is barred */
     bool ahead;         /* it was opened ahead of need */
@@ -47,6 +48,7 @@ struct seat {
     uint64_t length;
 
     struct place *place; /* while he waits for his turn */
+    struct order_node in_line;
     struct kfi_link told;
     const struct kfi_materials *materials; /* a reference, until it is handed out */
     enum kf_code code;                     /* KF_PENDING to begin with */
@@ -72,6 +74,9 @@ void kfi_flights_open(struct flights *flights, struct place *place, struct fligh
 
 /* The oldest flight of a place that has not landed, or NULL. */
 struct flight *kfi_flights_oldest(struct place *place);
+
+/* Whether others find room in a flight that is under way. */
+bool kfi_flights_roomy(const struct flights *flights, const struct flight *flight);
 
 /* Seats and charges a caller, for whom there has to be room. */
 void kfi_flights_seat(struct flights *flights, struct flight *flight, struct seat *seat);

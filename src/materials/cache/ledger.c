@@ -124,6 +124,7 @@ static void ask_open(struct ledger *ledger, struct place *place, struct seat *se
     struct place *own = place == NULL ? place_add(ledger, flight, after) : NULL;
     kfi_flights_open(&ledger->turns.flights, own != NULL ? own : place, flight, &seat->policy->limits);
     kfi_flights_seat(&ledger->turns.flights, flight, seat);
+    kfi_turns_offer(&ledger->turns, flight, after);
     answer->look = KFI_LEDGER_OPENED;
     answer->flight = flight->number;
     if (own != NULL)
@@ -148,7 +149,7 @@ void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *questio
 static bool ahead_is_needless(const struct place *place, const struct kfi_policy *policy, uint64_t now_ms)
 {
     return (place->entry != NULL && !place->entry->refreshed) || place->parked != NULL ||
-           !kfi_list_empty(&place->roomy) || kfi_failure_holds(place, policy, now_ms) ||
+           place->roomy.root != NULL || kfi_failure_holds(place, policy, now_ms) ||
            kfi_turns_full(place, policy);
 }
 
@@ -163,6 +164,7 @@ bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_
         flight->ahead = true;
         kfi_flights_open(&ledger->turns.flights, place, flight, &flight->policy->limits);
         kfi_shelf_stats(ledger_shelf(ledger), place)->refreshes++;
+        kfi_turns_offer(&ledger->turns, flight, after);
     }
     place_release(ledger, place, after);
     return needed;
@@ -201,25 +203,19 @@ void kfi_ledger_awaits(struct seat *seat, void (*meet)(void *context, struct fli
         meet(context, KFI_CONTAINER(link, struct flight, in_flying));
 }
 
-void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms, struct aftermath *after)
+void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, struct aftermath *after)
 {
-    struct place *place = seat->place;
-    if (place != NULL)
+    if (seat->place != NULL)
         kfi_turns_leave(&ledger->turns, seat);
     else if (seat->base.flight != NULL && kfi_flights_leave(&ledger->turns.flights, seat))
-        place = kfi_flights_of(&seat->base)->place;
-    if (place == NULL)
-        return; /* he had been answered */
-    place_hold(ledger, place, after);
-    kfi_turns_serve(&ledger->turns, place, NULL, now_ms, after);
-    place_release(ledger, place, after);
+        kfi_turns_offer(&ledger->turns, kfi_flights_of(&seat->base), after);
 }
 
 /* ---- Landing ---- */
 
 bool kfi_ledger_awaited(const struct flight *flight)
 {
-    return !kfi_list_empty(&flight->place->line);
+    return flight->place->line.root != NULL;
 }
 
 /*
@@ -257,7 +253,7 @@ bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight
     const bool opened = kfi_turns_serve(turns, place, next, now_ms, after);
     if (place->under_way == 0)
         kfi_turns_dismiss(turns, place, NULL, after); /* nobody is left for whom they could wait */
-    else if (!kfi_list_empty(&place->line))
+    else if (place->line.root != NULL)
         await_oldest(place, after);
     flight->place = NULL;
     place_release(ledger, place, after);

@@ -1,7 +1,7 @@
 /*
  * The ledger: the rules by which every use of a key is charged exactly once. It is the top storey of
  *
- *     budget  <-  entry  <-  flights  <-  turns  <-  ledger
+ *     budget  <-  order, table, wheel  <-  entry  <-  flights  <-  turns  <-  ledger
  *
  * and knows no lock, no allocator, no listener and no clock. Each function here is one rule, to be run in one critical
  * section. What a rule needs is handed in: memory, and the time. What it gives up comes out in a struct aftermath.
@@ -54,13 +54,17 @@ struct ledger_answer {
 
 /*
  * Charges one message, exactly once: to the entry, to the oldest flight with room, or to `flight`, which is then
- * opened. `seat` and `flight` may be NULL; the answer says if they are needed.
+ * opened, and offered to those who wait for their turn. `seat` and `flight` may be NULL; the answer says if they are
+ * needed.
  */
 void kfi_ledger_ask(struct ledger *ledger, const struct ledger_question *question, struct seat *seat,
                     struct flight *flight, uint64_t now_ms, struct ledger_answer *answer,
                     struct aftermath *after);
 
-/* Opens a flight with nobody in it, ahead of need; false if there is no need for it any more. */
+/*
+ * Opens a flight ahead of need, and offers it to those who wait for their turn; false if there is no need for it any
+ * more.
+ */
 bool kfi_ledger_open_ahead(struct ledger *ledger, struct flight *flight, uint64_t now_ms,
                            struct aftermath *after);
 
@@ -76,8 +80,8 @@ enum kf_code kfi_ledger_answer(struct seat *seat, const struct kfi_materials **m
 /* Calls `meet` for each flight that has not landed and may be the one to answer a seat. */
 void kfi_ledger_awaits(struct seat *seat, void (*meet)(void *context, struct flight *flight), void *context);
 
-/* A caller leaves: he gives up his seat or his turn, or has been answered. Others get the room. */
-void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, uint64_t now_ms, struct aftermath *after);
+/* A caller leaves: he gives up his seat or his turn, or has been answered. Those who wait for theirs get the room. */
+void kfi_ledger_leave(struct ledger *ledger, struct seat *seat, struct aftermath *after);
 
 /* ---- Landing ---- */
 
@@ -86,8 +90,8 @@ bool kfi_ledger_awaited(const struct flight *flight);
 
 /*
  * Lands a flight: flight->base.code says how it ended, flight->materials what it brought. All who are seated are
- * answered; what is left of the key becomes the entry. Those who wait for their turn get the room there is, and
- * `next` (may be NULL) is opened if somebody still has none: true. Whoever is left in the line waits for the oldest flight.
+ * answered; what is left of the key becomes the entry. Those who wait for their turn get that, and `next` (may be NULL)
+ * is opened if somebody still has nothing: true. Whoever is left in the line waits for the oldest flight.
  */
 bool kfi_ledger_land(struct ledger *ledger, struct flight *flight, struct flight *next, uint64_t now_ms,
                      struct aftermath *after);

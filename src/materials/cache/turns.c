@@ -15,6 +15,7 @@ void kfi_turns_init(struct turns *turns, size_t capacity, uint64_t salt)
     kfi_flights_init(&turns->flights, capacity, salt);
     kfi_list_init(&turns->failures);
     turns->failure_count = 0;
+    turns->waited = 0;
 }
 
 static struct kf_cache_stats *turns_stats(struct turns *turns, const struct place *place)
@@ -89,16 +90,17 @@ bool kfi_turns_full(const struct place *place, const struct kfi_policy *policy)
 
 void kfi_turns_wait(struct turns *turns, struct place *place, struct seat *seat)
 {
+    const struct kfi_measures needs = kfi_limits_needs(&seat->policy->limits, seat->length);
     seat->place = place;
     kfi_refs_add(&seat->base.refs, 1);
-    kfi_list_push_back(&place->line, &seat->base.link);
+    kfi_order_put(&place->line, &seat->in_line, turns->waited++, &needs);
     turns_stats(turns, place)->queued++;
 }
 
 /* Takes a seat out of the line, whose reference goes to the caller. */
 static void line_take(struct turns *turns, struct seat *seat)
 {
-    kfi_unlink(&seat->base.link);
+    kfi_order_take(&seat->in_line);
     turns_stats(turns, seat->place)->queued--;
     seat->place = NULL;
 }
@@ -109,13 +111,36 @@ void kfi_turns_leave(struct turns *turns, struct seat *seat)
     (void)kfi_refs_drop(&seat->base.refs); /* never the last one: whoever leaves has his own */
 }
 
-static struct seat *line_first(struct place *place)
+static struct seat *line_seat(struct order_node *node)
 {
-    struct kfi_link *link = kfi_list_first(&place->line);
-    return link == NULL ? NULL : KFI_CONTAINER(link, struct seat, base.link);
+    return node == NULL ? NULL : KFI_CONTAINER(node, struct seat, in_line);
 }
 
-/* Answers the first in the line from the entry, if that has room. */
+static struct seat *line_first(struct place *place)
+{
+    return line_seat(kfi_order_first(&place->line));
+}
+
+/* The first in the line for whom there is room in a key of this age, or NULL. */
+static struct seat *line_find(struct place *place, const struct kfi_budget *budget, uint64_t age_ms)
+{
+    const struct kfi_measures gives = kfi_budget_gives(budget, age_ms);
+    return line_seat(kfi_order_find(&place->line, &gives));
+}
+
+/* The same for the entry of the place, or else for the key that is parked behind it. */
+static struct seat *line_find_kept(struct place *place, uint64_t now_ms)
+{
+    const struct entry *const kept[] = {place->entry, place->parked};
+    struct seat *seat = NULL;
+    for (size_t i = 0; i < 2 && seat == NULL; i++) {
+        if (kept[i] != NULL)
+            seat = line_find(place, &kept[i]->budget, now_ms - kept[i]->landed_at);
+    }
+    return seat;
+}
+
+/* Answers somebody in the line from the entry, if that has room. */
 static bool serve_entry(struct turns *turns, struct place *place, struct seat *seat, uint64_t now_ms,
                         struct aftermath *after)
 {
@@ -130,17 +155,7 @@ static bool serve_entry(struct turns *turns, struct place *place, struct seat *s
     return true;
 }
 
-/* Seats the first in the line in a flight that was there. */
-static void serve_flight(struct turns *turns, struct flight *flight, struct seat *seat,
-                         struct aftermath *after)
-{
-    turns_stats(turns, flight->place)->coalesced++;
-    line_take(turns, seat);
-    kfi_flights_seat(&turns->flights, flight, seat);
-    kfi_list_push_back(&after->seated, &seat->told);
-}
-
-/* Opens a flight for the first in the line. */
+/* Opens a flight for somebody in the line. */
 static void serve_next(struct turns *turns, struct flight *next, struct seat *seat)
 {
     struct place *place = seat->place;
@@ -151,24 +166,35 @@ static void serve_next(struct turns *turns, struct flight *next, struct seat *se
     (void)kfi_refs_drop(&seat->base.refs); /* the line's; the flight has one of its own */
 }
 
+void kfi_turns_offer(struct turns *turns, struct flight *flight, struct aftermath *after)
+{
+    struct place *place = flight->place;
+    struct seat *seat;
+    while (kfi_flights_roomy(&turns->flights, flight) &&
+           (seat = line_find(place, &flight->budget, 0)) != NULL) {
+        turns_stats(turns, place)->coalesced++;
+        line_take(turns, seat);
+        kfi_flights_seat(&turns->flights, flight, seat);
+        kfi_list_push_back(&after->seated, &seat->told);
+    }
+}
+
 bool kfi_turns_serve(struct turns *turns, struct place *place, struct flight *next, uint64_t now_ms,
                      struct aftermath *after)
 {
-    bool opened = false;
-    for (struct seat *seat; (seat = line_first(place)) != NULL;) {
-        if (serve_entry(turns, place, seat, now_ms, after))
-            continue;
-        struct flight *flight = kfi_flights_find(place, seat->policy, seat->length);
-        if (flight != NULL) {
-            serve_flight(turns, flight, seat, after);
-        } else if (next != NULL && !opened && !kfi_turns_full(place, seat->policy)) {
-            serve_next(turns, next, seat);
-            opened = true;
-        } else {
-            break;
-        }
-    }
-    return opened;
+    struct seat *seat = line_first(place);
+    /* The first one is tried in any case: that ends what has expired, and counts what was given back. */
+    if (seat != NULL)
+        (void)serve_entry(turns, place, seat, now_ms, after);
+    do
+        seat = line_find_kept(place, now_ms);
+    while (seat != NULL && serve_entry(turns, place, seat, now_ms, after));
+    seat = line_first(place);
+    if (seat == NULL || next == NULL)
+        return false;
+    serve_next(turns, next, seat);
+    kfi_turns_offer(turns, next, after);
+    return true;
 }
 
 void kfi_turns_dismiss(struct turns *turns, struct place *place, struct flight *flight,
