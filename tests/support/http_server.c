@@ -22,6 +22,7 @@ struct connection {
     pthread_t thread;
     int fd;
     SSL *ssl;
+    bool ended; /* its thread is about to return; under the server's lock */
 };
 
 struct http_server {
@@ -137,7 +138,31 @@ static void *connection_main(void *context)
     free(asked);
     SSL_free(connection->ssl);
     shutdown(connection->fd, SHUT_RDWR);
+    pthread_mutex_lock(&connection->server->lock);
+    connection->ended = true;
+    pthread_mutex_unlock(&connection->server->lock);
     return NULL;
+}
+
+static void connection_free(struct connection *connection)
+{
+    pthread_join(connection->thread, NULL);
+    close(connection->fd);
+    free(connection);
+}
+
+/* Frees connections that have ended, so that a server may have any number of them. */
+static void free_ended_locked(struct http_server *server)
+{
+    for (struct connection **at = &server->all; *at != NULL;) {
+        struct connection *connection = *at;
+        if (!connection->ended) {
+            at = &connection->next;
+            continue;
+        }
+        *at = connection->next;
+        connection_free(connection);
+    }
 }
 
 static void *server_main(void *context)
@@ -151,6 +176,7 @@ static void *server_main(void *context)
         if (server->tls != NULL)
             speak_tls(connection, server->tls);
         pthread_mutex_lock(&server->lock);
+        free_ended_locked(server);
         server->connections++;
         connection->next = server->all;
         server->all = connection;
@@ -195,9 +221,7 @@ void http_server_free(struct http_server *server)
         struct connection *connection = server->all;
         server->all = connection->next;
         shutdown(connection->fd, SHUT_RDWR);
-        pthread_join(connection->thread, NULL);
-        close(connection->fd);
-        free(connection);
+        connection_free(connection);
     }
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
