@@ -217,6 +217,8 @@ static enum kf_code read_header(struct kf_decryptor *decryptor, struct kf_io *io
         code = gather_message(decryptor, io, needed, "its header", &bytes);
         if (code == KF_OK)
             continue;
+        if (code == KF_E_NO_MEMORY) /* then nothing of what was scanned is kept */
+            return code;
         /* Not all of the header is there, but what is there may show that this is no message. */
         bytes = kf_view_of(decryptor->gathered.data, decryptor->gathered.length);
         const enum kf_code early = scan_header(decryptor, bytes, &needed);

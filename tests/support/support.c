@@ -132,12 +132,12 @@ static enum kf_code told_poll(struct told *told, struct kf_call *call, struct kf
         told_call = calloc(1, sizeof *told_call);
         told_call->told = told;
         told_call->waker = kf_call_waker_of(call);
-        told_call->answered = told->always;
-        told_call->code = KF_OK;
+        told_call->answered = told->always || told_call->waker == NULL;
+        told_call->code = told_call->waker != NULL ? KF_OK : KF_E_NO_MEMORY;
         *told->end = told_call;
         told->end = &told_call->next;
         told->begun++;
-        if (!told->always && ++told->in_flight > told->peak)
+        if (!told_call->answered && ++told->in_flight > told->peak)
             told->peak = told->in_flight;
         kf_call_state_set(call, told_call, told_drop);
         pthread_cond_broadcast(&told->changed);

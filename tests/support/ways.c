@@ -84,7 +84,7 @@ static void async_destroy(void *self)
     kf_keyring_unref(self);
 }
 
-static struct kf_keyring *async_keyring(void)
+struct kf_keyring *way_async_keyring(void)
 {
     static const struct kf_keyring_vtable vtable = {sizeof vtable, async_on_encrypt, async_on_decrypt,
                                                     async_destroy};
@@ -202,10 +202,10 @@ void ways_open(const char *file)
     open_pair(WAY_ECDH, PAIR_ECDH_EPHEMERAL);
     open_pair(WAY_MULTI, PAIR_MULTI);
     open_way(WAY_REQUIRED, requiring_on(support_cmm()), NULL);
-    open_way(WAY_ASYNC, client_cmm_on(async_keyring()), NULL);
-    open_way(WAY_ASYNC_CACHED, caching_on(async_keyring()), NULL);
+    open_way(WAY_ASYNC, client_cmm_on(way_async_keyring()), NULL);
+    open_way(WAY_ASYNC_CACHED, caching_on(way_async_keyring()), NULL);
     open_way(WAY_BLOCKING, client_cmm_on(blocking_keyring()), NULL);
-    open_way(WAY_JOBS, client_cmm_on(async_keyring()), NULL);
+    open_way(WAY_JOBS, client_cmm_on(way_async_keyring()), NULL);
     open_way(WAY_KMS, client_cmm_on(kms_keyring()), NULL);
 }
 
