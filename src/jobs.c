@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
@@ -550,7 +551,9 @@ enum kf_code kf_jobs_run(struct kf_jobs *jobs, struct kf_error *error)
         return kf_error_set(error, KF_E_USAGE,
                             "kf_jobs_run was called from a callback of the same jobs: it goes on behind it.");
     jobs->running = true;
+    const int cancel = kfi_cancel_disable();
     enum kf_code code = jobs->blocks ? run_blocking(jobs, error) : run(jobs);
+    kfi_cancel_restore(cancel);
     jobs->running = false;
     if (jobs->freed)
         release(jobs);

@@ -14,6 +14,18 @@
  * - The codes that a function may answer stand behind "Errors". KF_E_BUG may come from all of them.
  * - What stands behind "S:" is a file and a section of the AWS Encryption SDK's specification.
  *
+ * Threads of the application.
+ *
+ * - Signals: no function fails or ends early because a signal came, whether or not its handler was installed with
+ *   SA_RESTART. The library's own threads block all signals, so that no handler runs there. A handler must not call
+ *   the library.
+ * - Cancellation (pthread_cancel): no function is a cancellation point. Cancellation is off while one waits, reads a
+ *   file, or calls a keyring, a CMM, a callback of jobs or a waker, so a thread that is cancelled meanwhile ends at its
+ *   first cancellation point behind the function. Threads must not be cancelled asynchronously
+ *   (PTHREAD_CANCEL_ASYNCHRONOUS) while they are in a function of the library.
+ * - Stacks: 64 KiB are enough for every function, but what a keyring, CMM or callback of the application needs comes on
+ *   top. The library's own threads have the stacks that the system gives by default, since such functions run there too.
+ *
  * How structs may grow. A program may run with a later release than the one it was built with, as long as the
  * shared library has the same name (SONAME).
  *

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/cancel.h"
 #include "base/lock.h"
 
 static atomic_uint generation;
@@ -25,6 +26,8 @@ static struct kfi_lock reset_lock = KFI_LOCK_INIT;
  */
 static struct kfi_rwlock gate = KFI_RWLOCK_INIT;
 static _Thread_local unsigned barring;
+/* How cancellation was before: a thread that ended inside would hold every later fork up. */
+static _Thread_local int cancel_before;
 
 /* A page of which the kernel gives a child zeros. NULL: it does not. */
 static atomic_uint *epoch_page;
@@ -32,14 +35,18 @@ static atomic_uint last_epoch;
 
 void kfi_fork_bar(void)
 {
-    if (barring++ == 0)
-        kfi_rwlock_read(&gate);
+    if (barring++ > 0)
+        return;
+    cancel_before = kfi_cancel_disable();
+    kfi_rwlock_read(&gate);
 }
 
 void kfi_fork_unbar(void)
 {
-    if (--barring == 0)
-        kfi_rwlock_leave(&gate);
+    if (--barring > 0)
+        return;
+    kfi_rwlock_leave(&gate);
+    kfi_cancel_restore(cancel_before);
 }
 
 static void before_fork(void)

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include "base/cancel.h"
+
 #define HOUR_MS 3600000
 
 void kfi_lock_init(struct kfi_lock *lock)
@@ -64,7 +66,9 @@ void kfi_condition_end(struct kfi_condition *condition)
 
 void kfi_condition_wait(struct kfi_condition *condition, struct kfi_lock *lock)
 {
+    const int before = kfi_cancel_disable();
     pthread_cond_wait(&condition->condition, &lock->mutex);
+    kfi_cancel_restore(before);
 }
 
 void kfi_condition_wait_for(struct kfi_condition *condition, struct kfi_lock *lock, uint64_t ms)
@@ -79,7 +83,9 @@ void kfi_condition_wait_for(struct kfi_condition *condition, struct kfi_lock *lo
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    const int before = kfi_cancel_disable();
     pthread_cond_timedwait(&condition->condition, &lock->mutex, &until);
+    kfi_cancel_restore(before);
 }
 
 void kfi_condition_signal(struct kfi_condition *condition)
@@ -94,7 +100,9 @@ void kfi_condition_broadcast(struct kfi_condition *condition)
 
 void kfi_once_run(struct kfi_once *once, void (*make)(void))
 {
+    const int before = kfi_cancel_disable();
     pthread_once(&once->once, make);
+    kfi_cancel_restore(before);
 }
 
 int kfi_thread_start(void *(*run)(void *context), void *context, struct kfi_thread *thread)
@@ -114,7 +122,9 @@ int kfi_thread_start(void *(*run)(void *context), void *context, struct kfi_thre
 
 void kfi_thread_join(const struct kfi_thread *thread)
 {
+    const int before = kfi_cancel_disable();
     pthread_join(thread->id, NULL);
+    kfi_cancel_restore(before);
 }
 
 bool kfi_thread_key_init(struct kfi_thread_key *key, void (*end)(void *value))

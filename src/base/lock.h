@@ -3,8 +3,8 @@
  * between threads is guarded by what is declared here, so that the tests can put their own implementation of this
  * header in the place of lock.c and decide who runs next.
  *
- * Nothing here fails at run time, but for the start of a thread. Each lock is a leaf and is not taken twice by one
- * thread.
+ * Nothing here fails at run time, but for the start of a thread, and no wait is a cancellation point. Each lock is a
+ * leaf and is not taken twice by one thread.
  */
 #ifndef KFI_BASE_LOCK_H
 #define KFI_BASE_LOCK_H
@@ -94,8 +94,9 @@ struct kfi_thread {
 };
 
 /*
- * Starts a thread of the library. It blocks all signals, which are the application's. With `thread` NULL nobody
- * can join it. Returns 0, or the error number of pthread_create.
+ * Starts a thread of the library. It blocks all signals, which are the application's. Its stack has the system's
+ * default size, because keyrings and wakers of the application run on it. With `thread` NULL nobody can join it.
+ * Returns 0, or the error number of pthread_create.
  */
 int kfi_thread_start(void *(*run)(void *context), void *context, struct kfi_thread *thread);
 

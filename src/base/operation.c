@@ -4,6 +4,7 @@
 #include "base/operation.h"
 
 #include "base/bytes.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/wait.h"
@@ -116,12 +117,14 @@ enum kf_code kfi_operation_poll(struct kfi_operation *operation,
     if (code != KF_OK)
         return code;
     struct polled polled = {operation, step, stream, io};
+    const int cancel = kfi_cancel_disable();
     (void)atomic_exchange(&operation->polled, true); /* an exchange: nothing of the poll comes before it */
     code = waker != NULL ? polled_steps(&polled, waker) : kfi_wait(&blocking, &polled, &operation->error);
     /* Foreign code in the step may have forked. */
     const enum kf_code forked = kfi_call_check(&operation->call, &operation->error);
     code = kfi_operation_leave(operation, forked != KF_OK ? forked : code, io);
     atomic_store_explicit(&operation->polled, false, memory_order_release);
+    kfi_cancel_restore(cancel);
     return code;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "base/thread.h"
 
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
@@ -101,7 +102,9 @@ static void rouse_locked(void)
         kfi_condition_signal(&internal.changed);
     } else if (internal.asleep) {
         internal.asleep = false;
+        const int cancel = kfi_cancel_disable(); /* it may write, and the lock is held */
         internal.sleeper.interrupt(internal.sleeper.context);
+        kfi_cancel_restore(cancel);
     }
 }
 

@@ -3,6 +3,7 @@
  */
 #include "base/waker.h"
 
+#include "base/cancel.h"
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/memory.h"
@@ -106,7 +107,9 @@ void kf_call_waker_wake(struct kf_call_waker *place)
     place->running++;
     kfi_lock_leave(&place->lock);
 
+    const int cancel = kfi_cancel_disable(); /* a waker that ended its thread would be waited for for ever */
     waker.wake(waker.context);
+    kfi_cancel_restore(cancel);
 
     kfi_lock_take(&place->lock);
     if (--place->running == 0)

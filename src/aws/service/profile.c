@@ -17,6 +17,7 @@
 
 #include "aws/service/text.h"
 #include "base/bytes.h"
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -108,7 +109,7 @@ static enum kf_code file_read_all(int fd, struct kfi_aws_profile_file *file, str
     }
 }
 
-static enum kf_code file_read(struct kfi_aws_profile_file *file, struct kf_error *error)
+static enum kf_code file_open_and_read(struct kfi_aws_profile_file *file, struct kf_error *error)
 {
     struct stat status;
     /* If the home may not even be looked into (as in a confined service), there is no such file. */
@@ -123,6 +124,14 @@ static enum kf_code file_read(struct kfi_aws_profile_file *file, struct kf_error
     file->found = true;
     enum kf_code code = file_read_all(fd, file, error);
     close(fd);
+    return code;
+}
+
+static enum kf_code file_read(struct kfi_aws_profile_file *file, struct kf_error *error)
+{
+    const int cancel = kfi_cancel_disable();
+    const enum kf_code code = file_open_and_read(file, error);
+    kfi_cancel_restore(cancel);
     return code;
 }
 
