@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +205,11 @@ struct http_server *http_server_new(SSL_CTX *tls, void (*answer)(const struct ht
         exit(1);
     }
     server->port = ntohs(address.sin_port);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads of the test */
     pthread_create(&server->thread, NULL, server_main, server);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server;
 }
 
