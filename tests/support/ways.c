@@ -6,6 +6,7 @@
 #include <keyflight/aws.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/client.h"
@@ -37,7 +38,9 @@ static struct {
 } cmms[WAYS];
 static const struct kf_encryption_context *context;
 static struct kf_aws_client *client;
-static struct http_server *server;
+static struct http_server *server; /* NULL: it is apart */
+static pid_t server_process;
+static int server_leash = -1; /* when it closes, the process ends */
 static SSL_CTX *tls;
 static char certificate[256];
 
@@ -116,7 +119,41 @@ static void answer_kms(const struct http_asked *asked, struct http_answer *answe
     answer->body_length = strlen(answer->body);
 }
 
-static struct kf_keyring *kms_keyring(void)
+static int serve(void)
+{
+    tls = http_server_tls(certificate, 0);
+    server = http_server_new(tls, answer_kms);
+    return http_server_port(server);
+}
+
+/* In the process of the server: tells the port, and ends when nobody holds the leash any more. */
+static void serve_apart(int up, int down)
+{
+    char nothing;
+    const int port = serve();
+    const bool told = write(up, &port, sizeof port) == (ssize_t)sizeof port;
+    _exit(told && read(down, &nothing, 1) == 0 ? 0 : 1);
+}
+
+static int start_apart(void)
+{
+    int up[2], down[2], port;
+    assert_int_equal(pipe(up), 0);
+    assert_int_equal(pipe(down), 0);
+    server_process = fork();
+    if (server_process == 0) {
+        close(down[1]);
+        serve_apart(up[1], down[0]);
+    }
+    close(up[1]);
+    close(down[0]);
+    assert_int_equal(read(up[0], &port, sizeof port), sizeof port);
+    close(up[0]);
+    server_leash = down[1];
+    return port;
+}
+
+static struct kf_keyring *kms_keyring(int port)
 {
     struct kf_aws_credentials credentials = KF_AWS_CREDENTIALS_INIT;
     struct kf_aws_client_options options = KF_AWS_CLIENT_OPTIONS_INIT;
@@ -124,9 +161,7 @@ static struct kf_keyring *kms_keyring(void)
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;
     char url[64];
-    tls = http_server_tls(certificate, 0);
-    server = http_server_new(tls, answer_kms);
-    snprintf(url, sizeof url, "https://127.0.0.1:%d", http_server_port(server));
+    snprintf(url, sizeof url, "https://127.0.0.1:%d", port);
     credentials.access_key_id = kf_view_text("AKIAIOSFODNN7EXAMPLE");
     credentials.secret_access_key = kf_view_text("a-secret-of-the-tests");
     assert_ok(kf_aws_static_credentials_new(&credentials, &error, &options.credentials), &error);
@@ -189,9 +224,8 @@ static void open_pair(enum ways way, enum keyring_pair pair)
     open_way(way, client_cmm_on(keyring_pair_writer(pair)), client_cmm_on(keyring_pair_reader(pair)));
 }
 
-void ways_open(const char *file)
+static void open_all(int port)
 {
-    snprintf(certificate, sizeof certificate, "%s", file);
     context = client_context("purpose", "tests", "tenant", "7");
     open_way(WAY_AES, support_cmm(), NULL);
     open_way(WAY_CACHED, caching_on(support_keyring()), NULL);
@@ -206,7 +240,19 @@ void ways_open(const char *file)
     open_way(WAY_ASYNC_CACHED, caching_on(way_async_keyring()), NULL);
     open_way(WAY_BLOCKING, client_cmm_on(blocking_keyring()), NULL);
     open_way(WAY_JOBS, client_cmm_on(way_async_keyring()), NULL);
-    open_way(WAY_KMS, client_cmm_on(kms_keyring()), NULL);
+    open_way(WAY_KMS, client_cmm_on(kms_keyring(port)), NULL);
+}
+
+void ways_open(const char *file)
+{
+    snprintf(certificate, sizeof certificate, "%s", file);
+    open_all(serve());
+}
+
+void ways_open_apart(const char *file)
+{
+    snprintf(certificate, sizeof certificate, "%s", file);
+    open_all(start_apart());
 }
 
 void ways_release(void)
@@ -226,8 +272,14 @@ void ways_close(void)
 {
     ways_release();
     kf_cleanup();
-    http_server_free(server);
-    SSL_CTX_free(tls);
+    if (server != NULL) {
+        http_server_free(server);
+        SSL_CTX_free(tls);
+        server = NULL;
+    } else {
+        close(server_leash);
+        waitpid(server_process, NULL, 0);
+    }
     unlink(certificate);
 }
 

@@ -30,10 +30,15 @@ enum ways {
 extern const char *const way_names[WAYS];
 
 /*
- * Opens all of them. Keys and caches are shared by all who make a round trip. KMS is this process's own server, with
- * a certificate in `file`.
+ * Opens all of them. Keys and caches are shared by all who make a round trip. KMS is a server of this process, with a
+ * certificate in `file`.
  */
 void ways_open(const char *file);
+/*
+ * The same with KMS in a process of its own, for tests that fork: a server's threads use libcrypto too, and by
+ * themselves, so that a fork could find its locks held.
+ */
+void ways_open_apart(const char *file);
 /* Releases everything; also in a forked child, where the server is left alone. */
 void ways_release(void);
 /* Releases everything, stops the internal thread and the server, and removes the file. */
