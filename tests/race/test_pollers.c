@@ -1,12 +1,12 @@
 /*
- * Ten thousand callers on one thread: exact counts, all fetches at once, at any capacity. The internal thread
- * lands the flights while the callers' thread polls, cancels and frees.
+ * Twenty thousand callers on one thread, or on a few: exact counts, all fetches at once, at any capacity. The internal
+ * thread lands the flights while the callers' threads poll, cancel and free.
  */
 #include <stdlib.h>
 
 #include "support/keys_used.h"
 
-#define POLLERS 10000
+#define POLLERS 20000
 
 struct burst {
     size_t callers, contexts, capacity;
@@ -131,13 +131,13 @@ static void test_bursts_are_exact_at_any_capacity(void **state)
     (void)state;
     static const size_t capacities[] = {0, 1, 2, 100000};
     for (size_t i = 0; i < 4; i++)
-        run_burst(&(struct burst){POLLERS, 1, capacities[i], 1000, KF_MAX_BYTES_LIMIT, 1024, 10});
+        run_burst(&(struct burst){POLLERS, 1, capacities[i], 1000, KF_MAX_BYTES_LIMIT, 1024, 20});
 }
 
 static void test_a_small_limit_opens_many_flights_at_once(void **state)
 {
     (void)state;
-    run_burst(&(struct burst){POLLERS, 1, 1, 5, KF_MAX_BYTES_LIMIT, 1024, 2000});
+    run_burst(&(struct burst){POLLERS, 1, 1, 5, KF_MAX_BYTES_LIMIT, 1024, 4000});
 }
 
 static void test_contexts_count_each_for_itself(void **state)
@@ -145,13 +145,13 @@ static void test_contexts_count_each_for_itself(void **state)
     (void)state;
     static const size_t capacities[] = {0, 1, 4};
     for (size_t i = 0; i < 3; i++)
-        run_burst(&(struct burst){POLLERS, 4, capacities[i], 1000, KF_MAX_BYTES_LIMIT, 16, 12});
+        run_burst(&(struct burst){POLLERS, 4, capacities[i], 1000, KF_MAX_BYTES_LIMIT, 16, 20});
 }
 
 static void test_bytes_limit_too(void **state)
 {
     (void)state;
-    run_burst(&(struct burst){POLLERS, 1, 2, 1000, 100 * 1024 + 7, 1024, 100});
+    run_burst(&(struct burst){POLLERS, 1, 2, 1000, 100 * 1024 + 7, 1024, 200});
 }
 
 /*
@@ -161,7 +161,7 @@ static void test_bytes_limit_too(void **state)
 static void test_cancelling_against_landings(void **state)
 {
     (void)state;
-    const struct burst burst = {POLLERS, 1, 1, 100, KF_MAX_BYTES_LIMIT, 16, 100};
+    const struct burst burst = {POLLERS, 1, 1, 100, KF_MAX_BYTES_LIMIT, 16, 200};
     struct scenario scenario;
     scenario_open(&scenario, &burst);
     for (size_t i = 0; i < burst.callers; i++)
@@ -178,6 +178,140 @@ static void test_cancelling_against_landings(void **state)
     assert_true(most <= burst.max_messages);
     assert_true(answered > burst.callers / 2 && answered < burst.callers);
     scenario_close(&scenario);
+}
+
+/* ---- A few threads, in any order ---- */
+
+#define DRIVERS 4
+#define SHARE (POLLERS / DRIVERS)
+
+/* A thread that drives its share of the callers. It asserts nothing. */
+struct driver {
+    struct scenario *scenario;
+    const struct burst *burst;
+    struct poller *pollers;
+    uint64_t random;
+    unsigned wrong; /* answers that should not have been */
+    pthread_t thread;
+};
+
+/* xorshift*, so that a seed is a case everywhere. */
+static size_t draw(uint64_t *state, size_t below)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return (size_t)((*state * UINT64_C(0x2545F4914F6CDD1D)) >> 33) % below;
+}
+
+static void begin(struct driver *driver, struct poller *poller)
+{
+    struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
+    options.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+    options.plaintext_bound = driver->burst->bytes;
+    bell_init(&poller->bell);
+    if (kf_encryptor_new(driver->scenario->cmm, &options, NULL, &poller->encryptor) != KF_OK ||
+        poll_for_keys(poller) != KF_PENDING)
+        driver->wrong++;
+}
+
+/* Nobody is answered: callers come, are polled for no reason, and go. In the end all are there. */
+static void *come_and_go(void *context)
+{
+    struct driver *driver = context;
+    for (size_t i = 0; i < 2 * (size_t)SHARE; i++) {
+        struct poller *poller = &driver->pollers[draw(&driver->random, SHARE)];
+        if (poller->encryptor == NULL)
+            begin(driver, poller);
+        else if (draw(&driver->random, 3) == 0)
+            leave(poller);
+        else if (poll_for_keys(poller) != KF_PENDING)
+            driver->wrong++;
+    }
+    for (size_t i = 0; i < SHARE; i++) {
+        if (driver->pollers[i].encryptor == NULL)
+            begin(driver, &driver->pollers[i]);
+    }
+    return NULL;
+}
+
+/* The flights land meanwhile: callers are polled for no reason, and go. */
+static void *poll_and_go(void *context)
+{
+    struct driver *driver = context;
+    for (size_t i = 0; i < 2 * (size_t)SHARE; i++) {
+        struct poller *poller = &driver->pollers[draw(&driver->random, SHARE)];
+        if (poller->encryptor == NULL)
+            continue;
+        const enum kf_code code = poll_for_keys(poller);
+        if (code != KF_PENDING && code != KF_WANT_OUTPUT)
+            driver->wrong++;
+        if (draw(&driver->random, 4) == 0)
+            leave(poller);
+    }
+    return NULL;
+}
+
+static void drive(struct driver *drivers, void *(*work)(void *))
+{
+    for (size_t i = 0; i < DRIVERS; i++)
+        assert_int_equal(pthread_create(&drivers[i].thread, NULL, work, &drivers[i]), 0);
+}
+
+static void join(struct driver *drivers)
+{
+    for (size_t i = 0; i < DRIVERS; i++) {
+        pthread_join(drivers[i].thread, NULL);
+        assert_int_equal(drivers[i].wrong, 0);
+    }
+}
+
+/* Answers all calls, in any order. */
+static void answer_in_any_order(struct scenario *scenario, unsigned calls, uint64_t *random)
+{
+    unsigned *order = calloc(calls, sizeof *order);
+    for (unsigned i = 0; i < calls; i++) {
+        const size_t place = draw(random, i + 1);
+        order[i] = order[place];
+        order[place] = i;
+    }
+    for (unsigned i = 0; i < calls; i++)
+        told_answer(scenario->told, order[i], KF_OK);
+    free(order);
+}
+
+/*
+ * A seat that becomes free is taken again, so there are as many calls as 20,000 callers need, however many came and
+ * went before.
+ */
+static void test_threads_that_drive_callers_in_any_order(void **state)
+{
+    (void)state;
+    static const size_t capacities[] = {0, 1, 1000};
+    for (size_t c = 0; c < 3; c++) {
+        const struct burst burst = {POLLERS, 1, capacities[c], 100, KF_MAX_BYTES_LIMIT, 16, 200};
+        struct scenario scenario;
+        struct driver drivers[DRIVERS];
+        uint64_t random = 1 + c;
+        scenario_open(&scenario, &burst);
+        for (size_t i = 0; i < DRIVERS; i++)
+            drivers[i] =
+                (struct driver){&scenario, &burst, &scenario.pollers[i * SHARE], 1000 * (c + 1) + i, 0, 0};
+        drive(drivers, come_and_go);
+        join(drivers);
+        assert_int_equal(told_begun(scenario.told), burst.calls);
+        assert_int_equal(told_in_flight(scenario.told), burst.calls);
+
+        drive(drivers, poll_and_go);
+        answer_in_any_order(&scenario, (unsigned)burst.calls, &random);
+        join(drivers);
+        size_t answered, most;
+        assert_true(collect(&scenario, burst.callers, &answered, &most) <= burst.calls);
+        assert_in_range(answered, 1, burst.callers - 1);
+        assert_in_range(most, 1, burst.max_messages);
+        assert_int_equal(told_begun(scenario.told), burst.calls);
+        scenario_close(&scenario);
+    }
 }
 
 /* All calls fail: each caller gets its error, and the next burst starts afresh. */
@@ -215,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_contexts_count_each_for_itself),
         cmocka_unit_test(test_bytes_limit_too),
         cmocka_unit_test(test_cancelling_against_landings),
+        cmocka_unit_test(test_threads_that_drive_callers_in_any_order),
         cmocka_unit_test(test_failures_answer_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
