@@ -73,16 +73,21 @@ static enum kf_code vault_fetch(void *self, struct kf_call *call, struct kf_erro
 static const struct kf_aws_credentials_vtable vault_vtable = {sizeof vault_vtable, vault_fetch, NULL};
 
 /* From now on all fetches answer this, including the one under way. */
-static void vault_answer(enum kf_code code, uint64_t lifetime)
+static void vault_answer_until(enum kf_code code, uint64_t expires_at)
 {
     pthread_mutex_lock(&vault.lock);
     vault.answer = code;
-    vault.expires_at = kfi_aws_wall_clock() + lifetime;
+    vault.expires_at = expires_at;
     struct kf_call_waker *waker = kf_call_waker_ref(vault.waker);
     pthread_mutex_unlock(&vault.lock);
     if (waker != NULL && code != KF_PENDING)
         kf_call_waker_wake(waker);
     kf_call_waker_unref(waker);
+}
+
+static void vault_answer(enum kf_code code, uint64_t lifetime)
+{
+    vault_answer_until(code, kfi_aws_wall_clock() + lifetime);
 }
 
 static unsigned vault_begun(void)
@@ -325,6 +330,57 @@ static void credentials_of_a_short_life_are_not_asked_for_again_and_again(void *
     assert_gets(2);
 }
 
+/* ---- A wall clock that is set ---- */
+
+#define DAY (24 * HOUR)
+
+/* Too early, the credentials serve on. A service that goes by the true time refuses them once, and all share the next. */
+static void a_clock_that_is_set_back_costs_one_fetch(void **state)
+{
+    (void)state;
+    vault_answer(KF_OK, HOUR);
+    assert_gets(1);
+    kfi_aws_wall_clock_test_set(NOW - DAY);
+    support_clock_advance(2 * HOUR * 1000);
+    assert_gets(1);
+    assert_int_equal(vault_begun(), 1);
+
+    assert_ok(ask(&askers[0]), &askers[0].error);
+    kfi_aws_credentials_refused(cache, askers[0].got);
+    kfi_aws_credentials_refused(cache, askers[0].got); /* another request met the same */
+    leave(&askers[0]);
+    vault_answer(KF_PENDING, 0);
+    all_ask(KF_PENDING);
+    vault_answer(KF_OK, DAY + 3 * HOUR);
+    all_get(KF_OK, "AKID2");
+    assert_int_equal(vault_begun(), 2);
+}
+
+/*
+ * Too late, all credentials seem to have expired, new ones too. All who ask share the fetch, and are told. What the
+ * cache has comes back as soon as the clock is right.
+ */
+static void a_clock_that_is_set_forwards_is_named(void **state)
+{
+    (void)state;
+    vault_answer(KF_OK, HOUR);
+    assert_gets(1);
+    vault_answer(KF_PENDING, 0);
+    kfi_aws_wall_clock_test_set(NOW + DAY);
+    all_ask(KF_PENDING);
+    assert_int_equal(vault_begun(), 2);
+    vault_answer_until(KF_OK, NOW + HOUR); /* the vault goes by the true time */
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(wait_for(&askers[i]), KF_E_RETRY);
+        assert_non_null(strstr(askers[i].error.text, "clock of this machine is wrong"));
+        leave(&askers[i]);
+    }
+    assert_int_equal(vault_begun(), 2);
+    kfi_aws_wall_clock_test_set(NOW + 1);
+    assert_gets(1);
+    assert_int_equal(vault_begun(), 2);
+}
+
 static void a_failure_is_for_those_who_wait_and_then_forgotten(void **state)
 {
     (void)state;
@@ -527,6 +583,8 @@ int main(void)
         cache_test(close_to_the_expiry_callers_wait),
         cache_test(a_refresh_that_fails_leaves_the_old_ones),
         cache_test(credentials_of_a_short_life_are_not_asked_for_again_and_again),
+        cache_test(a_clock_that_is_set_back_costs_one_fetch),
+        cache_test(a_clock_that_is_set_forwards_is_named),
         cache_test(a_failure_is_for_those_who_wait_and_then_forgotten),
         cache_test(what_a_service_refused_is_fetched_anew),
         cache_test(giving_up_stops_nobody),
