@@ -64,8 +64,9 @@ static void in_parent(void)
 static void in_child(void)
 {
     kfi_lock_init(&reset_lock);
-    kfi_rwlock_init(&gate);
-    if (barring > 0) /* it forked inside, and will leave */
+    in_parent();            /* for the sake of tools that watch locks: the child is still the writer */
+    kfi_rwlock_init(&gate); /* readers may have come to wait */
+    if (barring > 0)        /* it forked inside, and will leave */
         kfi_rwlock_read(&gate);
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }

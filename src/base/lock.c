@@ -32,7 +32,11 @@ void kfi_lock_leave(struct kfi_lock *lock)
 
 void kfi_rwlock_init(struct kfi_rwlock *lock)
 {
-    *lock = (struct kfi_rwlock)KFI_RWLOCK_INIT;
+    pthread_rwlockattr_t writers_first;
+    pthread_rwlockattr_init(&writers_first);
+    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&lock->rwlock, &writers_first);
+    pthread_rwlockattr_destroy(&writers_first);
 }
 
 void kfi_rwlock_read(struct kfi_rwlock *lock)

@@ -197,6 +197,8 @@ static void *worker_main(void *context)
         pool->busy++;
         pool_unlock(pool);
         blocking_job_run(job);
+        if (kfi_call_is_inherited(&job->call))
+            return NULL; /* the keyring forked, and this is the child, which has no workers */
         pool_lock(pool);
         pool->busy--;
         blocking_job_finish_locked(pool, job);

@@ -18,8 +18,6 @@
 
 /* What becomes of the calling thread. Threads that don't say so are not watched. */
 static _Thread_local bool watched;
-static _Thread_local unsigned
-    barred; /* how often it has the gate of base/fork.c, the only lock of this kind in src */
 
 static struct {
     struct {
@@ -60,6 +58,9 @@ __attribute__((constructor(101))) static void find_locks(void)
 
 #if SUPPORT_THREADS_IN_CHILDREN /* no ThreadSanitizer */
 #define LOCKS_ARE_SEEN true
+
+/* How often the calling thread has the gate of base/fork.c, the only lock of this kind in src. */
+static _Thread_local unsigned barred;
 
 static bool is_libcrypto(const void *caller)
 {
