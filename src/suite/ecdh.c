@@ -180,6 +180,8 @@ static enum kf_code ecdh_key_make(enum kf_ecdh_curve id, struct kf_view scalar, 
     }
     if (code == KF_E_SYSTEM)
         kfi_crypto_failed(error, "arithmetic on an elliptic curve");
+    else if (code == KF_E_MALFORMED)
+        code = kfi_crypto_refused(code, error);
     if (code == KF_OK)
         code = ecdh_import(provider, curve, scalar, error, key);
     arithmetic_end(&with);

@@ -176,6 +176,14 @@ enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what)
                         reason != NULL ? reason : "it gives no reason");
 }
 
+/* The cause is the first error; but those of the application may stand before it. */
+enum kf_code kfi_crypto_refused(enum kf_code code, struct kf_error *error)
+{
+    const bool lacks_memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE ||
+                              ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+    return lacks_memory ? kfi_no_memory(error) : code;
+}
+
 bool kfi_crypto_point(const EVP_PKEY *key, size_t bytes, uint8_t *point)
 {
     uint8_t whole[1 + 2 * COORDINATE_MAX]; /* one byte, then x and y */

@@ -33,6 +33,12 @@ enum kf_code kfi_provider_get(struct kf_error *error, const struct kfi_provider 
 enum kf_code kfi_crypto_failed(struct kf_error *error, const char *what);
 
 /*
+ * What libcrypto did not take is answered as `code`, without a sentence, unless it had no memory to look at it: then
+ * KF_E_NO_MEMORY. Between kfi_crypto_enter and kfi_crypto_leave.
+ */
+enum kf_code kfi_crypto_refused(enum kf_code code, struct kf_error *error);
+
+/*
  * Writes the point of a key on a curve: compressed, 1 + `bytes` bytes. Coordinates have `bytes` bytes, at
  * most 66. False if libcrypto does not give it.
  */

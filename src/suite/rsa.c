@@ -184,7 +184,7 @@ enum kf_code kfi_rsa_decrypt(const struct kfi_rsa_key *key, enum kf_rsa_padding 
         code = kfi_crypto_failed(error, "RSA decryption");
     else if (EVP_PKEY_decrypt(context, plaintext, &got, ciphertext.data, ciphertext.length) != 1 ||
              got != length)
-        code = KF_E_FORGED;
+        code = kfi_crypto_refused(KF_E_FORGED, error);
     EVP_PKEY_CTX_free(context);
     kfi_crypto_leave();
     if (code == KF_OK)

@@ -332,7 +332,7 @@ enum kf_code kfi_transcript_verify(struct kfi_transcript *transcript, const stru
     kfi_crypto_thread_begin();
     ERR_set_mark();
     ECDSA_SIG *signature = signature_read_der(der);
-    enum kf_code code = KF_E_FORGED;
+    enum kf_code code = kfi_crypto_refused(KF_E_FORGED, error);
     if (signature != NULL)
         code = key->engine->verify(key->public_key, kf_view_of(digest, kfi_hash_length(transcript->hash)),
                                    signature, error);

@@ -176,7 +176,7 @@ static enum kf_code nettle_decompress(enum kfi_curve curve, struct kf_view compr
     if (point == NULL)
         code = kfi_crypto_failed(error, "reading a public key");
     else if (EC_POINT_oct2point(group, point, compressed.data, compressed.length, NULL) != 1)
-        code = KF_E_MALFORMED;
+        code = kfi_crypto_refused(KF_E_MALFORMED, error);
     else if (EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, whole,
                                 1 + 2 * KFI_COORDINATE_MAX, NULL) == 0)
         code = kfi_crypto_failed(error, "reading a public key");

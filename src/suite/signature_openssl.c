@@ -84,7 +84,7 @@ static enum kf_code openssl_public_new(enum kfi_curve curve, struct kf_view poin
     if (context == NULL || EVP_PKEY_fromdata_init(context) != 1)
         code = kfi_crypto_failed(error, "reading a public key");
     else if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        code = KF_E_MALFORMED;
+        code = kfi_crypto_refused(KF_E_MALFORMED, error);
     EVP_PKEY_CTX_free(context);
     kfi_crypto_leave();
     *out = key;
@@ -109,7 +109,7 @@ static enum kf_code openssl_verify(void *public_key, struct kf_view digest, cons
     if (verdict < 0)
         code = kfi_crypto_failed(error, "verifying a signature");
     else if (verdict != 1)
-        code = KF_E_FORGED;
+        code = kfi_crypto_refused(KF_E_FORGED, error);
     EVP_PKEY_CTX_free(context);
     kfi_crypto_leave();
     return code;
