@@ -7,44 +7,47 @@
 #include <limits.h>
 #include <sched.h>
 
-/* A task that holds the internal thread up, at each run until there is one more pass. */
-static struct {
-    struct job job;
-    atomic_uint passes;
-} gate;
+/* Two tasks that hold the internal thread up, one behind the other. */
+static struct job gates[2];
+static atomic_uint reached, open; /* the number of gates in which it has stood, and that it may leave */
 
 static void stand(void)
 {
-    while (atomic_load(&gate.passes) < atomic_load(&gate.job.runs))
+    const unsigned gate = atomic_fetch_add(&reached, 1);
+    while (atomic_load(&open) <= gate)
         sched_yield();
 }
 
-/* Waits until the internal thread stands in the gate for the `runs`th time. */
-static void gate_wait(unsigned runs)
+/* Waits until the internal thread stands in gate `number`, counted from 1. */
+static void gate_wait(unsigned number)
 {
-    while (atomic_load(&gate.job.runs) < runs)
+    while (atomic_load(&reached) < number)
         sched_yield();
 }
 
-/* Begins a test: from here on the internal thread stands in the gate. */
+/* Begins a test: from here on the internal thread stands in the first gate. */
 static void begin(struct job *job)
 {
-    job_init(&gate.job);
-    atomic_store(&gate.passes, 0);
-    gate.job.inside = stand;
-    job_hand_over(&gate.job);
-    kfi_task_wake(&gate.job.task);
+    atomic_store(&reached, 0);
+    atomic_store(&open, 0);
+    for (size_t i = 0; i < 2; i++) {
+        job_init(&gates[i]);
+        gates[i].inside = stand;
+        job_hand_over(&gates[i]);
+    }
+    kfi_task_wake(&gates[0].task);
     gate_wait(1);
     job_init(job);
 }
 
 static void end(struct job *job)
 {
-    atomic_store(&gate.passes, UINT_MAX);
+    atomic_store(&open, UINT_MAX);
     kf_cleanup();
     assert_int_equal(job->stops, 1);
     bell_destroy(&job->ran);
-    bell_destroy(&gate.job.ran);
+    for (size_t i = 0; i < 2; i++)
+        bell_destroy(&gates[i].ran);
 }
 
 static void a_wake_before_the_hand_over_queues_it(void **state)
@@ -79,8 +82,8 @@ static void a_wake_while_it_runs_queues_it_again(void **state)
     job.wake_itself = 1;
     job_hand_over(&job);
     kfi_task_wake(&job.task);
-    kfi_task_wake(&gate.job.task); /* behind it */
-    atomic_store(&gate.passes, 1);
+    kfi_task_wake(&gates[1].task); /* behind it */
+    atomic_store(&open, 1);
     gate_wait(2);
     assert_int_equal(job.runs, 1);
     assert_int_equal(job.task.state, KFI_TASK_QUEUED);
