@@ -13,5 +13,7 @@ const struct scene scenes[] = {
     {"clear", "kf_cache_clear while fetches are under way", scene_clear, NULL},
     {"refresh", "fetches ahead of need", scene_refresh, NULL},
     {"unlike", "CMMs of different limits and lines in one partition", scene_unlike, NULL},
+    {"cleanup", "kf_cleanup, by several threads, while callers come", scene_cleanup, NULL},
+    {"overdue", "a keyring that blocks beyond fetch_timeout_ms", scene_overdue, NULL},
 };
 const size_t scene_count = sizeof scenes / sizeof scenes[0];

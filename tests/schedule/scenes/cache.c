@@ -21,6 +21,8 @@ struct show {
     uint64_t max_age_ms, timeout_ms;
     uint64_t cleared_begin, cleared_end; /* moments of the last kf_cache_clear that has ended */
     unsigned answered, refused, left;
+    unsigned cleaning;   /* threads that call kf_cleanup */
+    uint64_t overdue_ms; /* the time limit of a fetch, if fetches may come to it */
 };
 
 struct part {
@@ -30,7 +32,8 @@ struct part {
 
 static void show_open(struct show *show, size_t capacity, struct kf_caching_cmm_options *options)
 {
-    show->keyring = source_open(&show->source);
+    source_open(&show->source);
+    show->keyring = source_keyring(&show->source);
     show->cache = stage_cache(capacity);
     options->cache = show->cache;
     options->keyring = show->keyring;
@@ -84,6 +87,16 @@ static void check_key(const struct show *show, const struct caller *caller, uint
     CHECK(key->begun > cleared_before, "clear", "Key %u comes from before the clearing.", caller->key);
 }
 
+/* Whether an error is one that this scene gives reasons for. */
+static bool is_expected(const struct show *show, enum kf_code code)
+{
+    if (code == KF_E_RETRY)
+        return show->source.fail_permille > 0;
+    if (code == KF_E_TIMEOUT)
+        return show->timeout_ms > 0 || show->overdue_ms > 0;
+    return code == KF_E_CLEANED_UP && show->cleaning > 0;
+}
+
 /* One caller: asks until it is answered, or gives up on the way. */
 static void ask(struct part *part, bool may_cancel)
 {
@@ -117,6 +130,8 @@ static void ask(struct part *part, bool may_cancel)
     } else if (caller.code == KF_PENDING) {
         show->left++;
     } else {
+        CHECK(is_expected(show, caller.code), "P4", "A caller fails without a reason: %s",
+              kf_encryptor_error(caller.encryptor)->text);
         show->refused++;
     }
     caller_end(&caller);
@@ -305,5 +320,71 @@ void scene_unlike(void)
     options.settle = machine_random(2) == 0;
     show.cmm[1] = stage_cmm(&options);
     show_play(&show, 2 + (unsigned)machine_random(5), 1 + (unsigned)machine_random(4), ask_often);
+    show_close(&show);
+}
+
+/* ---- The internal thread stops and starts again while all that goes on ---- */
+
+static void *clean_often(void *context)
+{
+    struct show *show = context;
+    for (unsigned i = 0; i < 3; i++) {
+        machine_sleep(machine_random(10));
+        kf_cleanup();
+    }
+    (void)show;
+    return NULL;
+}
+
+void scene_cleanup(void)
+{
+    struct show show = {.source = {.way = ANY_WAY, .latency_ms = machine_random(2) * 10}};
+    struct kf_caching_cmm_options options = show_options();
+    unsigned cleaning[2];
+    options.max_flights = (uint32_t)machine_random(3);
+    options.refresh_ahead_permille = (uint32_t)machine_random(2) * 400;
+    show.cancels = machine_random(2) == 0;
+    show.cleaning = 1 + (unsigned)machine_random(2);
+    show_open(&show, machine_random(3), &options);
+    for (unsigned i = 0; i < show.cleaning; i++)
+        cleaning[i] = machine_start("cleaning", clean_often, &show, false);
+    show_play(&show, 2 + (unsigned)machine_random(4), 1 + (unsigned)machine_random(4), ask_often);
+    for (unsigned i = 0; i < show.cleaning; i++)
+        machine_join(cleaning[i]);
+    kf_cleanup();
+    /* Now nothing is under way, and the library can be used again. */
+    struct part later = {&show, 0, 1};
+    show.cleaning = 0;
+    ask(&later, false);
+    show_close(&show);
+}
+
+/* ---- Fetches that block beyond their time ---- */
+
+/* The device answers again, some time after the limit. */
+static void *open_late(void *context)
+{
+    struct show *show = context;
+    machine_sleep(machine_random(500));
+    source_gate_open(&show->source);
+    return NULL;
+}
+
+void scene_overdue(void)
+{
+    struct show show = {.source = {.way = BY_SERVICE, .blocks = true, .gated = true, .latency_ms = 20}};
+    struct kf_caching_cmm_options options = show_options();
+    show.overdue_ms = options.fetch_timeout_ms = 50;
+    options.max_flights = (uint32_t)machine_random(3);
+    show.cleaning = (unsigned)machine_random(2);
+    show_open(&show, machine_random(3), &options);
+    const unsigned callers = 2 + (unsigned)machine_random(5), messages = 1 + (unsigned)machine_random(3);
+    const unsigned cleaning = show.cleaning > 0 ? machine_start("cleaning", clean_often, &show, false) : 0;
+    const unsigned opening = machine_start("opening", open_late, &show, false);
+    show_play(&show, callers, messages, ask_often);
+    machine_join(opening);
+    if (show.cleaning > 0)
+        machine_join(cleaning);
+    CHECK(show.answered + show.refused + show.left == callers * messages, "P4", "Callers are lost.");
     show_close(&show);
 }

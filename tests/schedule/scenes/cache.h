@@ -12,5 +12,7 @@ void scene_expiry(void);
 void scene_clear(void);
 void scene_refresh(void);
 void scene_unlike(void);
+void scene_cleanup(void);
+void scene_overdue(void);
 
 #endif

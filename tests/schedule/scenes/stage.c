@@ -20,6 +20,8 @@ static void bell_ring(void *context)
 {
     struct bell *bell = context;
     CHECK(!bell->closed, "waker", "A waker is called behind its end.");
+    CHECK(bell->polled_by != machine_self() + 1, "waker",
+          "A waker is called inside its own poll, by the same thread.");
     bell->running++;
     machine_point();
     bell->rung = true;
@@ -47,6 +49,16 @@ void bell_close(struct bell *bell)
     bell->closed = true;
 }
 
+void bell_poll_begin(struct bell *bell)
+{
+    bell->polled_by = machine_self() + 1;
+}
+
+void bell_poll_end(struct bell *bell)
+{
+    bell->polled_by = 0;
+}
+
 /* ---- The source ---- */
 
 #define KEY_BYTES 32
@@ -59,7 +71,8 @@ struct request {
     unsigned references, wakes;
     uint32_t number;
     bool answered, polled, dropped;
-    uint64_t due; /* BY_TIMER */
+    uint64_t due;      /* BY_TIMER */
+    enum kf_code code; /* why there is no timer */
 };
 
 static void request_unref(struct request *request)
@@ -104,20 +117,6 @@ static void *service_main(void *context)
     }
 }
 
-static enum kf_code key_give(struct source *source, uint32_t number, struct kf_error *error,
-                             struct kf_wrapped *out)
-{
-    uint8_t bytes[KEY_BYTES] = {0};
-    if (machine_random(1000) < source->fail_permille) {
-        source->keys[number].failed = true;
-        return kf_error_set(error, KF_E_RETRY, "fetch %u fails", number);
-    }
-    memcpy(bytes, &number, sizeof number);
-    const struct kf_edk edk = {kf_view_text("scene"), kf_view_text("key"), kf_view_of(bytes, sizeof bytes)};
-    enum kf_code code = kf_wrapped_data_key_set(out, kf_view_of(bytes, sizeof bytes), error);
-    return code == KF_OK ? kf_wrapped_edk_add(out, &edk, error) : code;
-}
-
 static void request_to_service(struct request *request)
 {
     struct source *source = request->source;
@@ -146,7 +145,7 @@ static struct request *request_new(struct source *source, struct kf_call *call, 
     } else if (way == BY_TIMER) {
         const uint64_t ms = machine_random(20);
         request->due = machine_now() + ms;
-        CHECK(kf_call_wake_in(call, ms) != KF_E_NO_MEMORY, "scene", "There is no timer.");
+        request->code = kf_call_wake_in(call, ms);
     } else if (way == AFTER_WAKES) {
         request->wakes = 1 + (unsigned)machine_random(3);
     } else {
@@ -155,13 +154,10 @@ static struct request *request_new(struct source *source, struct kf_call *call, 
     return request;
 }
 
-static enum kf_code source_poll(void *self, struct kf_call *call,
-                                const struct kf_encryption_materials *materials, struct kf_error *error,
-                                struct kf_wrapped *out)
+enum kf_code source_fetch(struct source *source, struct kf_call *call, struct kf_error *error,
+                          uint32_t *number)
 {
-    struct source *source = self;
     struct request *request = kf_call_state(call);
-    (void)materials;
     if (request == NULL)
         request = request_new(
             source, call, source->way == ANY_WAY ? (enum answer_way)machine_random(ANY_WAY) : source->way);
@@ -178,7 +174,31 @@ static enum kf_code source_poll(void *self, struct kf_call *call,
     }
     const bool answered = request->answered || machine_now() >= request->due;
     request->polled = false;
-    return answered ? key_give(source, request->number, error, out) : KF_PENDING;
+    *number = request->number;
+    if (request->code != KF_OK)
+        return kf_error_set(error, request->code, "There is no timer.");
+    if (!answered)
+        return KF_PENDING;
+    if (machine_random(1000) >= source->fail_permille)
+        return KF_OK;
+    source->keys[*number].failed = true;
+    return kf_error_set(error, KF_E_RETRY, "fetch %u fails", *number);
+}
+
+static enum kf_code source_encrypts(void *self, struct kf_call *call,
+                                    const struct kf_encryption_materials *materials, struct kf_error *error,
+                                    struct kf_wrapped *out)
+{
+    uint8_t bytes[KEY_BYTES] = {0};
+    uint32_t number;
+    enum kf_code code = source_fetch(self, call, error, &number);
+    if (code != KF_OK)
+        return code;
+    memcpy(bytes, &number, sizeof number);
+    const struct kf_edk edk = {kf_view_text("scene"), kf_view_text("key"), kf_view_of(bytes, sizeof bytes)};
+    if (kf_encryption_materials_data_key(materials).length == 0)
+        code = kf_wrapped_data_key_set(out, kf_view_of(bytes, sizeof bytes), error);
+    return code == KF_OK ? kf_wrapped_edk_add(out, &edk, error) : code;
 }
 
 static enum kf_code source_decrypts_nothing(void *self, struct kf_call *call,
@@ -195,15 +215,19 @@ static enum kf_code source_decrypts_nothing(void *self, struct kf_call *call,
     return kf_error_set(error, KF_E_KEYS, "This keyring only encrypts.");
 }
 
-struct kf_keyring *source_open(struct source *source)
+void source_open(struct source *source)
+{
+    source->service = machine_start("service", service_main, source, false);
+}
+
+struct kf_keyring *source_keyring(struct source *source)
 {
     static const struct kf_keyring_vtable vtable = {
-        .size = sizeof vtable, .on_encrypt = source_poll, .on_decrypt = source_decrypts_nothing};
+        .size = sizeof vtable, .on_encrypt = source_encrypts, .on_decrypt = source_decrypts_nothing};
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     if (kf_keyring_new(&vtable, source, &error, &keyring) != KF_OK)
         machine_fail("scene", "%s", error.text);
-    source->service = machine_start("service", service_main, source, false);
     return keyring;
 }
 
@@ -274,7 +298,9 @@ static enum kf_code caller_polled(struct caller *caller, struct source *source, 
         caller->asked = stage_moment();
         caller->asked_ms = machine_now();
     }
+    bell_poll_begin(&caller->bell);
     caller->code = kf_encryptor_poll(caller->encryptor, &nothing, waker);
+    bell_poll_end(&caller->bell);
     if (caller->code == KF_PENDING)
         return KF_PENDING;
     bell_close(&caller->bell);
@@ -304,7 +330,9 @@ enum kf_code caller_wait(struct caller *caller, struct source *source, uint32_t 
 
 void caller_end(struct caller *caller)
 {
+    bell_poll_begin(&caller->bell);
     kf_encryptor_free(caller->encryptor);
+    bell_poll_end(&caller->bell);
     if (!caller->bell.closed)
         bell_close(&caller->bell);
 }

@@ -16,6 +16,7 @@
 struct bell {
     bool rung, closed;
     unsigned running;
+    unsigned polled_by; /* 1 and the thread that is inside a poll of its operation; 0: none is */
 };
 
 struct kf_waker bell_waker(struct bell *bell);
@@ -23,6 +24,9 @@ struct kf_waker bell_waker(struct bell *bell);
 void bell_wait(struct bell *bell, uint64_t ms);
 /* From now on it must not be called, nor be running. */
 void bell_close(struct bell *bell);
+/* Around each poll: within it, the waker is not called by the same thread. */
+void bell_poll_begin(struct bell *bell);
+void bell_poll_end(struct bell *bell);
 
 /* ---- The source ---- */
 
@@ -50,7 +54,7 @@ struct source {
     uint64_t latency_ms;    /* the service sleeps up to so long before an answer */
     uint32_t fail_permille; /* so many of a thousand fetches fail */
     bool gated;             /* the service answers nothing */
-    bool blocks;            /* BY_SERVICE: the poll itself waits, for keyrings that run on workers */
+    bool blocks;            /* BY_SERVICE: the poll itself waits */
 
     uint32_t begun, under_way, peak;
     struct key keys[KEYS_MAX];
@@ -59,8 +63,13 @@ struct source {
     unsigned service; /* its thread */
 };
 
-/* A keyring of this source, which has to outlive it. Starts the service. */
-struct kf_keyring *source_open(struct source *source);
+/* Starts the service. The source has to outlive all that asks it. */
+void source_open(struct source *source);
+/* One poll of a fetch: KF_PENDING, or KF_OK and the number of a key, or KF_E_RETRY. */
+enum kf_code source_fetch(struct source *source, struct kf_call *call, struct kf_error *error,
+                          uint32_t *number);
+/* A keyring of this source. */
+struct kf_keyring *source_keyring(struct source *source);
 void source_gate_open(struct source *source);
 /* Waits for the service to end. It answers what is there before. */
 void source_close(struct source *source);
@@ -73,7 +82,7 @@ uint64_t stage_moment(void);
 struct caller {
     struct kf_encryptor *encryptor;
     struct bell bell;
-    enum kf_code code; /* KF_WANT_OUTPUT: it has a key */
+    enum kf_code code; /* KF_OK: it has a key */
     uint64_t asked, asked_ms;
     uint32_t key;
 };
@@ -86,7 +95,7 @@ struct ask_options {
 
 /* Makes a caller; caller_poll asks. */
 void caller_begin(struct caller *caller, const struct ask_options *options);
-/* Polls once; notes the key. The answer, once there is one, has to be among the codes that `allowed` ends with KF_OK. */
+/* Polls once. KF_OK: it has a key, which is noted. */
 enum kf_code caller_poll(struct caller *caller, struct source *source, uint32_t max_uses);
 /* Polls whenever the bell rings, or blocks, until there is an answer. */
 enum kf_code caller_wait(struct caller *caller, struct source *source, uint32_t max_uses, bool blocking);
