@@ -18,6 +18,12 @@ uint64_t kfi_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t kfi_wall_clock_s(void)
+{
+    const time_t now = time(NULL);
+    return now > 0 ? (uint64_t)now : 0;
+}
+
 void kfi_clock_test_set(uint64_t ms)
 {
     atomic_store_explicit(&test_time, ms, memory_order_relaxed);

@@ -381,6 +381,24 @@ static void a_clock_that_is_set_forwards_is_named(void **state)
     assert_int_equal(vault_begun(), 2);
 }
 
+static void whoever_comes_late_for_his_answer_gets_none_that_expired(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(&askers[0]), KF_PENDING);
+    vault_answer(KF_OK, HOUR);
+    bell_wait(&askers[0].bell); /* they are there */
+    vault_answer(KF_PENDING, 0);
+    kfi_aws_wall_clock_test_set(NOW + HOUR);
+    assert_int_equal(kfi_aws_credentials_get(cache, &askers[0].call, &askers[0].error, &askers[0].got),
+                     KF_PENDING);
+    assert_null(askers[0].got);
+    assert_int_equal(vault_begun(), 2);
+    vault_answer(KF_OK, HOUR);
+    assert_int_equal(wait_for(&askers[0]), KF_OK);
+    assert_string_equal(askers[0].got->access_key_id, "AKID2");
+    leave(&askers[0]);
+}
+
 static void a_failure_is_for_those_who_wait_and_then_forgotten(void **state)
 {
     (void)state;
@@ -585,6 +603,7 @@ int main(void)
         cache_test(credentials_of_a_short_life_are_not_asked_for_again_and_again),
         cache_test(a_clock_that_is_set_back_costs_one_fetch),
         cache_test(a_clock_that_is_set_forwards_is_named),
+        cache_test(whoever_comes_late_for_his_answer_gets_none_that_expired),
         cache_test(a_failure_is_for_those_who_wait_and_then_forgotten),
         cache_test(what_a_service_refused_is_fetched_anew),
         cache_test(giving_up_stops_nobody),

@@ -17,6 +17,7 @@
 #define MADE 0x600dU
 
 #define HOUR_MS 3600000
+#define WALL_START_S 1700000000
 
 /* ---- Locks ---- */
 
@@ -316,4 +317,9 @@ uint64_t kfi_now_ms(void)
 {
     machine_point();
     return machine_is_on() ? machine_now() : MACHINE_START_MS;
+}
+
+uint64_t kfi_wall_clock_s(void)
+{
+    return WALL_START_S + kfi_now_ms() / 1000;
 }

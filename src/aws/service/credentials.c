@@ -4,11 +4,12 @@
  */
 #include "aws/service/credentials.h"
 
-#include <time.h>
+#include <stdatomic.h>
 
 #include "aws/service/text.h"
 #include "base/bytes.h"
 #include "base/call.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sized.h"
@@ -260,10 +261,7 @@ static _Atomic uint64_t test_time = UINT64_MAX;
 uint64_t kfi_aws_wall_clock(void)
 {
     uint64_t fixed = atomic_load_explicit(&test_time, memory_order_relaxed);
-    if (fixed != UINT64_MAX)
-        return fixed;
-    time_t now = time(NULL);
-    return now > 0 ? (uint64_t)now : 0;
+    return fixed != UINT64_MAX ? fixed : kfi_wall_clock_s();
 }
 
 void kfi_aws_wall_clock_test_set(uint64_t seconds)

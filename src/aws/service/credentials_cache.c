@@ -287,12 +287,10 @@ static struct kfi_aws_credentials *credentials_held(struct kfi_aws_credentials_c
     return held;
 }
 
-enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, struct kf_call *call,
-                                     struct kf_error *error, struct kfi_aws_credentials **out)
+/* Asks, for a call that has no seat. KF_PENDING: it has one now. */
+static enum kf_code credentials_ask(struct kfi_aws_credentials_cache *cache, struct kf_call *call,
+                                    struct kf_error *error, struct kfi_aws_credentials **out)
 {
-    *out = NULL;
-    if (kf_call_state(call) != NULL)
-        return seated_poll(call, error, out);
     struct ask ask = {.base = {.class = &credentials_ask_class, .call = call}, .cache = cache};
     kfi_fork_guard_check(&cache->guard, credentials_reset, cache);
     enum kf_code code = kfi_ask(&ask.base, error);
@@ -301,7 +299,22 @@ enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, st
         kfi_error_clear(error); /* it was a refresh ahead of need */
         code = KF_OK;
     }
-    return code == KF_PENDING ? seated_poll(call, error, out) : code;
+    return code;
+}
+
+enum kf_code kfi_aws_credentials_get(struct kfi_aws_credentials_cache *cache, struct kf_call *call,
+                                     struct kf_error *error, struct kfi_aws_credentials **out)
+{
+    for (;;) {
+        *out = NULL;
+        enum kf_code code =
+            kf_call_state(call) != NULL ? KF_PENDING : credentials_ask(cache, call, error, out);
+        if (code == KF_PENDING)
+            code = seated_poll(call, error, out);
+        if (code != KF_OK || (*out)->expires_at > kfi_aws_wall_clock())
+            return code;
+        kfi_aws_credentials_unref(*out); /* the caller comes late, and they have expired meanwhile */
+    }
 }
 
 void kfi_aws_credentials_refused(struct kfi_aws_credentials_cache *cache,

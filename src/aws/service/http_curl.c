@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/lock.h"
@@ -513,7 +514,7 @@ static bool set_header_lines(struct kfi_curl_transfer *transfer)
 {
     bool done = true;
     if (transfer->is_signed && transfer->clock_skew != 0) {
-        time_t now = time(NULL) + (time_t)transfer->clock_skew;
+        time_t now = (time_t)kfi_wall_clock_s() + (time_t)transfer->clock_skew;
         struct tm utc;
         char line[48];
         done = gmtime_r(&now, &utc) != NULL &&

@@ -1,8 +1,10 @@
 /*
  * The list of all scenes.
  */
+#include "schedule/scenes/aws.h"
 #include "schedule/scenes/cache.h"
 #include "schedule/scenes/scene.h"
+#include "schedule/scenes/wakers.h"
 
 const struct scene scenes[] = {
     {"burst", "callers who all ask before the first fetch lands: P2 exact, P3", scene_burst, NULL},
@@ -15,5 +17,10 @@ const struct scene scenes[] = {
     {"unlike", "CMMs of different limits and lines in one partition", scene_unlike, NULL},
     {"cleanup", "kf_cleanup, by several threads, while callers come", scene_cleanup, NULL},
     {"overdue", "a keyring that blocks beyond fetch_timeout_ms", scene_overdue, NULL},
+    {"waker", "a waker that is replaced and taken away while others call it", scene_waker, NULL},
+    {"timers", "timers that are set and turned off while they fire", scene_timers, NULL},
+    {"credentials", "the cache of AWS credentials: one fetch, expiry, refusals", scene_credentials, NULL},
+    {"transport", "exchanges over a network of our own, failures, cancellations, kf_cleanup", scene_transport,
+     NULL},
 };
 const size_t scene_count = sizeof scenes / sizeof scenes[0];

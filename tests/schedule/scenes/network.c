@@ -30,6 +30,7 @@ struct kfi_curl_transfer {
 };
 
 struct kfi_curl {
+    struct kfi_curl *next;               /* a new one may come before the former is gone */
     struct kfi_curl_transfer *transfers; /* under way */
     bool woken;
     bool used; /* a thread is inside */
@@ -37,7 +38,7 @@ struct kfi_curl {
 
 static struct {
     struct network *settings;
-    struct kfi_curl *curl;
+    struct kfi_curl *curls;
     bool closing;
     unsigned thread;
 } network;
@@ -48,10 +49,11 @@ static struct kfi_curl_transfer *any_sent(void)
 {
     struct kfi_curl_transfer *found = NULL;
     uint64_t count = 0;
-    for (struct kfi_curl_transfer *at = network.curl != NULL ? network.curl->transfers : NULL; at != NULL;
-         at = at->next) {
-        if (at->stage == SENT && machine_random(++count) == 0)
-            found = at;
+    for (struct kfi_curl *curl = network.curls; curl != NULL; curl = curl->next) {
+        for (struct kfi_curl_transfer *at = curl->transfers; at != NULL; at = at->next) {
+            if (at->stage == SENT && machine_random(++count) == 0)
+                found = at;
+        }
     }
     return found;
 }
@@ -70,7 +72,7 @@ static void *network_main(void *unused)
         transfer->stage = ARRIVED;
         transfer->failed = machine_random(1000) < network.settings->fail_permille;
         network.settings->completed++;
-        machine_wake_all(network.curl);
+        machine_wake_all(transfer->curl);
         machine_point();
     }
     return unused;
@@ -174,8 +176,8 @@ struct kfi_curl *kfi_curl_new(void)
 {
     struct kfi_curl *curl = kfi_alloc_zeroed(sizeof *curl);
     if (curl != NULL) {
-        CHECK(network.curl == NULL, "transport", "There are connections already.");
-        network.curl = curl;
+        curl->next = network.curls;
+        network.curls = curl;
     }
     return curl;
 }
@@ -184,7 +186,10 @@ void kfi_curl_free(struct kfi_curl *curl)
 {
     curl_enter(curl);
     CHECK(curl->transfers == NULL, "transport", "The connections are closed while transfers are under way.");
-    network.curl = NULL;
+    struct kfi_curl **place = &network.curls;
+    while (*place != curl)
+        place = &(*place)->next;
+    *place = curl->next;
     kfi_free(curl);
 }
 
@@ -197,6 +202,7 @@ enum kf_code kfi_curl_begin(struct kfi_curl *curl, struct kfi_curl_transfer *tra
         return kf_error_set(error, KF_E_NO_MEMORY, "no memory");
     }
     transfer->stage = SENT;
+    transfer->curl = curl;
     transfer->next = curl->transfers;
     curl->transfers = transfer;
     if (++network.settings->under_way > network.settings->peak)
