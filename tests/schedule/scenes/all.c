@@ -3,8 +3,10 @@
  */
 #include "schedule/scenes/aws.h"
 #include "schedule/scenes/cache.h"
+#include "schedule/scenes/jobs.h"
 #include "schedule/scenes/scene.h"
 #include "schedule/scenes/wakers.h"
+#include "schedule/scenes/workers.h"
 
 const struct scene scenes[] = {
     {"burst", "callers who all ask before the first fetch lands: P2 exact, P3", scene_burst, NULL},
@@ -22,5 +24,9 @@ const struct scene scenes[] = {
     {"credentials", "the cache of AWS credentials: one fetch, expiry, refusals", scene_credentials, NULL},
     {"transport", "exchanges over a network of our own, failures, cancellations, kf_cleanup", scene_transport,
      NULL},
+    {"jobs", "one loop that begins, frees and runs jobs", scene_jobs, NULL},
+    {"blocking", "a keyring that blocks, on workers", scene_blocking, NULL},
+    {"mixed", "a multi-keyring of synchronous, asynchronous and blocking ones", scene_mixed, NULL},
+    {"circle", "two CMMs whose keyrings ask each other", scene_circle, NULL},
 };
 const size_t scene_count = sizeof scenes / sizeof scenes[0];

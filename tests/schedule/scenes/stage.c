@@ -220,14 +220,24 @@ void source_open(struct source *source)
     source->service = machine_start("service", service_main, source, false);
 }
 
+static void source_keyring_ends(void *self)
+{
+    struct source *source = self;
+    source->keyrings--;
+    machine_wake_all(&source->keyrings);
+}
+
 struct kf_keyring *source_keyring(struct source *source)
 {
-    static const struct kf_keyring_vtable vtable = {
-        .size = sizeof vtable, .on_encrypt = source_encrypts, .on_decrypt = source_decrypts_nothing};
+    static const struct kf_keyring_vtable vtable = {.size = sizeof vtable,
+                                                    .on_encrypt = source_encrypts,
+                                                    .on_decrypt = source_decrypts_nothing,
+                                                    .destroy = source_keyring_ends};
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     if (kf_keyring_new(&vtable, source, &error, &keyring) != KF_OK)
         machine_fail("scene", "%s", error.text);
+    source->keyrings++;
     return keyring;
 }
 
@@ -239,6 +249,8 @@ void source_gate_open(struct source *source)
 
 void source_close(struct source *source)
 {
+    while (source->keyrings > 0)
+        machine_wait("the end of keyrings", &source->keyrings, MACHINE_NEVER, false);
     source->closing = true;
     machine_wake_all(source);
     machine_join(source->service);
@@ -306,7 +318,8 @@ static enum kf_code caller_polled(struct caller *caller, struct source *source, 
     bell_close(&caller->bell);
     if (caller->code == KF_WANT_OUTPUT) {
         caller->code = KF_OK;
-        key_used(caller, source, max_uses);
+        if (source != NULL)
+            key_used(caller, source, max_uses);
     }
     CHECK(caller->code <= KF_OK && caller->code != KF_E_BUG, "P4", "A caller is answered with %s.",
           kf_code_name(caller->code));

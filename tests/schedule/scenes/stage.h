@@ -60,7 +60,8 @@ struct source {
     struct key keys[KEYS_MAX];
     struct request *waiting; /* that the service has not answered */
     bool closing;
-    unsigned service; /* its thread */
+    unsigned service;  /* its thread */
+    unsigned keyrings; /* that are not destroyed */
 };
 
 /* Starts the service. The source has to outlive all that asks it. */
@@ -71,7 +72,7 @@ enum kf_code source_fetch(struct source *source, struct kf_call *call, struct kf
 /* A keyring of this source. */
 struct kf_keyring *source_keyring(struct source *source);
 void source_gate_open(struct source *source);
-/* Waits for the service to end. It answers what is there before. */
+/* Waits for the end of its keyrings, and then of the service. */
 void source_close(struct source *source);
 
 /* A number that grows with each call. */
@@ -95,7 +96,7 @@ struct ask_options {
 
 /* Makes a caller; caller_poll asks. */
 void caller_begin(struct caller *caller, const struct ask_options *options);
-/* Polls once. KF_OK: it has a key, which is noted. */
+/* Polls once. KF_OK: it has a key, which is noted unless `source` is NULL. */
 enum kf_code caller_poll(struct caller *caller, struct source *source, uint32_t max_uses);
 /* Polls whenever the bell rings, or blocks, until there is an answer. */
 enum kf_code caller_wait(struct caller *caller, struct source *source, uint32_t max_uses, bool blocking);
