@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/memory.h"
+
 /*
  * Every use of libcrypto that may take a lock stands between these two: random bytes, keys, signatures, whatever
  * fetches. So a fork waits until it is done (base/fork.h), and no error stays in the thread's queue. They may
@@ -33,7 +35,7 @@ struct kfi_random_block {
  * Prepares the calling thread for libcrypto, unless it is, and returns its block. The block is wiped when the
  * thread ends.
  */
-struct kfi_random_block *kfi_crypto_thread_begin(void);
+KFI_SHARED struct kfi_random_block *kfi_crypto_thread_begin(void);
 
 /* Wipes and frees what is kept for the calling thread, here and in libcrypto. */
 void kfi_crypto_thread_end(void);

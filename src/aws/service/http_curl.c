@@ -28,6 +28,7 @@
 #include "base/fork.h"
 #include "base/lock.h"
 #include "suite/digest.h"
+#include "suite/libcrypto.h"
 
 struct kfi_curl_transfer {
     void *owner;
@@ -56,12 +57,24 @@ static bool curl_openssl;
 /* libcurl has a file of the system's certificates. */
 static bool curl_has_bundle;
 
+/* Around each use of libcurl that may use TLS. What TLS keeps for the thread is freed as suite/libcrypto.h says. */
+static void curl_enter(void)
+{
+    (void)kfi_crypto_thread_begin();
+    kfi_fork_bar();
+}
+
+static void curl_leave(void)
+{
+    kfi_fork_unbar();
+}
+
 static void init_curl(void)
 {
-    kfi_fork_bar();
+    curl_enter();
     curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
     const curl_version_info_data *version = curl_version_info(CURLVERSION_NOW);
-    kfi_fork_unbar();
+    curl_leave();
     const char *tls = version->ssl_version;
     curl_has_bundle = version->cainfo != NULL;
     curl_openssl = tls != NULL && strncmp(tls, "OpenSSL/3", strlen("OpenSSL/3")) == 0;
@@ -355,9 +368,9 @@ static enum kf_code transfer_fill(struct kfi_curl_transfer *transfer, const stru
     enum kf_code result = read_url(request->url, error, transfer->endpoint, sizeof(transfer->endpoint));
     if (result != KF_OK)
         return result;
-    kfi_fork_bar();
+    curl_enter();
     transfer->easy = curl_easy_init();
-    kfi_fork_unbar();
+    curl_leave();
     transfer->body = kfi_copy(request->body);
     if (transfer->easy == NULL || transfer->body == NULL)
         return kfi_no_memory(error);
@@ -403,9 +416,9 @@ enum kf_code kfi_curl_transfer_new(const struct kfi_http_request *request, const
 
 void kfi_curl_transfer_close(struct kfi_curl_transfer *transfer)
 {
-    kfi_fork_bar();
+    curl_enter();
     curl_easy_cleanup(transfer->easy);
-    kfi_fork_unbar();
+    curl_leave();
     transfer->easy = NULL;
     for (struct curl_slist *line = transfer->headers; line != NULL; line = line->next)
         kfi_wipe(line->data, strlen(line->data));
@@ -503,9 +516,9 @@ struct kfi_curl *kfi_curl_new(void)
 
 void kfi_curl_free(struct kfi_curl *curl)
 {
-    kfi_fork_bar();
+    curl_enter();
     (void)curl_multi_cleanup(curl->multi);
-    kfi_fork_unbar();
+    curl_leave();
     kfi_free(curl);
 }
 
@@ -537,17 +550,17 @@ enum kf_code kfi_curl_begin(struct kfi_curl *curl, struct kfi_curl_transfer *tra
 
 void kfi_curl_remove(struct kfi_curl *curl, struct kfi_curl_transfer *transfer)
 {
-    kfi_fork_bar();
+    curl_enter();
     (void)curl_multi_remove_handle(curl->multi, transfer->easy);
-    kfi_fork_unbar();
+    curl_leave();
 }
 
 void kfi_curl_perform(struct kfi_curl *curl)
 {
     int running;
-    kfi_fork_bar();
+    curl_enter();
     (void)curl_multi_perform(curl->multi, &running);
-    kfi_fork_unbar();
+    curl_leave();
 }
 
 /*
