@@ -4,6 +4,7 @@
  */
 #include "schedule/scenes/cache.h"
 
+#include "schedule/arena.h"
 #include "schedule/scenes/show.h"
 
 /* ---- Bursts: exact whatever the capacity ---- */
@@ -233,6 +234,24 @@ void scene_overdue(void)
     machine_join(opening);
     if (show.cleaning > 0)
         machine_join(cleaning);
+    CHECK(show.answered + show.refused + show.left == callers * messages, "P4", "Callers are lost.");
+    show_close(&show);
+}
+
+/* ---- One allocation that fails, anywhere ---- */
+
+void scene_no_memory(void)
+{
+    struct show show = {.source = {.way = ANY_WAY, .latency_ms = machine_random(2) * 10}, .starves = true};
+    struct kf_caching_cmm_options options = show_options();
+    const unsigned callers = 2 + (unsigned)machine_random(4), messages = 1 + (unsigned)machine_random(3);
+    options.max_flights = (uint32_t)machine_random(3);
+    options.refresh_ahead_permille = (uint32_t)machine_random(2) * 400;
+    show.cancels = machine_random(3) == 0;
+    show_open(&show, machine_random(3), &options);
+    arena_fail_after(machine_random(100 * callers));
+    show_play(&show, callers, messages, show_ask_often);
+    arena_fail_after(UINT64_MAX);
     CHECK(show.answered + show.refused + show.left == callers * messages, "P4", "Callers are lost.");
     show_close(&show);
 }

@@ -14,5 +14,6 @@ void scene_refresh(void);
 void scene_unlike(void);
 void scene_cleanup(void);
 void scene_overdue(void);
+void scene_no_memory(void);
 
 #endif

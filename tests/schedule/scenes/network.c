@@ -3,7 +3,7 @@
  */
 #include "schedule/scenes/network.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "aws/service/http_curl.h"
 #include "base/memory.h"
@@ -25,7 +25,7 @@ struct kfi_curl_transfer {
     void *owner;
     struct kfi_curl *curl;
     struct kfi_curl_transfer *next; /* of those under way */
-    bool failed;
+    bool failed, silent;
     struct kfi_http_reply reply;
 };
 
@@ -51,7 +51,7 @@ static struct kfi_curl_transfer *any_sent(void)
     uint64_t count = 0;
     for (struct kfi_curl *curl = network.curls; curl != NULL; curl = curl->next) {
         for (struct kfi_curl_transfer *at = curl->transfers; at != NULL; at = at->next) {
-            if (at->stage == SENT && machine_random(++count) == 0)
+            if (at->stage == SENT && !at->silent && machine_random(++count) == 0)
                 found = at;
         }
     }
@@ -109,13 +109,13 @@ enum kf_code kfi_curl_transfer_new(const struct kfi_http_request *request, const
                                    const char *user_agent, void *owner, struct kf_error *error,
                                    struct kfi_curl_transfer **out)
 {
-    (void)request;
     (void)ca_bundle;
     (void)user_agent;
     *out = kfi_alloc_zeroed(sizeof **out);
     if (*out == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "no memory");
     (*out)->owner = owner;
+    (*out)->silent = strcmp(request->url, NETWORK_SILENT) == 0;
     return KF_OK;
 }
 

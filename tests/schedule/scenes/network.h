@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* A host that never answers. */
+#define NETWORK_SILENT "https://silent/"
+
 struct network {
     uint32_t fail_permille;       /* so many of a thousand transfers fail, */
     uint32_t begin_fail_permille; /* ... and so many can't begin */

@@ -72,7 +72,7 @@ struct request {
     uint32_t number;
     bool answered, polled, dropped;
     uint64_t due;      /* BY_TIMER */
-    enum kf_code code; /* why there is no timer */
+    enum kf_code code; /* why it cannot be waited for */
 };
 
 static void request_unref(struct request *request)
@@ -141,7 +141,9 @@ static struct request *request_new(struct source *source, struct kf_call *call, 
     kf_call_state_set(call, request, request_drop);
     if (way == BY_SERVICE) {
         request->waker = source->blocks ? NULL : kf_call_waker_of(call);
-        request_to_service(request);
+        request->code = source->blocks || request->waker != NULL ? KF_OK : KF_E_NO_MEMORY;
+        if (request->code == KF_OK)
+            request_to_service(request);
     } else if (way == BY_TIMER) {
         const uint64_t ms = machine_random(20);
         request->due = machine_now() + ms;
@@ -169,14 +171,17 @@ enum kf_code source_fetch(struct source *source, struct kf_call *call, struct kf
     if (request->wakes > 0) {
         struct kf_call_waker *waker = kf_call_waker_of(call);
         request->answered = --request->wakes == 0;
-        kf_call_waker_wake(waker);
+        if (waker != NULL)
+            kf_call_waker_wake(waker);
+        else
+            request->code = KF_E_NO_MEMORY;
         kf_call_waker_unref(waker);
     }
     const bool answered = request->answered || machine_now() >= request->due;
     request->polled = false;
     *number = request->number;
     if (request->code != KF_OK)
-        return kf_error_set(error, request->code, "There is no timer.");
+        return kf_error_set(error, request->code, "There is no timer, or no memory.");
     if (!answered)
         return KF_PENDING;
     if (machine_random(1000) >= source->fail_permille)
@@ -262,9 +267,7 @@ static const struct kf_encryption_context *context_new(unsigned number)
 {
     struct kf_pair pair = {kf_view_text("question"), kf_view_text(number == 0 ? "first" : "second")};
     const struct kf_encryption_context *context;
-    if (kf_encryption_context_new(&pair, 1, NULL, &context) != KF_OK)
-        machine_fail("scene", "No encryption context.");
-    return context;
+    return kf_encryption_context_new(&pair, 1, NULL, &context) == KF_OK ? context : NULL;
 }
 
 void caller_begin(struct caller *caller, const struct ask_options *options)
@@ -277,8 +280,8 @@ void caller_begin(struct caller *caller, const struct ask_options *options)
     encrypt.encryption_context = context;
     encrypt.plaintext_bound = options->length;
     encrypt.timeout_ms = options->timeout_ms;
-    if (kf_encryptor_new(options->cmm, &encrypt, &error, &caller->encryptor) != KF_OK)
-        machine_fail("scene", "%s", error.text);
+    if (context == NULL || kf_encryptor_new(options->cmm, &encrypt, &error, &caller->encryptor) != KF_OK)
+        caller->code = KF_E_NO_MEMORY;
     kf_encryption_context_unref(context);
 }
 
@@ -305,6 +308,8 @@ static enum kf_code caller_polled(struct caller *caller, struct source *source, 
                                   const struct kf_waker *waker)
 {
     struct kf_io nothing = {.in = NULL};
+    if (caller->encryptor == NULL)
+        return caller->code;
     CHECK(caller->code == KF_PENDING, "scene", "A caller asks who was answered.");
     if (caller->asked == 0) {
         caller->asked = stage_moment();

@@ -15,13 +15,14 @@
 struct office {
     struct network network;
     struct kfi_http_pool *pool;
-    bool cancels, cleans;
+    bool cancels, cleans, silent; /* silent: some go to a host that never answers, and are given up */
     unsigned messages;
 };
 
-static struct kfi_http_exchange *send(struct office *office, struct kf_call_waker *place)
+static struct kfi_http_exchange *send(struct office *office, struct kf_call_waker *place, bool silent)
 {
-    const struct kfi_http_request request = {.method = "GET", .url = "https://host/"};
+    const struct kfi_http_request request = {.method = "GET",
+                                             .url = silent ? NETWORK_SILENT : "https://host/"};
     struct kfi_http_exchange *exchange = NULL;
     struct kf_error error = KF_ERROR_INIT;
     const enum kf_code code = kfi_http_exchange_start(office->pool, &request, place, &error, &exchange);
@@ -56,8 +57,11 @@ static void *send_often(void *context)
         const struct kf_waker waker = bell_waker(&bell);
         struct kf_call_waker *place = kfi_waker_new();
         kfi_waker_set(place, &waker);
-        struct kfi_http_exchange *exchange = send(office, place);
-        if (exchange != NULL)
+        const bool silent = office->silent && machine_random(2) == 0;
+        struct kfi_http_exchange *exchange = send(office, place, silent);
+        if (silent)
+            machine_sleep(machine_random(20));
+        else if (exchange != NULL)
             await(office, exchange, &bell);
         kfi_http_exchange_free(exchange);
         kfi_waker_set(place, NULL);
@@ -82,6 +86,7 @@ void scene_transport(void)
     struct office *elements[SENDERS_MAX] = {&office, &office, &office, &office, &office};
     const struct kfi_http_pool_options options = {.max_connections = 1 + (uint32_t)machine_random(3)};
     unsigned cleaning = 0;
+    office.silent = machine_random(2) == 0;
     office.messages = 1 + (unsigned)machine_random(3);
     office.network.fail_permille = (uint32_t)machine_random(2) * 300;
     office.network.begin_fail_permille = (uint32_t)machine_random(2) * 200;
