@@ -5,6 +5,7 @@
  * state, for which zero is what the system's initialisers give too. Misuse is a failure: a lock taken twice or left by
  * another thread, a signal outside the lock, use of what was ended or freed.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "schedule/arena.h"
 #include "schedule/choice.h"
 #include "schedule/machine.h"
+#include "schedule/seam.h"
 
 #define ENDED 0xdeadU
 #define MADE 0x600dU
@@ -259,9 +261,18 @@ void kfi_once_run(struct kfi_once *once, void (*make)(void))
 
 /* ---- Threads ---- */
 
+static uint32_t threads_fail_permille;
+
+void seam_threads_fail(uint32_t permille)
+{
+    threads_fail_permille = permille;
+}
+
 int kfi_thread_start(void *(*run)(void *context), void *context, struct kfi_thread *thread)
 {
     machine_point();
+    if (threads_fail_permille > 0 && machine_random(1000) < threads_fail_permille)
+        return EAGAIN;
     const unsigned number = machine_start(NULL, run, context, thread == NULL);
     if (thread != NULL)
         thread->id = (pthread_t)number + 1;

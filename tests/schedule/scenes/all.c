@@ -20,6 +20,7 @@ const struct scene scenes[] = {
     {"cleanup", "kf_cleanup, by several threads, while callers come", scene_cleanup, NULL},
     {"overdue", "a keyring that blocks beyond fetch_timeout_ms", scene_overdue, NULL},
     {"no-memory", "one allocation that fails, while callers come", scene_no_memory, NULL},
+    {"no-thread", "threads that can't be started, while callers come", scene_no_thread, NULL},
     {"waker", "a waker that is replaced and taken away while others call it", scene_waker, NULL},
     {"timers", "timers that are set and turned off while they fire", scene_timers, NULL},
     {"credentials", "the cache of AWS credentials: one fetch, expiry, refusals", scene_credentials, NULL},

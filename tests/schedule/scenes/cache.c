@@ -6,6 +6,7 @@
 
 #include "schedule/arena.h"
 #include "schedule/scenes/show.h"
+#include "schedule/seam.h"
 
 /* ---- Bursts: exact whatever the capacity ---- */
 
@@ -252,6 +253,30 @@ void scene_no_memory(void)
     arena_fail_after(machine_random(100 * callers));
     show_play(&show, callers, messages, show_ask_often);
     arena_fail_after(UINT64_MAX);
+    CHECK(show.answered + show.refused + show.left == callers * messages, "P4", "Callers are lost.");
+    show_close(&show);
+}
+
+/* ---- Threads that can't be started ---- */
+
+void scene_no_thread(void)
+{
+    struct show show = {.source = {.way = ANY_WAY, .latency_ms = machine_random(2) * 10},
+                        .lacks_threads = true};
+    struct kf_caching_cmm_options options = show_options();
+    const unsigned callers = 2 + (unsigned)machine_random(4), messages = 1 + (unsigned)machine_random(3);
+    options.max_flights = (uint32_t)machine_random(3);
+    options.refresh_ahead_permille = (uint32_t)machine_random(2) * 400;
+    show.cancels = machine_random(3) == 0;
+    show.cleaning = (unsigned)machine_random(2);
+    show_open(&show, machine_random(3), &options);
+    seam_threads_fail(machine_random(3) == 0 ? 1000 : 500);
+    const unsigned cleaning =
+        show.cleaning > 0 ? machine_start("cleaning", show_clean_often, NULL, false) : 0;
+    show_play(&show, callers, messages, show_ask_often);
+    if (show.cleaning > 0)
+        machine_join(cleaning);
+    seam_threads_fail(0);
     CHECK(show.answered + show.refused + show.left == callers * messages, "P4", "Callers are lost.");
     show_close(&show);
 }

@@ -15,5 +15,6 @@ void scene_unlike(void);
 void scene_cleanup(void);
 void scene_overdue(void);
 void scene_no_memory(void);
+void scene_no_thread(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include "schedule/scenes/jobs.h"
 
 #include "schedule/scenes/stage.h"
+#include "schedule/seam.h"
 
 #define JOBS_MAX 10
 
@@ -20,7 +21,7 @@ struct loop {
     struct kf_cmm *cmm;
     struct kf_jobs *jobs;
     struct bell bell;
-    bool frees, times;
+    bool frees, times, lacks_threads;
     unsigned begun, planned;
     struct work works[JOBS_MAX];
 };
@@ -43,7 +44,8 @@ static void on_done(void *context, const struct kf_job_result *result)
     struct loop *loop = work->loop;
     CHECK(work->begun && !work->done && !work->freed, "P4", "A job is answered twice, or behind its end.");
     CHECK(result->code == KF_OK || (result->code == KF_E_TIMEOUT && loop->times) ||
-              (result->code == KF_E_RETRY && loop->source.fail_permille > 0),
+              (result->code == KF_E_RETRY && loop->source.fail_permille > 0) ||
+              (result->code == KF_E_SYSTEM && loop->lacks_threads),
           "P4", "A job fails without a reason: %s", result->error->text);
     CHECK((result->out->length > 0) == (result->code == KF_OK), "P4",
           "A job is answered without its message.");
@@ -123,6 +125,7 @@ void scene_jobs(void)
     loop.planned = 1 + (unsigned)machine_random(JOBS_MAX);
     loop.frees = machine_random(2) == 0;
     loop.times = machine_random(2) == 0;
+    loop.lacks_threads = machine_random(4) == 0;
     loop.source.fail_permille = (uint32_t)machine_random(2) * 200;
     source_open(&loop.source);
     struct kf_keyring *keyring = source_keyring(&loop.source);
@@ -134,6 +137,8 @@ void scene_jobs(void)
         options.waker = bell_waker(&loop.bell);
     options.max_run_ms = machine_random(2) == 0 ? 0 : UINT64_MAX;
     CHECK(kf_jobs_new(&options, &error, &loop.jobs) == KF_OK, "scene", "%s", error.text);
+    if (loop.lacks_threads)
+        seam_threads_fail(machine_random(2) == 0 ? 1000 : 500);
     if (leaves) {
         while (loop.begun < loop.planned)
             begin(&loop); /* and never runs them to their end */
@@ -148,6 +153,7 @@ void scene_jobs(void)
     kf_jobs_free(loop.jobs);
     bell_poll_end(&loop.bell);
     bell_close(&loop.bell);
+    seam_threads_fail(0);
     kf_cmm_unref(loop.cmm);
     kf_cache_unref(cache);
     kf_keyring_unref(keyring);

@@ -72,6 +72,8 @@ static bool is_expected(const struct show *show, enum kf_code code)
         return show->timeout_ms > 0 || show->overdue_ms > 0;
     if (code == KF_E_NO_MEMORY)
         return show->starves;
+    if (code == KF_E_SYSTEM)
+        return show->lacks_threads;
     return code == KF_E_CLEANED_UP && show->cleaning > 0;
 }
 

@@ -19,7 +19,7 @@ struct show {
     uint32_t limit[2];
     unsigned callers, contexts;
     unsigned asked; /* callers whose first poll has returned */
-    bool cancels, expires, fails, starves;
+    bool cancels, expires, fails, starves, lacks_threads;
     uint64_t max_age_ms, timeout_ms;
     uint64_t cleared_begin, cleared_end; /* moments of the last kf_cache_clear that has ended */
     unsigned answered, refused, left;
