@@ -267,7 +267,8 @@ KF_CODE kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char *prop
 /*
  * Fork. The library goes on in the parent as if nothing had happened, and works in the child. The child begins with
  * empty caches and without threads. What was under way at the fork, also in the thread that forked, can only be
- * freed there; all else answers KF_E_FORKED. A keyring or CMM may fork and return in both processes.
+ * freed there; all else answers KF_E_FORKED. A keyring or CMM may fork and return in both processes. If it does so on
+ * a thread of the library, nobody waits for it in the child: the thread ends there, and with it the process.
  *
  * A fork waits until no thread is inside OpenSSL or libcurl on the library's behalf, so that the child finds none of
  * their locks held. That takes microseconds, but seconds while an RSA key pair is generated, and for as long as an

@@ -3,7 +3,7 @@
  * notices nothing. In the child the call answers KF_E_FORKED and gives out no byte, for parent and child would go on with
  * the same key and message id. What the child begins itself works.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +28,7 @@ static void moment(void)
 {
     if (++forking.moments != forking.at)
         return;
+    (void)fflush(stdout); /* else the child may write it once more */
     forking.child = fork();
     if (forking.child == 0)
         alarm(20);
@@ -341,6 +342,69 @@ static void a_job(void **state)
     try_all_moments(run_a_job, true, true); /* a hit, which fetches the next key ahead */
 }
 
+/* ---- On threads of the library ---- */
+
+/* Answers at the second poll, which is the internal thread's. */
+static enum kf_code late_encrypt(void *self, struct kf_call *call,
+                                 const struct kf_encryption_request *request, struct kf_error *error,
+                                 const struct kf_encryption_materials **out)
+{
+    static char waited;
+    if (kf_call_state(call) == NULL) {
+        kf_call_state_set(call, &waited, NULL);
+        const enum kf_code code = kf_call_wake_in(call, 0);
+        return code == KF_OK ? KF_PENDING : kf_error_set(error, code, "There is no timer.");
+    }
+    return cmm_encrypt(self, call, request, error, out);
+}
+
+/* Encrypts, and forks on a thread for which nobody waits in the child: it ends there. */
+static void fork_apart(struct kf_cmm *cmm, unsigned at)
+{
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_buf message = KF_BUF_INIT;
+    int status;
+    forking_begin(at);
+    assert_ok(kf_encrypt(cmm, NULL, kf_view_text(text), &error, &message), &error);
+    assert_true(forking.child > 0);
+    assert_int_equal(waitpid(forking.child, &status, 0), forking.child);
+    assert_true(WIFEXITED(status));
+    kf_buf_free(&message);
+}
+
+static void the_internal_thread_ends_in_the_child(void **state)
+{
+    (void)state;
+    static const struct kf_cmm_vtable late = {sizeof late, late_encrypt, cmm_decrypt, NULL};
+    struct kf_error error = KF_ERROR_INIT;
+    struct stage stage;
+    stage_open(&stage, false);
+    kf_cmm_unref(stage.cmm);
+    kf_cmm_unref(stage.forking_cmm);
+    assert_ok(kf_cmm_new(&late, stage.inner, &error, &stage.forking_cmm), &error);
+    stage_cache(&stage);
+    fork_apart(stage.cmm, 2); /* the first moment is the listener's, at the miss */
+    stage_close(&stage);
+}
+
+static void a_worker_ends_in_the_child(void **state)
+{
+    (void)state;
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_blocking_keyring_options options = KF_BLOCKING_KEYRING_OPTIONS_INIT;
+    struct kf_keyring *blocking;
+    struct kf_cmm *cmm;
+    struct stage stage;
+    stage_open(&stage, false);
+    options.keyring = stage.forking_keyring;
+    assert_ok(kf_blocking_keyring_new(&options, &error, &blocking), &error);
+    assert_ok(kf_default_cmm_new(blocking, &error, &cmm), &error);
+    fork_apart(cmm, 1);
+    kf_cmm_unref(cmm);
+    kf_keyring_unref(blocking);
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +413,8 @@ int main(void)
         cmocka_unit_test(a_stream_that_encrypts),
         cmocka_unit_test(a_stream_that_decrypts),
         cmocka_unit_test(a_job),
+        cmocka_unit_test(the_internal_thread_ends_in_the_child),
+        cmocka_unit_test(a_worker_ends_in_the_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
