@@ -172,6 +172,60 @@ static enum kf_code refuse(void *self, struct kf_call *call, const struct kf_dec
     return kf_error_set(error, KF_E_KEYS, "This keyring only encrypts.");
 }
 
+/* Stays pending for ever; at each poll another thread wakes it. */
+static void *wake_it(void *waker)
+{
+    kf_call_waker_wake(waker);
+    return NULL;
+}
+
+static enum kf_code woken_encrypt(void *self, struct kf_call *call,
+                                  const struct kf_encryption_request *request, struct kf_error *error,
+                                  const struct kf_encryption_materials **out)
+{
+    (void)self;
+    (void)request;
+    (void)error;
+    (void)out;
+    pthread_t thread;
+    struct kf_call_waker *waker = kf_call_waker_of(call);
+    assert_int_equal(pthread_create(&thread, NULL, wake_it, waker), 0);
+    pthread_join(thread, NULL);
+    kf_call_waker_unref(waker);
+    return KF_PENDING;
+}
+
+static enum kf_code no_decrypt(void *self, struct kf_call *call, const struct kf_decryption_request *request,
+                               struct kf_error *error, const struct kf_decryption_materials **out)
+{
+    (void)self;
+    (void)call;
+    (void)request;
+    (void)error;
+    (void)out;
+    return KF_E_USAGE;
+}
+
+static void a_wake_during_its_poll_makes_it_ready_again(void **state)
+{
+    (void)state;
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, woken_encrypt, no_decrypt, NULL};
+    struct stage stage;
+    static struct stream stream;
+    struct kf_error error = KF_ERROR_INIT;
+    stage_open(&stage);
+    kf_cmm_unref(stage.cmm);
+    assert_ok(kf_cmm_new(&vtable, NULL, &error, &stage.cmm), &error);
+    open_encryptor(&stream, &stage, 0);
+    stream.io = (struct kf_io){.out_room = sizeof stream.out};
+    assert_int_equal(stream_poll(&stream), KF_PENDING);
+    assert_int_equal(bell_rung(&stage.bell), 1);
+    assert_run(stage.jobs, KF_PENDING);
+    assert_int_equal(stream.readied, 1);
+    kf_job_free(stream.job);
+    stage_close(&stage);
+}
+
 static void an_answer_takes_back_a_wake(void **state)
 {
     (void)state;
@@ -343,6 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_go_on_when_they_are_ready),
         cmocka_unit_test(who_polls_by_himself_is_not_called),
+        cmocka_unit_test(a_wake_during_its_poll_makes_it_ready_again),
         cmocka_unit_test(an_answer_takes_back_a_wake),
         cmocka_unit_test(a_stream_may_free_itself_or_everything),
         cmocka_unit_test(a_stream_has_its_deadline_and_errors),
