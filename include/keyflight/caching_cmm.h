@@ -196,7 +196,8 @@ struct kf_caching_cmm_options {
     uint64_t max_age_jitter_ms;
     /*
      * For so long after a fetch has failed, a request that would begin another one gets the same error at once. The
-     * time doubles with each further failure in a row, up to 32 times this. kf_cache_clear ends it. 0 to 86,400,000
+     * time doubles with each further failure in a row, up to 32 times this. A success and kf_cache_clear end the row, and so
+     * does a pause of 32 times this behind the time of the last failure. 0 to 86,400,000
      * (a day).
      */
     uint64_t failure_backoff_ms;

@@ -183,6 +183,45 @@ static void what_was_cleared_is_pruned_as_cleared(void **state)
     bare_close(&bare);
 }
 
+/* Fails once more, and answers for how long nobody may try again. */
+static uint64_t pause_behind_failure(struct bare *bare, const struct kfi_policy *policy)
+{
+    struct seat *seat;
+    struct flight *flight;
+    assert_int_equal(bare_ask(bare, 0, policy, 1, &seat, &flight).look, KFI_LEDGER_OPENED);
+    bare_land(bare, flight, KF_E_REMOTE, NULL);
+    bare_leave(bare, seat);
+    bare_tidy(bare);
+    return bare_place(bare, 0)->failure->until_ms - bare->now_ms;
+}
+
+/* With pruning and without it a failure behind a long pause is the first in a row. */
+static void a_failure_of_long_ago_is_forgotten(void **state)
+{
+    (void)state;
+    for (int pruned = 0; pruned < 2; pruned++) {
+        struct bare bare;
+        struct kfi_policy policy = bare_policy(UINT64_MAX, UINT64_MAX, AGE);
+        policy.failure_backoff_ms = 100;
+        bare_open(&bare, 10);
+        assert_int_equal(pause_behind_failure(&bare, &policy), 100);
+        bare.now_ms += 100 + 3199;
+        kfi_ledger_prune_failures(&bare.ledger, bare.now_ms, &bare.after);
+        assert_int_equal(pause_behind_failure(&bare, &policy), 200);
+        assert_true(kfi_ledger_ages(&bare.ledger));
+        bare.now_ms += 200 + 3200;
+        if (pruned) {
+            kfi_ledger_prune_failures(&bare.ledger, bare.now_ms, &bare.after);
+            assert_int_equal(bare_count(&bare.after.failures), 1);
+            bare_tidy(&bare);
+            assert_null(bare_place(&bare, 0));
+            assert_false(kfi_ledger_ages(&bare.ledger));
+        }
+        assert_int_equal(pause_behind_failure(&bare, &policy), 100);
+        bare_close(&bare);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_parked_key_follows_an_entry_that_was_pruned),
         cmocka_unit_test(a_parked_key_that_is_too_old_goes_alone),
         cmocka_unit_test(what_was_cleared_is_pruned_as_cleared),
+        cmocka_unit_test(a_failure_of_long_ago_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

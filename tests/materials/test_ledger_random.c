@@ -47,8 +47,8 @@ struct step {
     unsigned kind, a, b, c; /* as drawn; each step takes what it needs of them */
 };
 
-static const char *const step_names[] = {"ask",    "ask",    "ask",     "ask",   "ask",   "land",  "land",
-                                         "cancel", "cancel", "advance", "clear", "sweep", "settle"};
+static const char *const step_names[] = {"ask",    "ask",    "ask",     "ask",   "ask",   "land",   "land",
+                                         "cancel", "cancel", "advance", "clear", "sweep", "settle", "prune"};
 #define STEP_KINDS (sizeof step_names / sizeof step_names[0])
 
 /* ---- The oracle ---- */
@@ -89,7 +89,7 @@ struct world {
     size_t key_count;
     struct caller callers[CALLERS_MAX];
     size_t caller_count;
-    uint64_t failed_until[KEYS], failed_times[KEYS], failed_opened[KEYS];
+    uint64_t failed_until[KEYS], failed_past[KEYS], failed_times[KEYS], failed_opened[KEYS];
     uint64_t clock; /* of uses, for the order of eviction */
     uint64_t clearing;
     struct kf_cache_stats counted;
@@ -531,12 +531,16 @@ static void step_land(struct world *world, const struct step *step)
     if (fails) {
         world->counted.flights_failed++;
         const uint64_t number = (uint64_t)(key - world->keys);
-        const bool fresh = world->failed_until[key->key] != 0;
+        const bool fresh =
+            world->failed_until[key->key] != 0 && world->bare.now_ms < world->failed_past[key->key];
+        if (!fresh && !key->barred && rules->failure_backoff_ms > 0)
+            world->failed_times[key->key] = 0;
         if (rules->failure_backoff_ms > 0 && !key->barred &&
             (!fresh || number >= world->failed_opened[key->key])) {
             const uint64_t times = world->failed_times[key->key]++;
             world->failed_until[key->key] =
                 world->bare.now_ms + (rules->failure_backoff_ms << least(times, 5));
+            world->failed_past[key->key] = world->failed_until[key->key] + (rules->failure_backoff_ms << 5);
             world->failed_opened[key->key] = world->key_count;
         }
     } else {
@@ -596,6 +600,38 @@ static void step_clear(struct world *world, const struct step *step)
     }
     REQUIRE(world, world->bare.ledger.turns.flights.shelf.count == 0, "entries behind a clearing");
     REQUIRE(world, world->bare.ledger.turns.failure_count == 0, "failures behind a clearing");
+}
+
+static void check_world(struct world *world);
+
+/* Nobody asks, and what is too old goes: some of it, or all. No more than one of them ends with each step. */
+static void step_prune(struct world *world, const struct step *step)
+{
+    struct bare *bare = &world->bare;
+    bool more = true;
+    for (size_t i = 0; more && (i < step->b % 4 || step->c % 2 == 0); i++) {
+        more = kfi_ledger_prune(&bare->ledger, bare->now_ms, 1, &bare->after);
+        REQUIRE(world, bare_count(&bare->after.ended) <= 2,
+                "more than one key was pruned, and one behind it cleared");
+        after_rule(world);
+        check_world(world);
+    }
+    if (more)
+        return;
+    for (size_t i = 0; i < world->key_count; i++) {
+        const struct key *key = &world->keys[i];
+        REQUIRE(world,
+                key->state != LIVE ||
+                    bare->now_ms - key->landed_at < key->least.max_age_ms + KFI_WHEEL_LATE_MS,
+                "a key was not pruned");
+    }
+    kfi_ledger_prune_failures(&bare->ledger, bare->now_ms, &bare->after);
+    for (unsigned i = 0; i < KEYS; i++) {
+        const struct place *place = bare_place(bare, i);
+        REQUIRE(world, place == NULL || place->failure == NULL || bare->now_ms < place->failure->past_ms,
+                "a failure was not forgotten");
+    }
+    after_rule(world);
 }
 
 /* A message was shorter than was reserved for it; the ledger hears of it at its next look. */
@@ -774,7 +810,9 @@ static void step_do(struct world *world, const struct step *step)
     else if (strcmp(name, "cancel") == 0)
         step_cancel(world, step);
     else if (strcmp(name, "advance") == 0)
-        world->bare.now_ms += step->a % 60;
+        world->bare.now_ms += step->a % 60 + (step->b % 16 == 0 ? KFI_WHEEL_LATE_MS : 0);
+    else if (strcmp(name, "prune") == 0)
+        step_prune(world, step);
     else if (strcmp(name, "settle") == 0)
         step_settle(world, step);
     else if (strcmp(name, "sweep") == 0)

@@ -673,6 +673,7 @@ static void cache_prune(void *context)
     kfi_aftermath_init(&after);
     const uint64_t now_ms = cache_lock_now(cache);
     const bool more = kfi_ledger_prune(&cache->ledger, now_ms, BATCH, &after);
+    kfi_ledger_prune_failures(&cache->ledger, now_ms, &after);
     const bool again = cache->pruner.on = kfi_ledger_ages(&cache->ledger);
     cache_unlock(cache);
     after_rule(cache, &after, NULL, NULL);

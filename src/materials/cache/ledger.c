@@ -319,6 +319,11 @@ bool kfi_ledger_prune(struct ledger *ledger, uint64_t now_ms, size_t most, struc
     return most == 0;
 }
 
+void kfi_ledger_prune_failures(struct ledger *ledger, uint64_t now_ms, struct aftermath *after)
+{
+    kfi_failure_prune(&ledger->turns, now_ms, after);
+}
+
 bool kfi_ledger_ages(const struct ledger *ledger)
 {
     return ledger->turns.flights.shelf.by_age.count > 0 || ledger->turns.failure_count > 0;

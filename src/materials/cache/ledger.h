@@ -116,6 +116,9 @@ bool kfi_ledger_sweep(struct ledger *ledger, uint64_t clearing, size_t most, str
  */
 bool kfi_ledger_prune(struct ledger *ledger, uint64_t now_ms, size_t most, struct aftermath *after);
 
+/* Forgets failures that are so long ago that another one would not be in a row with them. */
+void kfi_ledger_prune_failures(struct ledger *ledger, uint64_t now_ms, struct aftermath *after);
+
 /* Whether there is anything whose time ends. */
 bool kfi_ledger_ages(const struct ledger *ledger);
 

@@ -42,6 +42,21 @@ void kfi_failure_forget(struct turns *turns, struct place *place, struct afterma
     kfi_place_release(&turns->flights.shelf, place, after);
 }
 
+static bool failure_is_past(const struct failure *failure, uint64_t now_ms)
+{
+    return now_ms >= failure->past_ms;
+}
+
+void kfi_failure_prune(struct turns *turns, uint64_t now_ms, struct aftermath *after)
+{
+    for (struct kfi_link *link = kfi_list_first(&turns->failures), *next; link != NULL; link = next) {
+        const struct failure *failure = KFI_CONTAINER(link, struct failure, link);
+        next = kfi_list_next(&turns->failures, link);
+        if (failure_is_past(failure, now_ms))
+            kfi_failure_forget(turns, failure->place, after);
+    }
+}
+
 /* Makes the memory that a flight brought the failure of its place, which had none. */
 static struct failure *failure_add(struct turns *turns, struct flight *flight, struct aftermath *after)
 {
@@ -63,10 +78,11 @@ void kfi_failure_note(struct turns *turns, struct flight *flight, uint64_t now_m
 {
     const uint64_t backoff_ms = flight->policy->failure_backoff_ms;
     struct failure *failure = flight->place->failure;
+    const bool in_a_row = failure != NULL && !failure_is_past(failure, now_ms);
     if (backoff_ms == 0 || flight->base.code == KF_E_CLEANED_UP ||
         kfi_flights_barred(&turns->flights, flight))
         return;
-    if (failure != NULL && flight->number < failure->opened)
+    if (in_a_row && flight->number < failure->opened)
         return; /* one of a burst of which others failed before */
     if (failure == NULL) {
         failure = failure_add(turns, flight, after);
@@ -74,11 +90,14 @@ void kfi_failure_note(struct turns *turns, struct flight *flight, uint64_t now_m
         kfi_unlink(&failure->link);
         kfi_list_push_front(&turns->failures, &failure->link);
     }
+    if (!in_a_row)
+        failure->times = 0;
     const unsigned doublings = failure->times < DOUBLINGS_MAX ? failure->times : DOUBLINGS_MAX;
     failure->times++;
     failure->error = flight->base.error;
     failure->opened = turns->flights.opened;
     failure->until_ms = kfi_ms_after(now_ms, backoff_ms << doublings);
+    failure->past_ms = kfi_ms_after(failure->until_ms, backoff_ms << DOUBLINGS_MAX);
 }
 
 /* ---- The line ---- */

@@ -26,6 +26,7 @@ struct failure {
     uint64_t
         opened; /* flights opened before it: if one of these fails, that is no further failure in a row */
     uint64_t until_ms;
+    uint64_t past_ms; /* from then on it is forgotten: the next one is not in a row with it */
 };
 
 /* The flights, and the failures that are remembered. */
@@ -45,6 +46,9 @@ bool kfi_failure_holds(const struct place *place, const struct kfi_policy *polic
 
 /* Remembers that a flight failed, if its opener wants the next ones to come later. */
 void kfi_failure_note(struct turns *turns, struct flight *flight, uint64_t now_ms, struct aftermath *after);
+
+/* Forgets the failures that are past. It looks at all of them; there are never more than 256. */
+void kfi_failure_prune(struct turns *turns, uint64_t now_ms, struct aftermath *after);
 
 /* Forgets the failure of a place that the caller holds, if there is one. */
 void kfi_failure_forget(struct turns *turns, struct place *place, struct aftermath *after);
