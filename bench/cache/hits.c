@@ -152,6 +152,9 @@ static void hits_begin(void)
     caching.max_age_ms = UINT64_MAX;
     demand(kf_caching_cmm_new(&caching, &error, &hits.caching), &error);
     kf_keyring_unref(caching.keyring);
+    hits.policy.stuck = kfi_stuck_new();
+    if (hits.policy.stuck == NULL)
+        exit(EXIT_FAILURE);
     hits.request.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     hits.request.plaintext_bound = 1024;
     hits_fill();
@@ -162,6 +165,7 @@ static void hits_end(void)
     kf_cmm_unref(hits.caching);
     kf_cmm_unref(hits.backing);
     kf_cache_unref(hits.cache);
+    kfi_stuck_unref(hits.policy.stuck);
 }
 
 static void *user_run(void *context)
