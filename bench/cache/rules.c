@@ -137,6 +137,8 @@ static float land(struct scene *scene, size_t index, enum kf_code code, struct f
         kfi_ledger_land(&scene->bare.ledger, flight, next, scene->bare.now_ms, &scene->bare.after);
     const float us = step_us();
     bare_flight_unref(flight);
+    bare_flight_unref(scene->bare.after.awaited);
+    scene->bare.after.awaited = NULL;
     scene->flights[index] = NULL;
     if (opened)
         scene->flights[scene->flight_count++] = next;

@@ -171,6 +171,8 @@ bool bare_land(struct bare *bare, struct flight *flight, enum kf_code code, stru
     bare_flight_unref(flight);
     if (!opened)
         bare_flight_unref(next);
+    bare_flight_unref(bare->after.awaited);
+    bare->after.awaited = NULL;
     return opened;
 }
 
