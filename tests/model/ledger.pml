@@ -134,7 +134,7 @@ inline flights_open(k, c)
     for (i : 0 .. FLIGHTS - 1) {
         n = n + (UNDER_WAY(i) && flights[i].key == k)
     }
-    PROMISE(TURNS_KEPT, MAX_FLIGHTS == 0 || n <= MAX_FLIGHTS)
+    PROMISE(TURNS_KEPT, UNLIKE_FLIGHTS || MAX_FLIGHTS == 0 || n <= MAX_FLIGHTS)
 }
 
 inline flights_seat(x, c)
@@ -175,12 +175,15 @@ inline flights_close(k, x)
 
 /* ---- Turns ---- */
 
-#define TURNS_FULL(k) (MAX_FLIGHTS > 0 && places[k].under_way >= MAX_FLIGHTS)
+#define TURNS_FULL(k, c) (MAY_OPEN(c) > 0 && places[k].under_way >= MAY_OPEN(c))
 
 inline turns_wait(k, c)
 {
     printf("caller %d waits in line\n", c);
-    line[k]!c
+    line[k]!c;
+#if UNLIKE_FLIGHTS
+    may_pass[c] = len(line[k])
+#endif
 }
 
 inline turns_leave(k, c)
@@ -188,7 +191,7 @@ inline turns_leave(k, c)
     line[k]??eval(c)
 }
 
-/* Answers the first in line, w, without a flight. */
+/* Answers w, who is in line, without a flight. */
 inline turns_answer(k, answer)
 {
     printf("caller %d is answered out of the line\n", w);
@@ -197,36 +200,138 @@ inline turns_answer(k, answer)
     seats[w].woken = 1
 }
 
-/* Gives those in line what room there is. One flight may be opened for them, if at all. next: that flight, or NONE. */
+/* w: the first in line who fits x, or NONE. */
+inline line_find(k, x)
+{
+    w = NONE;
+    for (i : 1 .. len(line[k])) {
+        line[k]?s;
+        line[k]!s;
+        w = (w == NONE && FITS(x, s) -> s : w)
+    }
+}
+
+/* The same for the entry, or else for the parked key. */
+inline line_find_kept(k)
+{
+    w = NONE;
+    if
+    :: places[k].entry != NONE -> line_find(k, places[k].entry)
+    :: else
+    fi;
+    if
+    :: w == NONE && places[k].parked != NONE -> line_find(k, places[k].parked)
+    :: else
+    fi
+}
+
+/* Answers w, who is in line, from the entry. e: the entry, or NONE if it has no room. */
+inline serve_entry(k)
+{
+    entry_usable(k, w);
+    if
+    :: e != NONE ->
+        turns_answer(k, KF_OK);
+        seats[w].value = e;
+        entry_charge(k, w)
+    :: else
+    fi
+}
+
+/* Seats those in line who fit x, in which room came about. */
+inline turns_offer(k, x)
+{
+    do
+    :: empty(line[k]) || BARRED(x) -> break
+    :: nempty(line[k]) && !BARRED(x) ->
+#if IS(LINE_ASKS_AGAIN)
+        line[k]?<w>;
+        turns_answer(k, ASK_AGAIN);
+        break
+#else
+        line_find(k, x);
+        if
+        :: w == NONE -> break
+        :: else -> turns_leave(k, w); flights_seat(x, w)
+        fi
+#endif
+    od
+}
+
+/* Gives those in line what is in the entry, and opens a flight for the first who is left. next: that flight, or NONE. */
 inline turns_serve(k, may_open)
 {
     next = NONE;
-    do
-    :: empty(line[k]) -> break
+    w = NONE;
+    if
     :: nempty(line[k]) ->
         line[k]?<w>;
 #if IS(LINE_ASKS_AGAIN)
         turns_answer(k, ASK_AGAIN);
-        break;
+        w = NONE
+#else
+        serve_entry(k)
 #endif
-        entry_usable(k, w);
+    :: empty(line[k])
+    fi;
+    do
+    :: IS(LINE_ASKS_AGAIN) || empty(line[k]) -> break
+    :: !IS(LINE_ASKS_AGAIN) && nempty(line[k]) ->
+        line_find_kept(k);
         if
-        :: e != NONE ->
-            turns_answer(k, KF_OK);
-            seats[w].value = e;
-            entry_charge(k, w)
-        :: else ->
-            flights_find(w);
-            if
-            :: f == NONE && may_open && next == NONE && !TURNS_FULL(k) -> flights_open(k, w); next = f
-            :: else
-            fi;
-            if
-            :: f == NONE -> break
-            :: else -> turns_leave(k, w); flights_seat(f, w)
-            fi
+        :: w == NONE -> break
+        :: else -> serve_entry(k)
+        fi;
+        if
+        :: e == NONE -> break
+        :: else
         fi
-    od
+    od;
+    if
+    :: !IS(LINE_ASKS_AGAIN) && may_open && nempty(line[k]) ->
+        line[k]?<w>;
+        if
+        :: IS(TURNS_MIND_OTHERS) && TURNS_FULL(k, w)
+        :: else ->
+            flights_open(k, w);
+            next = f;
+            turns_leave(k, w);
+            flights_seat(next, w);
+            turns_offer(k, next)
+        fi
+    :: IS(LINE_ASKS_AGAIN) || !(may_open) || empty(line[k])
+    fi
+}
+
+/* Nobody in line fits into a flight. */
+inline line_check(k)
+{
+#if !IS(LINE_ASKS_AGAIN)
+    for (i : 1 .. len(line[k])) {
+        line[k]?s;
+        line[k]!s;
+        for (w : 0 .. FLIGHTS - 1) {
+            PROMISE(LINE_OFFERED, !ROOMY(w, s))
+        }
+    }
+#else
+    skip
+#endif
+}
+
+/* A landing could open a flight for those in line: it may pass by whoever is k-th fewer than k times. */
+inline line_count(k)
+{
+#if UNLIKE_FLIGHTS
+    for (i : 1 .. len(line[k])) {
+        line[k]?s;
+        line[k]!s;
+        may_pass[s]--;
+        PROMISE(LINE_MOVES, may_pass[s] > 0)
+    }
+#else
+    skip
+#endif
 }
 
 /* Answers all in line: with the error of flight x, or, if that is NONE, that there is no memory. */
@@ -247,7 +352,7 @@ inline turns_dismiss(k, x)
 inline ledger_ask_flights(k, c)
 {
     flights_find(c);
-    wanted = f == NONE && !TURNS_FULL(k);
+    wanted = f == NONE && !TURNS_FULL(k, c);
     if
     :: f != NONE -> flights_seat(f, c)
     :: f == NONE && !wanted -> turns_wait(k, c)
@@ -258,22 +363,31 @@ inline ledger_ask_flights(k, c)
 inline ledger_ask_open(k, c)
 {
     flights_open(k, c);
-    flights_seat(f, c)
+    flights_seat(f, c);
+#if !IS(NOT_OFFERED)
+    turns_offer(k, f);
+#endif
+    line_check(k)
 }
 
 /* f: a flight opened ahead of need, or NONE: others have fetched the next key, or are doing it, or may not. */
 inline ledger_open_ahead(k, c)
 {
     e = places[k].entry;
-    wanted = (e == NONE || flights[e].refreshed) && places[k].parked == NONE && !TURNS_FULL(k);
+    wanted = (e == NONE || flights[e].refreshed) && places[k].parked == NONE && !TURNS_FULL(k, c);
     for (i : 0 .. FLIGHTS - 1) {
         wanted = wanted && !(UNDER_WAY(i) && flights[i].key == k && !BARRED(i) && !IS_USED_UP(i))
     }
     f = NONE;
     if
-    :: wanted -> flights_open(k, c); flights[f].ahead = 1; ahead++
+    :: wanted ->
+        flights_open(k, c);
+        flights[f].ahead = 1;
+        ahead++;
+        turns_offer(k, f)
     :: else
-    fi
+    fi;
+    line_check(k)
 }
 
 /* `memory`: there is some for the flight that may follow. next: that flight, if it was opened, or NONE. */
@@ -287,6 +401,11 @@ inline ledger_land(k, x)
     fi;
     turns_serve(k, memory);
     if
+    :: memory -> line_count(k)
+    :: else
+    fi;
+    line_check(k);
+    if
     :: places[k].under_way == 0 && !IS(LINE_KEPT) && !IS(LINE_ASKS_AGAIN) -> turns_dismiss(k, NONE)
     :: else
     fi
@@ -298,18 +417,21 @@ inline ledger_leave(k, c)
     n = seats[c].flight;
     if
     :: n == NONE && seats[c].code == KF_PENDING ->
-        turns_leave(k, c);
-        turns_serve(k, false)
+        turns_leave(k, c)
     :: n != NONE && (UNDER_WAY(n) || IS(REFUND_LATE)) ->
         flights[n].messages--;
-        turns_serve(k, false)
+        if
+        :: UNDER_WAY(n) -> turns_offer(k, n)
+        :: else
+        fi
     :: n == NONE && seats[c].code == ASK_AGAIN -> turns_serve(k, false)
     :: else
     fi;
     seats[c].flight = NONE;
     seats[c].code = KF_PENDING;
     seats[c].value = 0;
-    seats[c].woken = 0
+    seats[c].woken = 0;
+    line_check(k)
 }
 
 inline ledger_clear()

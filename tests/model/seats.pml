@@ -14,7 +14,9 @@
  *     service, asking, trips             the backing CMM, and whatever it waits for
  *     the promises P1 to P6              README.md
  *     CLEAR, TURNS                       no key from before a clearing goes to whoever asks after it; never more than
- *                                        MAX_FLIGHTS flights of a key are under way
+ *                                        MAX_FLIGHTS flights of a key are under way, if that is the limit of all
+ *     LINE                               nobody in line fits into a flight, and whoever is the k-th is out of it after k
+ *                                        landings that had memory for another flight
  *
  * WHAT IS LEFT OUT.
  *   - Looks that come to nothing. kfi_ledger_ask changes nothing if it wants a seat or a flight. The last look decides.
@@ -47,6 +49,9 @@
 #endif
 #ifndef MAX_FLIGHTS
 #define MAX_FLIGHTS 0   /* 0: any number */
+#endif
+#ifndef MAX_FLIGHTS_ODD
+#define MAX_FLIGHTS_ODD MAX_FLIGHTS /* that of odd callers */
 #endif
 #ifndef REFRESH_AHEAD
 #define REFRESH_AHEAD 0 /* 1: a hit that leaves one message or none has the next key fetched */
@@ -118,11 +123,14 @@
 #define PARKED_NOT_CLEARED 16 /* a clearing makes the parked key the entry */
 #define TURNS_FORGOTTEN    17 /* a clearing forgets what is under way */
 #define LINE_KEPT          18 /* the line waits on though nothing is under way */
+#define TURNS_MIND_OTHERS  19 /* a landing opens nothing while others have too much under way for the first in line */
+#define NOT_OFFERED        20 /* a flight that a caller opens is not offered to the line */
 
 #ifndef DESIGN
 #define DESIGN AS_BUILT
 #endif
 #define IS(design) (DESIGN == design)
+#define UNLIKE_FLIGHTS (MAX_FLIGHTS_ODD != MAX_FLIGHTS)
 #define ASKS_AGAIN (IS(CHARGED_AT_LANDING) || IS(SERVED_BY_ENTRY) || IS(LINE_ASKS_AGAIN))
 #define HAS_OPENER (IS(OPENER_DRIVES) || IS(OPENERS_DEADLINE) || IS(SERVED_BY_ENTRY))
 
@@ -179,6 +187,9 @@ byte used[FLIGHTS];     /* callers who got the key, */
 byte least[FLIGHTS];    /* and the least limit among them */
 bit failed[FLIGHTS];
 byte answers[CALLERS];
+#if UNLIKE_FLIGHTS
+byte may_pass[CALLERS]; /* landings that may not pass him by in line: one more than may */
+#endif
 byte since[CALLERS];    /* clearings when he asked */
 bit gone[CALLERS];      /* he gave up, or fell silent */
 byte calls[KEYS];
@@ -186,18 +197,19 @@ byte asked[2];
 byte ahead, cancels, silent, failures, expiries, no_memory, spurious;
 
 /* From one line of a step to the next. */
-hidden byte e, f, i, n, p, w;
+hidden byte e, f, i, n, p, s, w;
 hidden byte wanted, memory, next;
 
 #define KEY(c)       ((c) % KEYS)
 #define LIMIT(c)     ((c) % 2 -> MAX_MESSAGES_ODD : MAX_MESSAGES)
+#define MAY_OPEN(c)  ((c) % 2 -> MAX_FLIGHTS_ODD : MAX_FLIGHTS)
 #define LESSER(a, b) ((a) < (b) -> (a) : (b))
 
 #define UNDER_WAY(x) ((x) < opened && !flights[x].landed)
 #define BARRED(x)    (flights[x].clearings != clearings)
 
 /* Callers with the same number modulo KINDS are equal. */
-#define KINDS        (KEYS == 2 || MAX_MESSAGES_ODD != MAX_MESSAGES -> 2 : 1)
+#define KINDS        (KEYS == 2 || MAX_MESSAGES_ODD != MAX_MESSAGES || UNLIKE_FLIGHTS -> 2 : 1)
 #define MAY_ASK(c)   (ANY_ORDER || asked[(c) % KINDS] == (c) / KINDS)
 #define ALL_ASKED    (asked[0] + asked[1] == CALLERS)
 
@@ -205,7 +217,7 @@ hidden byte wanted, memory, next;
 
 /* Always 0: so the report of a broken promise has its name. */
 hidden byte P1_NO_OVER_USE, P2_NO_STAMPEDE, P3_SIDE_BY_SIDE, P4_EXACTLY_ONCE, P5_FAILURES_LOCAL, P6_NOBODY_HELD_UP,
-            CLEAR_FORGETS, TURNS_KEPT;
+            CLEAR_FORGETS, TURNS_KEPT, LINE_OFFERED, LINE_MOVES;
 #define PROMISE(name, holds) assert(name || (holds))
 
 /* How many calls the callers of key k cost. */
