@@ -10,7 +10,7 @@
 
 #define SELF_TEST_POINTS 1000000 /* for each faulty program */
 #define SELF_TEST_SWITCHES 6     /* a failure of them is shrunk to so many choices at most */
-#define SELF_TEST_SEEDS 20       /* of each scene, to see that a seed always makes the same choices */
+#define SELF_TEST_SEEDS 50       /* of each scene, to see that a seed always makes the same choices */
 
 static int usage(void)
 {

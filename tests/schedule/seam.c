@@ -1,5 +1,6 @@
 /*
- * The seam: base/lock.h and base/clock.h on the machine, in the place of lock.c and clock.c. Every call is a point.
+ * The seam: base/lock.h and base/clock.h on the machine, in the place of lock.c and clock.c. Every call is a point. Random
+ * bytes come from the seed as well.
  *
  * What the library keeps in struct kfi_lock and the like is ours here: the bytes of the system's types hold our own
  * state, for which zero is what the system's initialisers give too. Misuse is a failure: a lock taken twice or left by
@@ -7,6 +8,8 @@
  */
 #include <errno.h>
 #include <string.h>
+
+#include <openssl/rand.h>
 
 #include "base/clock.h"
 #include "base/lock.h"
@@ -333,4 +336,19 @@ uint64_t kfi_now_ms(void)
 uint64_t kfi_wall_clock_s(void)
 {
     return WALL_START_S + kfi_now_ms() / 1000;
+}
+
+/* ---- Random bytes ---- */
+
+/*
+ * In the place of libcrypto's: what the library draws may decide what it does, as the order of a table does, and a seed has
+ * to repeat. Outside a run they are always the same.
+ */
+int RAND_bytes_ex(OSSL_LIB_CTX *library, unsigned char *out, size_t length, unsigned int strength)
+{
+    (void)library;
+    (void)strength;
+    for (size_t i = 0; i < length; i++)
+        out[i] = machine_is_on() ? (unsigned char)machine_random(256) : (unsigned char)(i + 1);
+    return 1;
 }

@@ -92,6 +92,7 @@ void scene_mixed(void)
     play_with(&mixed.show);
     source_close(&mixed.child[0]);
     source_close(&mixed.child[1]);
+    kf_cleanup(); /* a worker that was abandoned may have set a timer */
 }
 
 /* ---- Circles ---- */
