@@ -89,7 +89,8 @@ static enum kf_code rate_cmm_new(struct kf_cmm *inner, uint64_t interval_ms, str
     static const struct kf_cmm_vtable vtable = {.size = sizeof vtable,
                                                 .get_encryption_materials = get_encryption_materials,
                                                 .decrypt_materials = decrypt_materials,
-                                                .destroy = destroy};
+                                                .destroy = destroy,
+                                                .never_blocks = true};
     struct rate_cmm *cmm = malloc(sizeof *cmm);
     if (cmm == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for a CMM.");

@@ -214,8 +214,11 @@ static void destroy(void *self)
 
 static enum kf_code vault_keyring_new(struct kf_error *error, struct kf_keyring **out)
 {
-    static const struct kf_keyring_vtable vtable = {
-        .size = sizeof vtable, .on_encrypt = on_encrypt, .on_decrypt = on_decrypt, .destroy = destroy};
+    static const struct kf_keyring_vtable vtable = {.size = sizeof vtable,
+                                                    .on_encrypt = on_encrypt,
+                                                    .on_decrypt = on_decrypt,
+                                                    .destroy = destroy,
+                                                    .never_blocks = true};
     struct vault *vault = calloc(1, sizeof *vault);
     if (vault == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for a vault.");

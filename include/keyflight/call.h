@@ -5,7 +5,8 @@
  * A function of theirs that answers at once ignores its call. One that has to wait answers KF_PENDING, and is
  * polled again: called with the same call and equal arguments, until it answers anything else. The call keeps its
  * state in between. Polls of one call never overlap, but each may come from another thread, also from the
- * library's own. So a poll must not block.
+ * library's own: its workers, and the internal thread, which drives all that is under way in the process. There only what
+ * says that it never blocks (never_blocks in its vtable) is polled.
  *
  * A call ends when a poll answers anything but KF_PENDING, or when it is cancelled. Its state is dropped then, on
  * whatever thread that happens, and its children end.

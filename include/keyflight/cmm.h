@@ -50,6 +50,14 @@ struct kf_cmm_vtable {
 
     /* Called by the last _unref, on whatever thread that is. May be NULL. */
     void (*destroy)(void *self);
+
+    /*
+     * Whether none of its polls ever blocks, nor takes long. Then all of them may be made by the library's internal
+     * thread, on which every fetch of the process depends. Without it (false) those are made by workers instead: right
+     * for whatever waits for a device or a service by itself, or computes for more than a fraction of a millisecond,
+     * and a little slower for a CMM that answers KF_PENDING.
+     */
+    bool never_blocks;
 };
 
 /*

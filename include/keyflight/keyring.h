@@ -53,14 +53,15 @@ KF_CODE kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyring *co
                              size_t child_count, struct kf_error *error, struct kf_keyring **out);
 
 /*
- * A blocking keyring runs another one, which may block (a vendor's SDK, a hardware module), on worker threads of
- * its own. Whoever asks the blocking keyring waits as for any that answers KF_PENDING, and nothing of the library
- * is held up.
+ * A blocking keyring runs another one, which may block (a vendor's SDK, a hardware module), on worker threads of the
+ * library, of which so many are there for it alone. Whoever asks the blocking keyring waits as for any that answers
+ * KF_PENDING, and nothing of the library is held up: not even the thread that asks first, which without it is inside
+ * the keyring.
  *
- * A worker is started when there is work for it, blocks all signals, and ends with the keyring. The keyring that
- * is run is called from any worker, and so is its destructor. If whoever asked gives up, the work goes on, and
- * what it brings is wiped. A keyring that encrypts with the CMM that is waiting for it waits until
- * fetch_timeout_ms has passed.
+ * A worker is started when there is work for it, and blocks all signals. One that is idle ends with the keyring, or at
+ * kf_cleanup. The keyring that is run is called from any worker, and so is its destructor. If whoever asked gives up,
+ * the work goes on, and what it brings is wiped. If the keyring encrypts with the CMM that is waiting for it, that is
+ * refused (KF_E_USAGE).
  */
 struct kf_blocking_keyring_options {
     size_t size;
@@ -123,6 +124,14 @@ struct kf_keyring_vtable {
 
     /* Called by the last _unref, on whatever thread that is. May be NULL. */
     void (*destroy)(void *self);
+
+    /*
+     * Whether none of its polls ever blocks, nor takes long. Then all of them may be made by the library's internal
+     * thread, on which every fetch of the process depends. Without it (false) those are made by workers instead: right
+     * for whatever waits for a device or a service by itself, or computes for more than a fraction of a millisecond,
+     * and a little slower for a keyring that answers KF_PENDING.
+     */
+    bool never_blocks;
 };
 
 /*

@@ -286,7 +286,8 @@ KF_CODE kf_crypto_provider_set(struct ossl_lib_ctx_st *library, const char *prop
 /*
  * Stops the internal thread, if one was started, and waits for its end. Fetches that are pending fail with
  * KF_E_CLEANED_UP, and their callers are woken, also those of a fetch in which a keyring blocks: only the caller whose
- * thread is inside the keyring stays there until it returns. Objects stay valid, and the library can be used again. Don't
+ * thread is inside the keyring stays there until it returns. Workers end too, once the work that was given to them is
+ * done; if a keyring holds one for more than a second, it is left alone, and ends when it comes back. Objects stay valid, and the library can be used again. Don't
  * call it from a waker, a keyring, a CMM, a listener or a destructor.
  */
 KF_API void kf_cleanup(void);

@@ -72,11 +72,8 @@ static unsigned asking_look(struct kfi_asking *asking, struct kf_error *error, e
 /* Whether the wait that was begun, by a caller inside of a fetch, would never end. */
 static bool asking_closes_circle(const struct kfi_asking *asking)
 {
-    const struct kfi_inside *here = kfi_inside_here();
-    struct kfi_flight *inner = asking->call->root->flight;
-    if (inner == NULL && here != NULL)
-        inner = here->flight;
-    return inner != NULL && kfi_circle_enter(asking->seat, inner, here);
+    struct kfi_flight *inner = kfi_flight_around(asking->call);
+    return inner != NULL && kfi_circle_enter(asking->seat, inner, kfi_inside_here());
 }
 
 /* Begins what the look came to. */

@@ -19,10 +19,20 @@ enum {
     OVERDUE = 16 /* it ended because its time was over */
 };
 
+/*
+ * How many fetches workers poll at once. It bounds what is side by side: a burst of more fetches, each of which blocks
+ * for a while, takes more than one such while. And it bounds threads, which foreign code may hold for long.
+ */
+#define FETCH_WORKERS 32
+
+static struct kfi_lane fetches = KFI_LANE_INIT(FETCH_WORKERS);
+
 /* The innermost fetch that this thread is inside of. */
-static _Thread_local const struct kfi_inside *inside_here;
+static _Thread_local struct kfi_inside *inside_here;
 
 static bool driver_run(struct kfi_task *task, bool stop);
+static void worker_run(struct kfi_work *work);
+static void worker_done(struct kfi_work *work, int failure);
 static void flight_wake(void *context);
 
 void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *class, uint64_t timeout_ms)
@@ -36,6 +46,8 @@ void kfi_flight_init(struct kfi_flight *flight, const struct kfi_flight_class *c
     atomic_init(&flight->state, POLLED);
     kfi_task_init(&flight->task, driver_run);
     flight->task.limit_ms = flight->deadline;
+    flight->work.run = worker_run;
+    flight->work.done = worker_done;
     kfi_call_init(&flight->call, flight);
     flight->call.request_id = &flight->polled_id;
     kfi_call_drive(&flight->call, &wake);
@@ -146,7 +158,7 @@ static void flight_abandon(struct kfi_flight *flight, enum kf_code code, const s
 
 /*
  * Gives the permission to poll back, and with it the reference of whoever polled: the driver polls again after the next
- * wake. KF_PENDING; anything else ends the flight, with the permission still here.
+ * wake. Errors: those of flight_drive, or KF_E_TIMEOUT if it has ended; then the permission is still here.
  */
 static enum kf_code flight_release(struct kfi_flight *flight, struct kf_error *error)
 {
@@ -164,26 +176,28 @@ static enum kf_code flight_release(struct kfi_flight *flight, struct kf_error *e
     if (state & WOKEN)
         kfi_task_wake(&flight->task);
     kfi_flight_unref(flight);
-    return KF_PENDING;
+    return KF_OK;
 }
 
-/* Ends a poll that is to be gone on with. */
-static void flight_leave(struct kfi_flight *flight)
+/* Gives the permission to poll to a worker. Errors: those of flight_drive; then it is still here. */
+static enum kf_code flight_pass_on(struct kfi_flight *flight, struct kf_error *error)
 {
-    struct kf_error error = KF_ERROR_INIT;
-    const enum kf_code code = flight_release(flight, &error);
-    if (code != KF_PENDING)
-        flight_answer(flight, code, &error, true);
+    const enum kf_code code = flight_drive(flight, error);
+    if (code != KF_OK)
+        return code;
+    kfi_refs_add(&flight->refs, 1); /* the work's */
+    kfi_pool_submit(&fetches, &flight->work);
+    return KF_OK;
 }
 
 /* One poll, by whoever has the permission and a reference with it; both are consumed. */
 static void flight_poll(struct kfi_flight *flight)
 {
     struct kf_error error = KF_ERROR_INIT;
-    const struct kfi_inside inside = {flight, inside_here};
-    inside_here = &inside;
+    struct kfi_inside inside;
+    kfi_inside_enter(&inside, flight);
     enum kf_code code = flight->class->poll(flight, &error);
-    inside_here = inside.outer;
+    kfi_inside_leave(&inside);
 
     if (kfi_call_is_inherited(&flight->call))
         return; /* the poll has forked, and this is the child: nobody is here to land for, nor may be */
@@ -191,10 +205,35 @@ static void flight_poll(struct kfi_flight *flight)
         code = KF_E_TIMEOUT;
         flight->class->overdue(flight, &error);
     }
-    if (code == KF_PENDING)
-        flight_leave(flight);
-    else
-        flight_answer(flight, code, &error, false);
+    const bool pending = code == KF_PENDING;
+    if (pending)
+        code = inside.wants_worker ? flight_pass_on(flight, &error) : flight_release(flight, &error);
+    if (!pending || code != KF_OK)
+        flight_answer(flight, code, &error, pending);
+}
+
+/* A worker's poll. The flight may have ended while it stood in the lane. */
+static void worker_run(struct kfi_work *work)
+{
+    struct kfi_flight *flight = KFI_CONTAINER(work, struct kfi_flight, work);
+    const unsigned state = atomic_fetch_and(&flight->state, ~(unsigned)WOKEN);
+    if (!(state & ENDED)) {
+        flight_poll(flight);
+        return;
+    }
+    const struct kf_error unheard = KF_ERROR_INIT;
+    flight_answer(flight, KF_E_TIMEOUT, &unheard, false);
+}
+
+static void worker_done(struct kfi_work *work, int failure)
+{
+    struct kfi_flight *flight = KFI_CONTAINER(work, struct kfi_flight, work);
+    if (failure != 0) {
+        struct kf_error error = KF_ERROR_INIT;
+        const enum kf_code code = kfi_pool_failure(failure, &error);
+        flight_answer(flight, code, &error, true);
+    }
+    kfi_flight_unref(flight);
 }
 
 void kfi_flight_launch(struct kfi_flight *flight)
@@ -206,10 +245,13 @@ void kfi_flight_launch(struct kfi_flight *flight)
 
 void kfi_flight_launch_apart(struct kfi_flight *flight)
 {
+    struct kf_error error = KF_ERROR_INIT;
     if (kfi_call_is_inherited(&flight->call))
         return;
     flight_wake(flight);
-    flight_leave(flight);
+    const enum kf_code code = flight_release(flight, &error);
+    if (code != KF_OK)
+        flight_answer(flight, code, &error, true);
 }
 
 /*
@@ -278,7 +320,36 @@ static bool driver_run(struct kfi_task *task, bool stop)
     return true;
 }
 
+/* ---- Inside of fetches ---- */
+
 const struct kfi_inside *kfi_inside_here(void)
 {
     return inside_here;
+}
+
+void kfi_inside_enter(struct kfi_inside *inside, struct kfi_flight *flight)
+{
+    *inside = (struct kfi_inside){.flight = flight, .outer = inside_here};
+    if (flight != NULL)
+        inside_here = inside;
+}
+
+void kfi_inside_leave(const struct kfi_inside *inside)
+{
+    inside_here = inside->outer;
+}
+
+struct kfi_flight *kfi_flight_around(const struct kf_call *call)
+{
+    if (call->root->flight != NULL)
+        return call->root->flight;
+    return inside_here != NULL ? inside_here->flight : NULL;
+}
+
+bool kfi_inside_defers(void)
+{
+    if (inside_here == NULL || !kfi_thread_is_internal())
+        return false;
+    inside_here->wants_worker = true;
+    return true;
 }

@@ -13,7 +13,8 @@
  * once needs no other thread. Its driver is a task of the internal thread. It gets one when its poll answers KF_PENDING,
  * or before, when somebody else comes to wait for it (kfi_flight_follow). The driver polls it when it is woken, if
  * nobody else does, and keeps its time: when that is over it lands the flight, even while another thread is inside the
- * poll, whose answer comes too late then.
+ * poll, whose answer comes too late then. Nothing that may block is called by the driver: if its poll comes to that, a
+ * worker (pool.h) gets the permission and polls the whole of it again.
  */
 #ifndef KFI_BASE_FLIGHT_H
 #define KFI_BASE_FLIGHT_H
@@ -21,6 +22,7 @@
 #include "base/call.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "base/refs.h"
 #include "base/thread.h"
 
@@ -55,6 +57,7 @@ struct kfi_flight {
     struct kfi_refs refs; /* whoever may poll has one, the driver has one, every seat has one */
     atomic_uint state;    /* who polls, who lands: see flight.c */
     struct kfi_task task; /* the driver */
+    struct kfi_work work; /* a poll by a worker */
     uint64_t timeout_ms, deadline;
 
     /* Used by whoever has the permission to poll. */
@@ -110,10 +113,27 @@ bool kfi_flight_is_driven(const struct kfi_flight *flight);
 /* A fetch that this thread is inside of. */
 struct kfi_inside {
     struct kfi_flight *flight;
-    const struct kfi_inside *outer; /* the fetch inside which this one is polled, or NULL */
+    struct kfi_inside *outer; /* the fetch inside which this one is polled, or NULL */
+    bool wants_worker;
 };
 
 /* The innermost fetch that this thread is inside of, or NULL. */
 const struct kfi_inside *kfi_inside_here(void);
+
+/*
+ * From enter to leave this thread is inside of `flight`: it polls it, or does work of its fetch. NULL: nothing is
+ * entered. The caller has a reference, and `inside` stays where it is.
+ */
+void kfi_inside_enter(struct kfi_inside *inside, struct kfi_flight *flight);
+void kfi_inside_leave(const struct kfi_inside *inside);
+
+/* The fetch that a call is part of, by the call itself or by this thread, or NULL. Borrowed. */
+struct kfi_flight *kfi_flight_around(const struct kf_call *call);
+
+/*
+ * To be asked before anything is called that may block. True: this is the internal thread, where it must not be called.
+ * The poll is to answer KF_PENDING, and will be made again by a worker. A reference is not needed.
+ */
+bool kfi_inside_defers(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "base/pool.h"
 #include "base/timers.h"
 
 static struct {
@@ -321,7 +322,7 @@ enum kf_code kfi_thread_plug(const struct kfi_sleeper *sleeper, struct kf_error 
 
 void kf_cleanup(void)
 {
-    if (kfi_thread_is_internal())
+    if (kfi_thread_is_internal() || kfi_pool_is_worker())
         return;
     thread_lock();
     atomic_fetch_add_explicit(&internal.cleanups, 1, memory_order_relaxed);
@@ -339,6 +340,7 @@ void kf_cleanup(void)
         kfi_condition_broadcast(&internal.ended);
     }
     thread_unlock();
+    kfi_pool_cleanup();
 }
 
 /* ---- What others may do with tasks and timers ---- */

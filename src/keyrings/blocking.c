@@ -1,51 +1,47 @@
 /*
- * The blocking keyring: runs a keyring that has to block on worker threads. Called through the keyring
- * interface only.
+ * The blocking keyring: runs a keyring that has to block on the library's workers (base/pool.h), in a lane of its own.
+ * Called through the keyring interface only.
  *
- * Each call becomes a job. A cancelled call leaves before its work ends, so the job has references and copies
- * of all that the work needs. Two hold a job: the call, as its state, and the line or the worker. Nobody ever
- * waits for work. So jobs can be given up, and the keyring destroyed, on any thread. The keyring and its
- * workers share a pool; the last of them frees it.
+ * Each call becomes a job. A cancelled call leaves before its work ends, so the job has references and copies of all
+ * that the work needs. Nobody ever waits for work. So jobs can be given up, and the keyring destroyed, on any thread.
+ * Of the call and the worker, whoever is the last to have to do with a job frees it.
  */
 #include <keyflight/keyring.h>
 
 #include "base/call.h"
 #include "base/error.h"
+#include "base/flight.h"
 #include "base/fork.h"
-#include "base/list.h"
-#include "base/lock.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "base/sized.h"
 #include "base/thread.h"
 #include "base/wait.h"
 #include "materials/materials.h"
-#include "suite/random.h"
 
 #define WORKERS_MAX 1000
 
-struct pool {
+struct blocking {
+    struct kfi_refs refs;       /* the keyring has one, each job has one */
     struct kf_keyring *keyring; /* the one that blocks */
-    size_t max_workers;
-    struct kfi_fork_guard guard;
-    struct kfi_lock lock; /* guards what follows, and the links and `done` of jobs; a leaf */
-    struct kfi_condition changed;
-    struct kfi_list line; /* jobs that no worker has taken yet */
-    size_t waiting;       /* their number */
-    size_t workers;
-    size_t busy;    /* workers that have a job */
-    bool closing;   /* the keyring was destroyed: the workers end */
-    bool abandoned; /* and some were still busy: the last of them frees the pool */
+    struct kfi_lane lane;
+};
+
+/* Whose a job is. */
+enum job_state {
+    JOB_OPEN, /* of both */
+    JOB_DONE, /* of the call, with the results */
+    JOB_LEFT  /* of the worker: the call has gone */
 };
 
 struct job {
-    struct kfi_refs refs;
-    struct kfi_link link; /* in the line */
-    struct pool *pool;
-    bool done; /* under the lock; from then on the results belong to the call */
-    atomic_bool cancelled;
+    struct kfi_work work; /* first */
+    struct blocking *owner;
+    atomic_int state;            /* enum job_state */
     struct kf_call_waker *waker; /* wakes the caller */
     struct kf_call_waker *stop;  /* wakes the worker while the wrapped keyring is pending */
     struct kf_call call;         /* the root of the work */
+    struct kfi_flight *inside;   /* the fetch that the work is part of: a reference, or NULL */
     struct kfi_request_id request_id;
 
     /* What is asked: one of the two. The EDKs are for decryption. */
@@ -60,44 +56,62 @@ struct job {
     struct kf_data_key data_key;
 };
 
+static void blocking_unref(struct blocking *blocking)
+{
+    if (!kfi_refs_drop(&blocking->refs))
+        return;
+    kfi_lane_end(&blocking->lane, !kfi_thread_is_internal());
+    kf_keyring_unref(blocking->keyring);
+    kfi_free(blocking);
+}
+
 /* ---- Jobs ---- */
 
-static void blocking_job_unref(struct job *job)
+static void blocking_job_free(struct job *job)
 {
-    if (!kfi_refs_drop(&job->refs))
-        return;
     kfi_call_end(&job->call);
     kf_call_waker_unref(job->stop);
     kf_call_waker_unref(job->waker);
+    kfi_flight_unref(job->inside);
     kf_encryption_materials_unref(job->encryption);
     kf_decryption_materials_unref(job->decryption);
     kfi_edk_list_free(&job->edks);
     kfi_wrapped_free(&job->wrapped);
+    struct blocking *owner = job->owner;
     kfi_free_secret(job, sizeof *job);
+    blocking_unref(owner);
 }
 
-/* A job for `call` that asks nothing yet. The call's reference is returned; NULL: no memory. */
-static struct job *blocking_job_new(struct pool *pool, struct kf_call *call)
+static void blocking_job_run(struct kfi_work *work);
+static void blocking_job_done(struct kfi_work *work, int failure);
+
+/* A job for `call` that asks nothing yet; NULL: no memory. */
+static struct job *blocking_job_new(struct blocking *owner, struct kf_call *call)
 {
     struct job *job = kfi_alloc_zeroed(sizeof *job);
     if (job == NULL)
         return NULL;
-    kfi_refs_init(&job->refs);
-    job->pool = pool;
+    kfi_refs_add(&owner->refs, 1);
+    job->owner = owner;
+    job->work.run = blocking_job_run;
+    job->work.done = blocking_job_done;
+    job->inside = kfi_flight_around(call);
+    if (job->inside != NULL)
+        kfi_refs_add(&job->inside->refs, 1);
     kfi_call_init(&job->call, NULL);
     job->call.request_id = &job->request_id;
     job->waker = kf_call_waker_of(call);
     job->stop = kf_call_waker_of(&job->call);
     if (job->waker != NULL && job->stop != NULL)
         return job;
-    blocking_job_unref(job);
+    blocking_job_free(job);
     return NULL;
 }
 
 static enum kf_code blocking_job_ask(struct job *job)
 {
-    struct kf_keyring *keyring = job->pool->keyring;
-    if (atomic_load_explicit(&job->cancelled, memory_order_relaxed))
+    struct kf_keyring *keyring = job->owner->keyring;
+    if (atomic_load(&job->state) == JOB_LEFT)
         return kf_error_set(&job->error, KF_E_TIMEOUT, "Nobody waits for this work any more.");
     if (job->encryption != NULL)
         return kf_keyring_on_encrypt(keyring, &job->call, job->encryption, &job->error, &job->wrapped);
@@ -122,177 +136,55 @@ static uint64_t blocking_job_deadline(const void *context)
     return UINT64_MAX; /* the caller has a deadline, and cancels */
 }
 
-static void blocking_job_run(struct job *job)
+static void blocking_job_run(struct kfi_work *work)
 {
-    static const struct kfi_pollable work = {blocking_job_poll, blocking_job_deadline};
-    job->code = kfi_wait(&work, job, &job->error);
+    static const struct kfi_pollable kind = {blocking_job_poll, blocking_job_deadline};
+    struct job *job = KFI_CONTAINER(work, struct job, work);
+    struct kfi_inside inside;
+    kfi_inside_enter(&inside, job->inside);
+    job->code = kfi_wait(&kind, job, &job->error);
+    kfi_inside_leave(&inside);
 }
 
-/* ---- Workers ---- */
-
-/* In a forked child: no workers and no jobs. What was inherited is abandoned. */
-static void pool_reset(void *context)
+/* Hands a job to its call, if there still is one. */
+static void blocking_job_done(struct kfi_work *work, int failure)
 {
-    struct pool *pool = context;
-    kfi_lock_init(&pool->lock);
-    kfi_condition_init(&pool->changed);
-    kfi_list_init(&pool->line);
-    pool->waiting = 0;
-    pool->workers = 0;
-    pool->busy = 0;
-    pool->closing = false;
-    pool->abandoned = false;
-}
-
-static void pool_lock(struct pool *pool)
-{
-    kfi_fork_guard_check(&pool->guard, pool_reset, pool);
-    kfi_lock_take(&pool->lock);
-}
-
-static void pool_unlock(struct pool *pool)
-{
-    kfi_lock_leave(&pool->lock);
-}
-
-static void pool_free(struct pool *pool)
-{
-    kf_keyring_unref(pool->keyring);
-    kfi_condition_end(&pool->changed);
-    kfi_lock_end(&pool->lock);
-    kfi_free(pool);
-}
-
-static struct job *pool_take_locked(struct pool *pool)
-{
-    struct kfi_link *link = kfi_list_pop(&pool->line);
-    if (link == NULL)
-        return NULL;
-    pool->waiting--;
-    return KFI_CONTAINER(link, struct job, link);
-}
-
-/* Hands a finished job to its call, if there still is one. The lock is released meanwhile. */
-static void blocking_job_finish_locked(struct pool *pool, struct job *job)
-{
-    job->done = true;
-    pool_unlock(pool);
-    kf_call_waker_wake(job->waker);
-    blocking_job_unref(job);
-    pool_lock(pool);
-}
-
-static void *worker_main(void *context)
-{
-    struct pool *pool = context;
-    pool_lock(pool);
-    for (;;) {
-        struct job *job = pool_take_locked(pool);
-        if (job == NULL && pool->closing)
-            break;
-        if (job == NULL) {
-            kfi_condition_wait(&pool->changed, &pool->lock);
-            continue;
-        }
-        pool->busy++;
-        pool_unlock(pool);
-        blocking_job_run(job);
-        if (kfi_call_is_inherited(&job->call))
-            return NULL; /* the keyring forked, and this is the child, which has no workers */
-        pool_lock(pool);
-        pool->busy--;
-        blocking_job_finish_locked(pool, job);
-    }
-    pool_unlock(pool);
-    kfi_random_thread_end();
-    pool_lock(pool);
-    const bool last = --pool->workers == 0 && pool->abandoned;
-    kfi_condition_broadcast(&pool->changed);
-    pool_unlock(pool);
-    if (last)
-        pool_free(pool);
-    return NULL;
-}
-
-/* Removes a job from the line, if it is still there. Its reference goes to the caller. */
-static bool blocking_job_withdraw_locked(struct job *job)
-{
-    if (!kfi_linked(&job->link))
-        return false;
-    kfi_unlink(&job->link);
-    job->pool->waiting--;
-    return true;
-}
-
-/*
- * A worker could not be started, though it was counted. If others exist, or are being started, they will take
- * what is in the line. Otherwise every job in it ends with an error.
- */
-static void pool_worker_failed(struct pool *pool, int failure)
-{
-    pool_lock(pool);
-    pool->workers--;
-    for (struct job *job; pool->workers == 0 && (job = pool_take_locked(pool)) != NULL;) {
-        job->code = kf_error_set(&job->error, KF_E_SYSTEM,
-                                 "No worker of a blocking keyring can be started: %s.", strerror(failure));
-        blocking_job_finish_locked(pool, job);
-    }
-    kfi_condition_signal(&pool->changed);
-    pool_unlock(pool);
-}
-
-/* Puts a job into the line, and starts or wakes a worker for it. */
-static void blocking_job_submit(struct job *job)
-{
-    struct pool *pool = job->pool;
-    pool_lock(pool);
-    kfi_refs_add(&job->refs, 1);
-    kfi_list_push_back(&pool->line, &job->link);
-    pool->waiting++;
-    const bool start = pool->waiting > pool->workers - pool->busy && pool->workers < pool->max_workers;
-    if (start)
-        pool->workers++;
-    else
-        kfi_condition_signal(&pool->changed);
-    pool_unlock(pool);
-
-    const int failure = start ? kfi_thread_start(worker_main, pool, NULL) : 0;
+    struct job *job = KFI_CONTAINER(work, struct job, work);
     if (failure != 0)
-        pool_worker_failed(pool, failure);
+        job->code = kfi_pool_failure(failure, &job->error);
+    struct kf_call_waker *waker = kf_call_waker_ref(job->waker);
+    if (atomic_exchange(&job->state, JOB_DONE) == JOB_LEFT)
+        blocking_job_free(job);
+    else
+        kf_call_waker_wake(waker);
+    kf_call_waker_unref(waker);
 }
 
-/* The drop of the state of a call: gives the job up, or releases what is left of it. */
+/* The drop of the state of a call: gives the job up, or frees what is left of it. */
 static void blocking_job_drop(void *state)
 {
     struct job *job = state;
-    pool_lock(job->pool);
-    const bool withdrawn = blocking_job_withdraw_locked(job), abandoned = !withdrawn && !job->done;
-    pool_unlock(job->pool);
-    if (withdrawn)
-        blocking_job_unref(job);
-    if (abandoned) {
-        atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
-        kf_call_waker_wake(job->stop);
-    }
-    blocking_job_unref(job);
+    struct kf_call_waker *stop = kf_call_waker_ref(job->stop);
+    if (kfi_pool_withdraw(&job->work) || atomic_exchange(&job->state, JOB_LEFT) == JOB_DONE)
+        blocking_job_free(job);
+    else
+        kf_call_waker_wake(stop);
+    kf_call_waker_unref(stop);
 }
 
 /* ---- The keyring ---- */
 
-/* Submits a new job. Its reference becomes the state of the call. */
+/* Submits a new job, which becomes the state of the call. */
 static void blocking_job_begin(struct kf_call *call, struct job *job)
 {
-    blocking_job_submit(job);
     kf_call_state_set(call, job, blocking_job_drop);
+    kfi_pool_submit(&job->owner->lane, &job->work);
 }
 
 /* The result of a job; KF_PENDING until it is done. */
 static enum kf_code blocking_job_outcome(struct kf_call *call, struct job *job, struct kf_error *error)
 {
-    pool_lock(job->pool);
-    const bool done = job->done;
-    pool_unlock(job->pool);
-    if (!done)
+    if (atomic_load(&job->state) != JOB_DONE)
         return KF_PENDING;
     const struct kf_view request_id = kfi_request_id_of(&job->request_id, job->code);
     if (request_id.length > 0) /* otherwise what another keyring set stays */
@@ -339,7 +231,7 @@ static enum kf_code blocking_on_decrypt(void *self, struct kf_call *call,
         for (size_t i = 0; i < edk_count && code == KF_OK; i++)
             code = kfi_edk_list_add(&job->edks, &edks[i], error);
         if (code != KF_OK) {
-            blocking_job_unref(job);
+            blocking_job_free(job);
             return code;
         }
         blocking_job_begin(call, job);
@@ -350,24 +242,10 @@ static enum kf_code blocking_on_decrypt(void *self, struct kf_call *call,
     return code;
 }
 
-/*
- * Calls hold their keyring, so the line is empty. Workers that are busy with abandoned jobs are left alone.
- * Idle workers are about to end; this waits for them, so that a program which is done with everything can
- * exit without a thread of the library. On the internal thread it must not wait.
- */
+/* Calls hold their keyring, so that only jobs are left which were given up; they are left alone. */
 static void blocking_destroy(void *self)
 {
-    struct pool *pool = self;
-    pool_lock(pool);
-    pool->closing = true;
-    kfi_condition_broadcast(&pool->changed);
-    while (pool->workers > pool->busy && !kfi_thread_is_internal())
-        kfi_condition_wait(&pool->changed, &pool->lock);
-    const bool last = pool->workers == 0;
-    pool->abandoned = !last;
-    pool_unlock(pool);
-    if (last)
-        pool_free(pool);
+    blocking_unref(self);
 }
 
 static enum kf_code blocking_options_check(const struct kf_blocking_keyring_options *options,
@@ -386,7 +264,8 @@ enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *g
     static const struct kf_keyring_vtable vtable = {.size = sizeof vtable,
                                                     .on_encrypt = blocking_on_encrypt,
                                                     .on_decrypt = blocking_on_decrypt,
-                                                    .destroy = blocking_destroy};
+                                                    .destroy = blocking_destroy,
+                                                    .never_blocks = true};
     struct kf_blocking_keyring_options options = KF_BLOCKING_KEYRING_OPTIONS_INIT;
     *out = NULL;
     enum kf_code code =
@@ -397,16 +276,15 @@ enum kf_code kf_blocking_keyring_new(const struct kf_blocking_keyring_options *g
         code = kfi_fork_ready(error);
     if (code != KF_OK)
         return code;
-    struct pool *pool = kfi_alloc_zeroed(sizeof *pool);
-    if (pool == NULL)
+    struct blocking *blocking = kfi_alloc_zeroed(sizeof *blocking);
+    if (blocking == NULL)
         return kfi_no_memory(error);
-    pool->max_workers = options.max_workers;
-    kfi_fork_guard_init(&pool->guard);
-    pool_reset(pool);
-    code = kf_keyring_new(&vtable, pool, error, out);
+    kfi_refs_init(&blocking->refs);
+    blocking->lane.limit = options.max_workers;
+    code = kf_keyring_new(&vtable, blocking, error, out);
     if (code == KF_OK)
-        pool->keyring = kf_keyring_ref(options.keyring);
+        blocking->keyring = kf_keyring_ref(options.keyring);
     else
-        pool_free(pool);
+        kfi_free(blocking);
     return code;
 }

@@ -202,6 +202,7 @@ enum kf_code kf_multi_keyring_new(struct kf_keyring *generator, struct kf_keyrin
         .on_encrypt = multi_on_encrypt,
         .on_decrypt = multi_on_decrypt,
         .destroy = multi_destroy,
+        .never_blocks = true,
     };
     *out = NULL;
     if (generator == NULL && child_count == 0)

@@ -145,6 +145,7 @@ enum kf_code kf_raw_aes_keyring_new(const struct kf_raw_aes_keyring_options *giv
         .on_encrypt = raw_aes_on_encrypt,
         .on_decrypt = raw_aes_on_decrypt,
         .destroy = raw_aes_destroy,
+        .never_blocks = true,
     };
     struct kf_raw_aes_keyring_options options = KF_RAW_AES_KEYRING_OPTIONS_INIT;
     *out = NULL;

@@ -239,6 +239,7 @@ enum kf_code kf_default_cmm_new(struct kf_keyring *keyring, struct kf_error *err
         .get_encryption_materials = default_cmm_get_encryption_materials,
         .decrypt_materials = default_cmm_decrypt_materials,
         .destroy = default_cmm_destroy,
+        .never_blocks = true,
     };
     *out = NULL;
     if (keyring == NULL)

@@ -8,6 +8,7 @@
 
 #include "base/call.h"
 #include "base/error.h"
+#include "base/flight.h"
 #include "base/memory.h"
 #include "base/refs.h"
 #include "base/sized.h"
@@ -55,6 +56,18 @@ static struct kf_error *plug_error(struct kf_error *error, struct kf_error *unhe
 {
     kfi_error_clear(unheard);
     return error != NULL ? error : unheard;
+}
+
+/*
+ * Whether what is plugged in is not to be called now: this is the internal thread, and it may block. The call stays as it
+ * is, and is polled again by a worker.
+ */
+static bool plug_defers(bool never_blocks, struct kf_error *error)
+{
+    if (never_blocks || !kfi_inside_defers())
+        return false;
+    kfi_error_clear(error);
+    return true;
 }
 
 /* ---- Keyrings ---- */
@@ -112,6 +125,8 @@ enum kf_code kf_keyring_on_encrypt(struct kf_keyring *keyring, struct kf_call *c
     enum kf_code code = kfi_call_check(call, error);
     if (code != KF_OK)
         return code;
+    if (plug_defers(keyring->vtable.never_blocks, error))
+        return KF_PENDING;
     code = keyring->vtable.on_encrypt(keyring->self, call, materials, error, out);
     return plug_answer("keyring", call, code, error);
 }
@@ -139,6 +154,8 @@ enum kf_code kf_keyring_on_decrypt(struct kf_keyring *keyring, struct kf_call *c
         code = keyring_edks_check(edks, edk_count, out, error);
     if (code != KF_OK)
         return code;
+    if (plug_defers(keyring->vtable.never_blocks, error))
+        return KF_PENDING;
     code = keyring->vtable.on_decrypt(keyring->self, call, materials, edks, edk_count, error, out);
     code = plug_answer("keyring", call, code, error);
     if (code < KF_OK)
@@ -207,6 +224,8 @@ enum kf_code kf_cmm_get_encryption_materials(struct kf_cmm *cmm, struct kf_call 
                                "required_keys of a request", error);
     if (code != KF_OK)
         return code;
+    if (plug_defers(cmm->vtable.never_blocks, error))
+        return KF_PENDING;
     code = cmm->vtable.get_encryption_materials(cmm->self, call, request, error, out);
     code = plug_answer("CMM", call, code, error);
     if (code != KF_OK) {
@@ -242,6 +261,8 @@ enum kf_code kf_cmm_decrypt_materials(struct kf_cmm *cmm, struct kf_call *call,
         code = kfi_edks_check(request->edks, request->edk_count, error);
     if (code != KF_OK)
         return code;
+    if (plug_defers(cmm->vtable.never_blocks, error))
+        return KF_PENDING;
     code = cmm->vtable.decrypt_materials(cmm->self, call, request, error, out);
     code = plug_answer("CMM", call, code, error);
     if (code != KF_OK) {

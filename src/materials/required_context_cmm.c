@@ -175,6 +175,7 @@ enum kf_code kf_required_encryption_context_cmm_new(
         .get_encryption_materials = required_cmm_get_encryption_materials,
         .decrypt_materials = required_cmm_decrypt_materials,
         .destroy = required_cmm_destroy,
+        .never_blocks = true,
     };
     struct kf_required_encryption_context_cmm_options options =
         KF_REQUIRED_ENCRYPTION_CONTEXT_CMM_OPTIONS_INIT;

@@ -285,7 +285,7 @@ static enum kf_code note_decrypt(void *self, struct kf_call *call,
 static void the_cmm_is_asked_for_this_message(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, note_encrypt, note_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, note_encrypt, note_decrypt, NULL, false};
     struct kf_cmm *inner = client_cmm_of_two(), *cmm;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);

@@ -217,7 +217,7 @@ static enum kf_code knowing_decrypt(void *self, struct kf_call *call,
 static void what_a_cmm_adds_counts(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, knowing_get, knowing_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, knowing_get, knowing_decrypt, NULL, false};
     struct kf_cmm *backing = client_cmm_of_two(), *cmm;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_cmm_new(&vtable, backing, &error, &cmm), &error);

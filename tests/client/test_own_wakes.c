@@ -65,7 +65,7 @@ static struct kf_cmm *stepping_cmm(struct stepping *steps, unsigned pending,
                                    void (*within)(struct kf_call *call))
 {
     static const struct kf_keyring_vtable vtable = {sizeof vtable, stepping_on_encrypt, stepping_on_decrypt,
-                                                    NULL};
+                                                    NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;
     *steps = (struct stepping){.pending = pending, .within = within};

@@ -147,8 +147,8 @@ static enum kf_code other_suite_decrypt(void *self, struct kf_call *call,
 static void the_suite_of_the_materials_is_checked_too(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, other_suite_encrypt, other_suite_decrypt,
-                                                NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, other_suite_encrypt, other_suite_decrypt, NULL,
+                                                false};
     static struct parts parts;
     enum kf_suite suite;
     struct kf_cmm *other;

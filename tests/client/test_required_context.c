@@ -43,7 +43,7 @@ static enum kf_code pad_decrypt(void *self, struct kf_call *call,
 
 static struct kf_cmm *pad_cmm(void)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, pad_encrypt, pad_decrypt, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, pad_encrypt, pad_decrypt, NULL, false};
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_keyring_new(&vtable, NULL, &error, &keyring), &error);

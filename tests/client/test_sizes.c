@@ -57,7 +57,7 @@ static enum kf_code unwrap(void *self, struct kf_call *call, const struct kf_dec
 
 static struct kf_cmm *cmm_of(struct edks *edks)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, wrap, unwrap, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, wrap, unwrap, NULL, false};
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_keyring_new(&vtable, edks, &error, &keyring), &error);

@@ -185,7 +185,7 @@ static enum kf_code keep_nothing(void *self, struct kf_call *call,
 static void nobody_is_woken_after_the_answer(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, keep_waker, keep_nothing, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, keep_waker, keep_nothing, NULL, false};
     struct kf_cmm *keeping;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_cmm_new(&vtable, cmm, &error, &keeping), &error);

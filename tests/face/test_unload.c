@@ -108,7 +108,7 @@ static enum kf_code never_decrypt(void *self, struct kf_call *call,
 
 static void the_core_stays_loaded(void **state)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, wait_and_fail, never_decrypt, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, wait_and_fail, never_decrypt, NULL, false};
     enum kf_code (*keyring_new)(const struct kf_keyring_vtable *vtable, void *self, struct kf_error *error,
                                 struct kf_keyring **out);
     struct kf_error error = KF_ERROR_INIT;

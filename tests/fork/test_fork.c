@@ -198,7 +198,7 @@ static enum kf_code never_decrypt(void *self, struct kf_call *call,
 static void test_a_child_works_while_the_parent_fetches(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, wait_first, never_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, wait_first, never_decrypt, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *inner = support_cmm(), *slow, *told_backing;
     assert_ok(kf_cmm_new(&vtable, inner, &error, &slow), &error);

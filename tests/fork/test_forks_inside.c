@@ -121,8 +121,9 @@ static void stage_cache(struct stage *stage)
 
 static void stage_open(struct stage *stage, bool cached)
 {
-    static const struct kf_keyring_vtable keyring = {sizeof keyring, keyring_encrypt, keyring_decrypt, NULL};
-    static const struct kf_cmm_vtable cmm = {sizeof cmm, cmm_encrypt, cmm_decrypt, NULL};
+    static const struct kf_keyring_vtable keyring = {sizeof keyring, keyring_encrypt, keyring_decrypt, NULL,
+                                                     false};
+    static const struct kf_cmm_vtable cmm = {sizeof cmm, cmm_encrypt, cmm_decrypt, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     forking_begin(0);
     stage->keyring = client_keyring("one", 1);
@@ -375,7 +376,7 @@ static void fork_apart(struct kf_cmm *cmm, unsigned at)
 static void the_internal_thread_ends_in_the_child(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable late = {sizeof late, late_encrypt, cmm_decrypt, NULL};
+    static const struct kf_cmm_vtable late = {sizeof late, late_encrypt, cmm_decrypt, NULL, true};
     struct kf_error error = KF_ERROR_INIT;
     struct stage stage;
     stage_open(&stage, false);

@@ -120,7 +120,7 @@ static bool attempt(struct kf_cmm *cmm, struct kf_view message, unsigned long nu
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, pausing_encrypt, pausing_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, pausing_encrypt, pausing_decrypt, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *inner = support_cmm(), *cmm;
     struct kf_buf message = KF_BUF_INIT;

@@ -227,8 +227,10 @@ static void never_ready(void *unused)
 static void what_another_job_makes_ready_is_told_behind_its_poll(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable victims = {sizeof victims, victim_encrypt, meddling_decrypt, NULL};
-    static const struct kf_cmm_vtable meddlers = {sizeof meddlers, meddling_encrypt, meddling_decrypt, NULL};
+    static const struct kf_cmm_vtable victims = {sizeof victims, victim_encrypt, meddling_decrypt, NULL,
+                                                 false};
+    static const struct kf_cmm_vtable meddlers = {sizeof meddlers, meddling_encrypt, meddling_decrypt, NULL,
+                                                  false};
     struct kf_cmm *victim_cmm = cmm_of(&victims), *meddler_cmm = cmm_of(&meddlers);
     struct kf_error error = KF_ERROR_INIT;
     struct caller victim = {.called = 0};

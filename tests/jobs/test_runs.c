@@ -46,7 +46,8 @@ static enum kf_code counting_decrypt(void *self, struct kf_call *call,
 
 static struct kf_cmm *counting_cmm(struct kf_cmm *inner)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, counting_encrypt, counting_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, counting_encrypt, counting_decrypt, NULL,
+                                                false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *cmm;
     memset(&counting, 0, sizeof counting);
@@ -299,7 +300,7 @@ static enum kf_code soon_encrypt(void *self, struct kf_call *call,
 
 static struct kf_cmm *soon_cmm(struct kf_cmm *inner)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, soon_encrypt, counting_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, soon_encrypt, counting_decrypt, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *cmm;
     assert_ok(kf_cmm_new(&vtable, inner, &error, &cmm), &error);

@@ -209,7 +209,7 @@ static enum kf_code no_decrypt(void *self, struct kf_call *call, const struct kf
 static void a_wake_during_its_poll_makes_it_ready_again(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, woken_encrypt, no_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, woken_encrypt, no_decrypt, NULL, false};
     struct stage stage;
     static struct stream stream;
     struct kf_error error = KF_ERROR_INIT;
@@ -229,7 +229,7 @@ static void a_wake_during_its_poll_makes_it_ready_again(void **state)
 static void an_answer_takes_back_a_wake(void **state)
 {
     (void)state;
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, wake_and_answer, refuse, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, wake_and_answer, refuse, NULL, false};
     struct stage stage;
     static struct stream stream;
     struct kf_error error = KF_ERROR_INIT;

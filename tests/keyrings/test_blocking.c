@@ -457,5 +457,7 @@ int main(void)
         cmocka_unit_test(a_child_starts_workers_of_its_own),
         cmocka_unit_test(options_are_checked),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kf_cleanup(); /* workers that ended by themselves */
+    return failed;
 }

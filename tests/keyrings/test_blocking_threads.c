@@ -74,6 +74,7 @@ static void without_a_thread_it_says_so(void **state)
     assert_int_equal(asker_wait(&askers[1]), KF_OK);
     askers_leave(askers, 2);
     kf_cmm_unref(cmm);
+    kf_cleanup(); /* no worker is left that could do the work of the next test */
 }
 
 static void *ask_too(void *cmm)
@@ -99,6 +100,7 @@ static void nobody_is_left_behind_where_all_fail(void **state)
     assert_int_equal(asker_wait(&askers[2]), KF_OK);
     askers_leave(askers, 3);
     kf_cmm_unref(cmm);
+    kf_cleanup();
 }
 
 int main(void)

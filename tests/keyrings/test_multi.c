@@ -108,7 +108,8 @@ static void slow_destroy(void *self)
 
 static struct kf_keyring *slow_keyring(struct slow *slow)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, slow_encrypt, slow_decrypt, slow_destroy};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, slow_encrypt, slow_decrypt, slow_destroy,
+                                                    false};
     struct kf_keyring *keyring;
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_keyring_new(&vtable, slow, &error, &keyring), &error);

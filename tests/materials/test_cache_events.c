@@ -362,7 +362,7 @@ static enum kf_code kms_decrypt(void *self, struct kf_call *call,
 static void landings_and_failures_name_key_and_request(void **state)
 {
     (void)state;
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, kms_encrypt, kms_decrypt, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, kms_encrypt, kms_decrypt, NULL, false};
     struct kf_caching_cmm_options options = caching_options(10, KF_MAX_BYTES_LIMIT);
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *cmm;
@@ -405,7 +405,7 @@ static void landings_and_failures_name_key_and_request(void **state)
 static void a_key_has_not_the_id_of_what_was_refused_before(void **state)
 {
     (void)state;
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, kms_encrypt, kms_decrypt, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, kms_encrypt, kms_decrypt, NULL, false};
     struct kf_caching_cmm_options options = caching_options(10, KF_MAX_BYTES_LIMIT);
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *kms, *local = support_keyring();

@@ -57,7 +57,7 @@ static struct asker askers[4];
  */
 static void the_age_counts_from_behind_what_is_made_for_the_next_flight(void **state)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, arming_get, no_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, arming_get, no_decrypt, NULL, false};
     struct kf_caching_cmm_options options = caching_options(10, 100);
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *arming, *cmm;

@@ -9,7 +9,7 @@
 
 /* ---- A CMM that answers at the second poll, on the internal thread ---- */
 
-static bool slowly;
+static bool slowly, on_workers;
 
 static enum kf_code pause_once(struct kf_call *call, struct kf_error *error)
 {
@@ -89,7 +89,7 @@ static bool run(struct kf_cmm *cmm, const struct kf_encryption_context *whole, c
 
 static void sweep(size_t capacity)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, slow_get, slow_decrypt, NULL};
+    const struct kf_cmm_vtable vtable = {sizeof vtable, slow_get, slow_decrypt, NULL, !on_workers};
     struct kf_error error = KF_ERROR_INIT;
     const struct kf_encryption_context *whole;
     struct kf_cmm *inside = support_cmm();
@@ -115,8 +115,10 @@ static void sweep(size_t capacity)
         kf_cmm_unref(cmm);
         kf_cmm_unref(backing);
         kf_cache_unref(options.cache);
-        if (slowly)
-            support_settle(); /* the thread may still hold what has landed */
+        if (on_workers)
+            kf_cleanup(); /* they may still hold what has landed, and stay */
+        else if (slowly)
+            support_settle(); /* the same goes for the thread */
         assert_int_equal(memory.held, held);
     } while (failed); /* until all have had their turn */
     assert_true(number > 20);
@@ -140,6 +142,15 @@ static void any_allocation_may_fail_on_the_internal_thread(void **state)
     slowly = true;
     sweep(0);
     sweep(10);
+}
+
+static void any_allocation_may_fail_on_a_worker(void **state)
+{
+    (void)state;
+    slowly = on_workers = true;
+    sweep(0);
+    sweep(10);
+    on_workers = false;
 }
 
 static void making_a_cmm_may_fail(void **state)
@@ -175,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_allocation_may_fail_inline),
         cmocka_unit_test(any_allocation_may_fail_on_the_internal_thread),
+        cmocka_unit_test(any_allocation_may_fail_on_a_worker),
         cmocka_unit_test(making_a_cmm_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

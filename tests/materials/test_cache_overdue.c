@@ -172,36 +172,46 @@ static void the_line_is_served_by_the_next_fetch(void **state)
     stage_close(&stage);
 }
 
-/* Two openers, and one in the line behind both: the second's time is kept once the first has landed. */
+/*
+ * Two openers, and two in the line behind both. The first landing begins a fetch for the first in the line, who waits in it.
+ * The other one now waits for the second opener's fetch, of which nobody has kept the time before.
+ */
 static void those_in_line_outlast_every_fetch_before_them(void **state)
 {
     (void)state;
     struct stage stage;
     struct asking_thread openers[2];
-    struct asker waiting = {.cmm = NULL};
+    struct asker waiting[2] = {{.cmm = NULL}};
     struct kf_caching_cmm_options options = caching_options(1, KF_MAX_BYTES_LIMIT);
+    struct kf_cmm *narrow;
     options.max_flights = 2;
     stage_open(&stage, options);
     opener_start(&stage, &openers[0]);
     support_clock_advance(100);
     opener_start(&stage, &openers[1]);
+    support_clock_advance(100);
     options.fetch_timeout_ms = TIMEOUT_MS;
     options.cache = stage.cache;
     options.keyring = stage.held.keyring;
     options.max_flights = 1;
-    struct kf_cmm *narrow;
     assert_ok(kf_caching_cmm_new(&options, NULL, &narrow), NULL);
-    assert_int_equal(asker_ask(&waiting, narrow, 1), KF_PENDING);
-    assert_int_equal(stage_stats(&stage).queued, 1);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(asker_ask(&waiting[i], narrow, 1), KF_PENDING);
+    assert_int_equal(stage_stats(&stage).queued, 2);
     held_let_go(&stage.held, 0);
     opener_end(&openers[0], KF_OK);
-    held_let_go(&stage.held, 2); /* whatever it is that the one in the line begins */
-    support_clock_advance(TIMEOUT_MS);
-    assert_int_equal(asker_wait(&waiting), KF_OK);
-    held_let_go(&stage.held, 1);
-    assert_true(asking_thread_end(&openers[1]) != KF_PENDING);
-    asker_leave(&openers[1].asker);
-    asker_leave(&waiting);
+    held_wait_begun(&stage.held, 3);
+    assert_int_equal(stage_stats(&stage).queued, 1);
+    held_let_go(&stage.held, 3);
+    support_clock_advance(TIMEOUT_MS -
+                          100); /* the second opener's time is over, that of the third fetch is not */
+    assert_int_equal(asker_wait(&waiting[1]), KF_OK);
+    assert_int_equal(asker_poll(&waiting[0]), KF_PENDING);
+    held_let_go_all(&stage.held);
+    assert_int_equal(asker_wait(&waiting[0]), KF_OK);
+    opener_end(&openers[1], KF_E_TIMEOUT);
+    for (size_t i = 0; i < 2; i++)
+        asker_leave(&waiting[i]);
     kf_cmm_unref(narrow);
     stage_close(&stage);
 }

@@ -388,7 +388,7 @@ static enum kf_code waiting_decrypt(void *self, struct kf_call *call,
 
 static struct kf_cmm *waiting_cmm(struct kf_cmm *inside)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, waiting_get, waiting_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, waiting_get, waiting_decrypt, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_cmm *cmm;
     assert_ok(kf_cmm_new(&vtable, inside, &error, &cmm), &error);

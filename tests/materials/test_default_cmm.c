@@ -63,7 +63,7 @@ static enum kf_code unwrap(void *self, struct kf_call *call, const struct kf_dec
 
 static struct kf_cmm *counting_cmm(size_t key_length, size_t edks)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, wrap, unwrap, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, wrap, unwrap, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;
     struct kf_cmm *cmm;
@@ -366,7 +366,7 @@ static enum kf_code slow_wrap(void *self, struct kf_call *call,
 static void what_a_keyring_gave_is_kept_from_poll_to_poll(void **state)
 {
     (void)state;
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, slow_wrap, unwrap, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, slow_wrap, unwrap, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;
     struct kf_cmm *cmm;

@@ -94,7 +94,7 @@ static enum kf_code plugged_decrypt(void *self, struct kf_call *call,
 }
 
 static const struct kf_cmm_vtable cmm_vtable = {sizeof cmm_vtable, plugged_get, plugged_decrypt,
-                                                plugged_destroy};
+                                                plugged_destroy, false};
 
 static const uint8_t data_key[32] = "a data key of thirty-two bytes.";
 static const struct kf_edk edk = {
@@ -129,7 +129,7 @@ static enum kf_code plugged_unwrap(void *self, struct kf_call *call,
 }
 
 static const struct kf_keyring_vtable keyring_vtable = {sizeof keyring_vtable, plugged_wrap, plugged_unwrap,
-                                                        plugged_destroy};
+                                                        plugged_destroy, false};
 
 /* One CMM, scripted, or a default CMM on a scripted keyring. */
 struct plug {
@@ -422,7 +422,7 @@ static enum kf_code no_decrypt(void *self, struct kf_call *call, const struct kf
 static void materials_have_to_keep_the_policy_and_the_edk_limit(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, wayward_get, no_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, wayward_get, no_decrypt, NULL, false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *one = support_keyring(), *two;
     assert_ok(kf_multi_keyring_new(one, &one, 1, &error, &two), &error);
@@ -494,8 +494,8 @@ static enum kf_code deaf_unwrap(void *self, struct kf_call *call,
 static void a_sentence_need_not_be_wanted(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable cmms = {sizeof cmms, deaf_get, deaf_decrypt, NULL};
-    static const struct kf_keyring_vtable keyrings = {sizeof keyrings, deaf_wrap, deaf_unwrap, NULL};
+    static const struct kf_cmm_vtable cmms = {sizeof cmms, deaf_get, deaf_decrypt, NULL, false};
+    static const struct kf_keyring_vtable keyrings = {sizeof keyrings, deaf_wrap, deaf_unwrap, NULL, false};
     static const struct script refuses[] = {{.says = KF_E_REMOTE, .answers = KF_E_REMOTE}};
     struct kf_error error = KF_ERROR_INIT;
     struct plugged plugged = {.script = refuses, .length = 1};

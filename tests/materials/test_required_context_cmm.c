@@ -287,7 +287,8 @@ static void drop_inner(void *self)
 static void a_cmm_that_forgets_is_found_out(void **state)
 {
     (void)state;
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, forget_encrypt, forget_decrypt, drop_inner};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, forget_encrypt, forget_decrypt, drop_inner,
+                                                false};
     struct kf_cmm *forgetful, *plain = support_cmm();
     struct kf_error error = KF_ERROR_INIT;
     assert_ok(kf_cmm_new(&vtable, support_cmm(), &error, &forgetful), &error);

@@ -237,7 +237,7 @@ static void keyrings_and_callbacks_are_finished_too(void **state)
 {
     (void)state;
     static const struct kf_keyring_vtable vtable = {sizeof vtable, cancellable_on_encrypt,
-                                                    cancellable_on_decrypt, NULL};
+                                                    cancellable_on_decrypt, NULL, false};
     struct kf_caching_cmm_options options = caching_options(1, 1000);
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *inner = support_keyring(), *keyring;

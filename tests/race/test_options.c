@@ -60,7 +60,8 @@ static void gate_destroy(void *self)
 
 static struct kf_keyring *blocking(uint32_t max_workers)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, gate_encrypt, gate_decrypt, gate_destroy};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, gate_encrypt, gate_decrypt, gate_destroy,
+                                                    false};
     struct kf_blocking_keyring_options options = KF_BLOCKING_KEYRING_OPTIONS_INIT;
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;

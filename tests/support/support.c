@@ -176,7 +176,7 @@ static enum kf_code told_decrypt(void *self, struct kf_call *call,
 
 struct told *told_new(struct kf_cmm **cmm)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, told_encrypt, told_decrypt, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, told_encrypt, told_decrypt, NULL, true};
     struct told *told = calloc(1, sizeof *told);
     struct kf_error error = KF_ERROR_INIT;
     told->inner = support_cmm();

@@ -90,7 +90,7 @@ static void async_destroy(void *self)
 struct kf_keyring *way_async_keyring(void)
 {
     static const struct kf_keyring_vtable vtable = {sizeof vtable, async_on_encrypt, async_on_decrypt,
-                                                    async_destroy};
+                                                    async_destroy, true};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring;
     assert_ok(kf_keyring_new(&vtable, client_keyring("one", 1), &error, &keyring), &error);

@@ -38,7 +38,8 @@ static enum kf_code known_on_decrypt(void *self, struct kf_call *call,
 
 struct kf_cmm *known_key_cmm(struct known_key *known, struct verdict *verdict)
 {
-    static const struct kf_keyring_vtable vtable = {sizeof vtable, known_on_encrypt, known_on_decrypt, NULL};
+    static const struct kf_keyring_vtable vtable = {sizeof vtable, known_on_encrypt, known_on_decrypt, NULL,
+                                                    false};
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring = NULL;
     done(kf_keyring_new(&vtable, known, &error, &keyring), &error, "the keyring", verdict);

@@ -54,7 +54,7 @@ static struct kf_keyring *written_keyring(struct vectors *vectors, const struct 
                                           struct verdict *verdict)
 {
     static const struct kf_keyring_vtable vtable = {sizeof vtable, written_on_encrypt, written_on_decrypt,
-                                                    NULL};
+                                                    NULL, false};
     struct written_down *written = arena_take(&vectors->arena, sizeof *written);
     struct kf_error error = KF_ERROR_INIT;
     struct kf_keyring *keyring = NULL;

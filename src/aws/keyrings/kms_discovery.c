@@ -145,6 +145,7 @@ enum kf_code kf_aws_kms_discovery_keyring_new(const struct kf_aws_kms_discovery_
         .on_encrypt = discovery_on_encrypt,
         .on_decrypt = kfi_kms_on_decrypt,
         .destroy = discovery_destroy,
+        .never_blocks = true,
     };
     struct kf_aws_kms_discovery_keyring_options options = KF_AWS_KMS_DISCOVERY_KEYRING_OPTIONS_INIT;
     *out = NULL;

@@ -150,6 +150,7 @@ static enum kf_code kms_key_new(const struct kf_aws_kms_keyring_options *options
         .on_encrypt = kms_key_on_encrypt,
         .on_decrypt = kfi_kms_on_decrypt,
         .destroy = kms_key_destroy,
+        .never_blocks = true,
     };
     struct kfi_aws_service *service = NULL;
     struct kf_view region;

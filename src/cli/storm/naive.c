@@ -202,7 +202,7 @@ enum kf_code storm_naive_new(struct kf_cmm *backing, const struct storm_naive_op
                              struct kf_error *error, struct storm_naive **naive, struct kf_cmm **out)
 {
     static const struct kf_cmm_vtable vtable = {sizeof vtable, naive_get_encryption_materials,
-                                                naive_decrypt_materials, naive_free};
+                                                naive_decrypt_materials, naive_free, true};
     struct storm_naive *made = calloc(1, sizeof *made);
     if (made == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the cache.");

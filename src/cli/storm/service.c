@@ -169,7 +169,7 @@ enum kf_code storm_service_new(struct kf_cmm *inner, uint64_t rtt_ms, uint64_t f
                                struct kf_error *error, struct storm_service **service, struct kf_cmm **out)
 {
     static const struct kf_cmm_vtable vtable = {sizeof vtable, service_get_encryption_materials,
-                                                service_decrypt_materials, service_free};
+                                                service_decrypt_materials, service_free, true};
     struct storm_service *made = calloc(1, sizeof *made);
     if (made == NULL)
         return kf_error_set(error, KF_E_NO_MEMORY, "There is no memory for the key service.");

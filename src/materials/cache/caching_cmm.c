@@ -220,6 +220,7 @@ enum kf_code kf_caching_cmm_new(const struct kf_caching_cmm_options *given, stru
         .get_encryption_materials = caching_get_encryption,
         .decrypt_materials = caching_decrypt,
         .destroy = caching_destroy,
+        .never_blocks = true,
     };
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
     *out = NULL;
