@@ -119,7 +119,7 @@ static void wake_all(void)
 
 static double fetch(void)
 {
-    static const struct kf_cmm_vtable vtable = {sizeof vtable, fail_later, never, NULL};
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, fail_later, never, NULL, true};
     static int self;
     struct kf_error error = KF_ERROR_INIT;
     struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;

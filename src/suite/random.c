@@ -51,8 +51,3 @@ enum kf_code kfi_random_message_id(uint8_t *out, size_t length, struct kf_error 
     kfi_wipe(block->bytes + block->left, length);
     return KF_OK;
 }
-
-void kfi_random_thread_end(void)
-{
-    kfi_crypto_thread_end();
-}

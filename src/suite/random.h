@@ -20,11 +20,4 @@ KFI_SHARED enum kf_code kfi_random(uint8_t *out, size_t length, struct kf_error 
  */
 enum kf_code kfi_random_message_id(uint8_t *out, size_t length, struct kf_error *error);
 
-/*
- * Frees what libcrypto keeps for the calling thread, above all its generators. A thread that nobody joins
- * calls this before it says that it has ended. Otherwise libcrypto would do it later, maybe while the process
- * exits.
- */
-void kfi_random_thread_end(void);
-
 #endif
