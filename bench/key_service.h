@@ -1,6 +1,6 @@
 /*
  * A key service on loopback in a process of its own, for benches that measure their own CPU time: it answers each
- * request at once with the same data key. It is given as many ports as the bench wants cold connections, since a kept
+ * request with the same data key. It is given as many ports as the bench wants cold connections, since a kept
  * connection belongs to one port.
  */
 #ifndef BENCH_KEY_SERVICE_H
@@ -23,9 +23,14 @@ struct key_service {
     int ports[KEY_SERVICE_PORTS];
 };
 
+/* The first request of a connection is answered late, so that all that a burst needs are opened before one is free. */
 static void key_service_answer(const struct http_asked *asked, struct http_answer *answer)
 {
+    static _Thread_local bool begun; /* each connection has a thread */
     (void)asked;
+    if (!begun)
+        (void)usleep(600000);
+    begun = true;
     answer->body = "{\"CiphertextBlob\":\"AQIDBAUGBwgJCgsMDQ4PEA==\",\"KeyId\":\"" KEY_SERVICE_KEY
                    "\",\"Plaintext\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}";
     answer->body_length = strlen(answer->body);

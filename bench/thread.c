@@ -1,10 +1,11 @@
 /*
  * bench/thread: what the internal thread has to do for a fetch, for a call to KMS, and for a new connection, and how
- * many of each one core can carry. Medians of CPU time (of all threads but the caller's), so that what else runs on
- * the machine changes little. As a measure for the connections it opens bare ones by OpenSSL alone.
+ * many of each one core can carry; and how long the thread is kept while connections begin. Medians of CPU time (of all
+ * threads but the caller's), so that what else runs on the machine changes little. As a measure for the connections it opens bare ones by OpenSSL alone.
  *
  * It drives the callers of `keyflight storm`, whose files it includes.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -179,6 +180,67 @@ static double cold_call(const struct key_service *service, int port)
     return spent;
 }
 
+/* ---- How long the thread is kept: a fetch that wakes itself, and looks how far apart its polls are ---- */
+
+struct watch {
+    double last_us, longest_us; /* CPU time of the internal thread */
+    atomic_bool over;
+};
+
+static enum kf_code watch_turns(void *self, struct kf_call *call, const struct kf_encryption_request *request,
+                                struct kf_error *error, const struct kf_encryption_materials **out)
+{
+    (void)request, (void)out;
+    struct watch *watch = self;
+    if (atomic_load(&watch->over))
+        return kf_error_set(error, KF_E_KEYS, "It has seen enough.");
+    if (kf_call_state(call) != NULL) {
+        const double now_us = cpu_us(CLOCK_THREAD_CPUTIME_ID), kept_us = now_us - watch->last_us;
+        if (watch->last_us > 0 && kept_us > watch->longest_us)
+            watch->longest_us = kept_us;
+        watch->last_us = now_us;
+    }
+    kf_call_state_set(call, self, NULL); /* the first poll was on the caller's thread */
+    struct kf_call_waker *waker = kf_call_waker_of(call);
+    kf_call_waker_wake(waker);
+    kf_call_waker_unref(waker);
+    return KF_PENDING;
+}
+
+static void no_wake(void *unused)
+{
+    (void)unused;
+}
+
+/* The longest time for which the internal thread was kept while `connections` began. */
+static double longest_turn(const struct key_service *service, int port, uint32_t connections)
+{
+    static const struct kf_cmm_vtable vtable = {sizeof vtable, watch_turns, never, NULL, true};
+    static const struct kf_waker waker = {no_wake, NULL};
+    struct kf_error error = KF_ERROR_INIT;
+    struct kf_caching_cmm_options options = KF_CACHING_CMM_OPTIONS_INIT;
+    struct kf_encrypt_options encrypt = KF_ENCRYPT_OPTIONS_INIT;
+    struct watch watch = {0};
+    struct kf_encryptor *encryptor = NULL;
+    struct kf_io io = {0};
+    demand(kf_cmm_new(&vtable, &watch, &error, &options.cmm), &error);
+    options.fetch_timeout_ms = 60000;
+    struct kf_cmm *watching = caching_cmm(options), *cmm = kms_cmm(service, "https", port, connections);
+    encrypt.plaintext_bound = 1;
+    demand(kf_encryptor_new(watching, &encrypt, &error, &encryptor), &error);
+    if (kf_encryptor_poll(encryptor, &io, &waker) != KF_PENDING)
+        demand(KF_E_BUG, &error);
+    (void)ask_all(cmm, connections, NULL, STORM_HOLDS);
+    atomic_store(&watch.over, true);
+    if (kf_encryptor_poll(encryptor, &io, NULL) != KF_E_KEYS)
+        demand(KF_E_BUG, &error);
+    kf_encryptor_free(encryptor);
+    kf_cmm_unref(cmm);
+    kf_cmm_unref(watching);
+    kf_cmm_unref(options.cmm);
+    return watch.longest_us;
+}
+
 /* A connection by OpenSSL alone, with the certificate verified, on this thread. */
 static double bare_connection(const struct key_service *service, int port)
 {
@@ -218,18 +280,23 @@ int main(void)
         TLS,
         COLD,
         BARE,
+        TURN_OF_50,
+        TURN_OF_200,
         KINDS
     };
     static double spent[KINDS][RUNS];
     struct key_service service;
     (void)signal(SIGPIPE, SIG_IGN);
-    key_service_start(&service, 1, 2 + RUNS);
+    key_service_start(&service, 1, 2 + 3 * RUNS);
     for (size_t i = 0; i < RUNS; i++) {
         spent[FETCH][i] = fetch();
         spent[PLAIN][i] = warm_call(&service, "http", service.ports[0]);
         spent[TLS][i] = warm_call(&service, "https", service.ports[1]);
         spent[COLD][i] = cold_call(&service, service.ports[2 + i]);
+        kf_cleanup(); /* closes all connections: libcurl looks through the idle ones now and then */
         spent[BARE][i] = bare_connection(&service, service.ports[1]);
+        spent[TURN_OF_50][i] = longest_turn(&service, service.ports[2 + RUNS + i], 50);
+        spent[TURN_OF_200][i] = longest_turn(&service, service.ports[2 + 2 * RUNS + i], 200);
     }
     kf_cleanup();
     key_service_stop(&service);
@@ -240,5 +307,8 @@ int main(void)
     report("a call to KMS, TLS, connected", median(spent[TLS], RUNS), bare);
     report("a call to KMS, TLS, a new connection", median(spent[COLD], RUNS), bare);
     report("a connection by OpenSSL alone", bare, bare);
+    printf("The longest time for which the internal thread is kept while TLS connections begin:\n");
+    printf("   50 at once: %6.2f ms\n", median(spent[TURN_OF_50], RUNS) / 1000);
+    printf("  200 at once: %6.2f ms\n", median(spent[TURN_OF_200], RUNS) / 1000);
     return EXIT_SUCCESS;
 }

@@ -16,6 +16,12 @@
 #include "base/refs.h"
 #include "base/thread.h"
 
+/*
+ * So many exchanges that arrived or were cancelled are taken in each turn, so that the internal thread's other work is
+ * not held up while hundreds of connections begin, or are closed.
+ */
+#define TAKEN_IN_A_TURN 4
+
 struct kfi_http_pool {
     struct kfi_refs refs;
     uint32_t max_connections;
@@ -247,30 +253,32 @@ static struct kfi_http_exchange *queue_next(bool *arrived)
     return cancelled != NULL ? KFI_CONTAINER(cancelled, struct kfi_http_exchange, cancel) : NULL;
 }
 
-/* Does all that can be done without waiting. */
-static void http_advance(struct kfi_curl *curl)
+/* Takes the next exchange that arrived or was cancelled; false if there is none. */
+static bool take_next(struct kfi_curl *curl)
 {
-    struct kfi_http_exchange *exchange;
-    for (bool arrived; (exchange = queue_next(&arrived)) != NULL;) {
-        if (arrived)
-            exchange_arrive(curl, exchange);
-        else
-            exchange_end_and_give_turn(curl, exchange);
-    }
-    kfi_curl_perform(curl);
-    while ((exchange = kfi_curl_next_ended(curl)) != NULL) {
-        exchange->code = kfi_curl_transfer_result(exchange->transfer, &exchange->error);
+    bool arrived;
+    struct kfi_http_exchange *exchange = queue_next(&arrived);
+    if (exchange == NULL)
+        return false;
+    if (arrived)
+        exchange_arrive(curl, exchange);
+    else
         exchange_end_and_give_turn(curl, exchange);
-    }
+    return true;
 }
 
 /* ---- What the internal thread sleeps in ---- */
 
 static void http_sleep(void *curl, uint64_t ms)
 {
-    http_advance(curl);
-    kfi_curl_sleep(curl, ms);
-    http_advance(curl);
+    int taken = 0;
+    while (taken < TAKEN_IN_A_TURN && take_next(curl))
+        taken++;
+    kfi_curl_turn(curl, taken < TAKEN_IN_A_TURN ? ms : 0); /* with more left, there is no time to sleep */
+    for (struct kfi_http_exchange *exchange; (exchange = kfi_curl_next_ended(curl)) != NULL;) {
+        exchange->code = kfi_curl_transfer_result(exchange->transfer, &exchange->error);
+        exchange_end_and_give_turn(curl, exchange);
+    }
 }
 
 static void http_interrupt(void *curl)
@@ -303,13 +311,14 @@ static void http_stop(void *curl)
 
 static enum kf_code queue_push_locked(struct kfi_http_exchange *exchange, struct kf_error *error)
 {
-    struct kfi_curl *curl = queue.curl != NULL ? queue.curl : kfi_curl_new();
-    if (curl == NULL)
-        return kfi_no_memory(error);
+    struct kfi_curl *curl = queue.curl;
+    enum kf_code code = curl == NULL ? kfi_curl_new(error, &curl) : KF_OK;
+    if (code != KF_OK)
+        return code;
     /* The thread looks at the queue, for which it needs this lock, after the plugging; not before. */
     const struct kfi_sleeper sleeper = {
         .sleep = http_sleep, .interrupt = http_interrupt, .stop = http_stop, .context = curl};
-    enum kf_code code = kfi_thread_plug(&sleeper, error);
+    code = kfi_thread_plug(&sleeper, error);
     if (code != KF_OK) {
         if (queue.curl == NULL)
             kfi_curl_free(curl);

@@ -1,5 +1,5 @@
 /*
- * HTTP by libcurl: see http_curl.h. Nothing here blocks but kfi_curl_sleep.
+ * HTTP by libcurl: see http_curl.h. Nothing here blocks but kfi_curl_turn.
  *
  * Secrets. Bodies, both ways, pass through libcurl's own buffers. The callbacks get pointers into these buffers
  * after libcurl has used the bytes for the last time, and wipe them in place. A body is never given as
@@ -22,6 +22,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "aws/service/http_sockets.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -48,6 +49,8 @@ struct kfi_curl_transfer {
 
 struct kfi_curl {
     CURLM *multi;
+    struct kfi_sockets sockets;
+    unsigned begun; /* transfers */
 };
 
 static struct kfi_once curl_once = KFI_ONCE_INIT;
@@ -498,20 +501,23 @@ const struct kfi_http_reply *kfi_curl_transfer_reply(const struct kfi_curl_trans
 
 /* ---- The connections, and the transfers under way ---- */
 
-struct kfi_curl *kfi_curl_new(void)
+enum kf_code kfi_curl_new(struct kf_error *error, struct kfi_curl **out)
 {
+    *out = NULL;
     struct kfi_curl *curl = kfi_alloc_zeroed(sizeof(*curl));
-    if (curl == NULL)
-        return NULL;
-    curl->multi = curl_multi_init();
-    if (curl->multi == NULL) {
+    CURLM *multi = curl != NULL ? curl_multi_init() : NULL;
+    enum kf_code code = multi != NULL ? kfi_sockets_open(&curl->sockets, multi, error) : kfi_no_memory(error);
+    if (code != KF_OK) {
+        (void)curl_multi_cleanup(multi);
         kfi_free(curl);
-        return NULL;
+        return code;
     }
+    curl->multi = multi;
     /* Else libcurl closes idle connections by how many transfers there are at the moment. */
-    (void)curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, 4096L);
-    (void)curl_multi_setopt(curl->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    return curl;
+    (void)curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 4096L);
+    (void)curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    *out = curl;
+    return KF_OK;
 }
 
 void kfi_curl_free(struct kfi_curl *curl)
@@ -519,6 +525,7 @@ void kfi_curl_free(struct kfi_curl *curl)
     curl_enter();
     (void)curl_multi_cleanup(curl->multi);
     curl_leave();
+    kfi_sockets_close(&curl->sockets);
     kfi_free(curl);
 }
 
@@ -537,10 +544,21 @@ static bool set_header_lines(struct kfi_curl_transfer *transfer)
     return done && curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
 }
 
+/*
+ * libcurl looks at a transfer again once the other family of IP addresses is to be tried too (200 ms by default). It
+ * looks at all for which that is due at once, so transfers that begin together get times that are apart.
+ */
+static void set_second_family(struct kfi_curl *curl, struct kfi_curl_transfer *transfer)
+{
+    const long ms = 200 + (long)(curl->begun++ % 256);
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, ms);
+}
+
 enum kf_code kfi_curl_begin(struct kfi_curl *curl, struct kfi_curl_transfer *transfer, struct kf_error *error)
 {
     if (!set_header_lines(transfer))
         return kfi_no_memory(error);
+    set_second_family(curl, transfer);
     CURLMcode code = curl_multi_add_handle(curl->multi, transfer->easy);
     if (code != CURLM_OK)
         return kf_error_set(error, KF_E_SYSTEM, "libcurl can't begin a request to %s: %s.",
@@ -552,14 +570,6 @@ void kfi_curl_remove(struct kfi_curl *curl, struct kfi_curl_transfer *transfer)
 {
     curl_enter();
     (void)curl_multi_remove_handle(curl->multi, transfer->easy);
-    curl_leave();
-}
-
-void kfi_curl_perform(struct kfi_curl *curl)
-{
-    int running;
-    curl_enter();
-    (void)curl_multi_perform(curl->multi, &running);
     curl_leave();
 }
 
@@ -601,13 +611,12 @@ void *kfi_curl_next_ended(struct kfi_curl *curl)
     return NULL;
 }
 
-void kfi_curl_sleep(struct kfi_curl *curl, uint64_t ms)
+void kfi_curl_turn(struct kfi_curl *curl, uint64_t ms)
 {
-    const uint64_t hour = UINT64_C(3600) * 1000; /* libcurl knows its own times and wakes for them */
-    (void)curl_multi_poll(curl->multi, NULL, 0, (int)(ms < hour ? ms : hour), NULL);
+    kfi_sockets_turn(&curl->sockets, ms);
 }
 
 void kfi_curl_wake(struct kfi_curl *curl)
 {
-    (void)curl_multi_wakeup(curl->multi);
+    kfi_sockets_wake(&curl->sockets);
 }

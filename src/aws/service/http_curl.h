@@ -1,6 +1,6 @@
 /*
- * HTTP by libcurl: transfers, and the connections they share. This file and http_curl.c are the only ones that
- * know libcurl. Called by http.c, which decides when a transfer begins and when it is given up.
+ * HTTP by libcurl: transfers, and the connections they share. http_curl.c, and http_sockets.c below it, are the
+ * only files that know libcurl. Called by http.c, which decides when a transfer begins and when it is given up.
  */
 #ifndef KFI_AWS_SERVICE_HTTP_CURL_H
 #define KFI_AWS_SERVICE_HTTP_CURL_H
@@ -37,24 +37,24 @@ const struct kfi_http_reply *kfi_curl_transfer_reply(const struct kfi_curl_trans
 
 struct kfi_curl;
 
-struct kfi_curl *kfi_curl_new(void);       /* NULL: no memory */
+enum kf_code kfi_curl_new(struct kf_error *error, struct kfi_curl **out); /* KF_E_NO_MEMORY, KF_E_SYSTEM */
 void kfi_curl_free(struct kfi_curl *curl); /* closes every connection; no transfer is under way */
 
-/* Begins a transfer. Errors: KF_E_NO_MEMORY, KF_E_SYSTEM. */
+/* Begins a transfer, whose first step is done in the next turn. Errors: KF_E_NO_MEMORY, KF_E_SYSTEM. */
 enum kf_code kfi_curl_begin(struct kfi_curl *curl, struct kfi_curl_transfer *transfer,
                             struct kf_error *error);
 
 /* A transfer that has begun is under way no more. */
 void kfi_curl_remove(struct kfi_curl *curl, struct kfi_curl_transfer *transfer);
 
-/* Does all that can be done without waiting. */
-void kfi_curl_perform(struct kfi_curl *curl);
-
 /* The owner of a transfer that has ended and was not answered before, or NULL. It has to be removed. */
 void *kfi_curl_next_ended(struct kfi_curl *curl);
 
-/* Sleeps until there is something to do, `ms` milliseconds at most, or until kfi_curl_wake. */
-void kfi_curl_sleep(struct kfi_curl *curl, uint64_t ms);
+/*
+ * Sleeps until there is something to do, `ms` milliseconds at most, or until kfi_curl_wake. Then takes a few steps of
+ * transfers, not all that could be taken: with steps left over, the next turn does not sleep.
+ */
+void kfi_curl_turn(struct kfi_curl *curl, uint64_t ms);
 
 /* Ends the sleep that is under way, or else the next one. From any thread. */
 void kfi_curl_wake(struct kfi_curl *curl);
