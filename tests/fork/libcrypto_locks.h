@@ -31,6 +31,9 @@ static struct {
     void (*stop)(void);         /* called there */
 } locks;
 
+#if SUPPORT_THREADS_IN_CHILDREN /* no ThreadSanitizer */
+#define LOCKS_ARE_SEEN true
+
 static int find_code(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size;
@@ -61,9 +64,6 @@ static void find_locks(void)
     *(void **)&locks.leave = dlsym(RTLD_NEXT, "pthread_rwlock_unlock");
     dl_iterate_phdr(find_code, NULL);
 }
-
-#if SUPPORT_THREADS_IN_CHILDREN /* no ThreadSanitizer */
-#define LOCKS_ARE_SEEN true
 
 /* How often the calling thread has the gate of base/fork.c, the only lock of this kind in src. */
 static _Thread_local unsigned barred;

@@ -44,7 +44,7 @@ static void meet(void)
 static enum kf_code encrypt_blocking(struct link *link, struct kf_error *error)
 {
     struct kf_encrypt_options options = KF_ENCRYPT_OPTIONS_INIT;
-    struct kf_buf message = {NULL};
+    struct kf_buf message = KF_BUF_INIT;
     options.suite = KF_AES_256_GCM_HKDF_SHA512_COMMIT_KEY; /* as encryption_request */
     const enum kf_code code = kf_encrypt(link->next, &options, kf_view_text("inner"), error, &message);
     kf_buf_free(&message);
