@@ -303,7 +303,7 @@ static void prune_entry(struct ledger *ledger, struct entry *entry, struct after
 {
     struct place *place = entry->place;
     place_hold(ledger, place, after);
-    if (entry->place != NULL) /* else it had been cleared */
+    if (entry->place == place) /* else it had been cleared */
         kfi_entry_expire(ledger_shelf(ledger), entry, after);
     place_release(ledger, place, after);
 }
