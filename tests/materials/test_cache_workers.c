@@ -91,10 +91,17 @@ static void mixed_close(void)
 
 static struct asker askers[2 * WORKERS];
 
+/* The answer may be there at once, if nothing is held: workers are quick. */
+static void ask(struct asker *asker)
+{
+    const enum kf_code code = asker_ask(asker, mixed.cmm, 1);
+    assert_true(code == KF_PENDING || code == KF_OK);
+}
+
 static void ask_all(size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        assert_int_equal(asker_ask(&askers[i], mixed.cmm, 1), KF_PENDING);
+        ask(&askers[i]);
 }
 
 static void wait_all(size_t count, enum kf_code code)
@@ -241,7 +248,7 @@ static void the_seated_leave_a_worker_that_does_not_come_back(void **state)
     wait_all(FETCHES, KF_E_TIMEOUT);
     askers_leave(askers, FETCHES);
     held_let_go_all(&mixed.held);
-    assert_int_equal(asker_ask(&askers[0], mixed.cmm, 1), KF_PENDING);
+    ask(&askers[0]);
     assert_int_equal(asker_wait(&askers[0]), KF_OK);
     asker_leave(&askers[0]);
     mixed_close();
