@@ -23,8 +23,7 @@ static struct {
     struct kfi_list turn;         /* those of them that are to run in this round */
     struct kfi_list idle;         /* tasks that wait for a wake */
     struct kfi_timer *timers;
-    bool running;  /* the thread exists */
-    bool stopping; /* kf_cleanup waits for it */
+    bool stopping; /* kf_cleanup waits for the thread */
     struct kfi_thread thread;
 
     /* Also read without the lock: */
@@ -60,7 +59,6 @@ static void thread_reset(void *unused)
     kfi_list_init(&internal.turn);
     kfi_list_init(&internal.idle);
     internal.timers = NULL;
-    internal.running = false;
     internal.stopping = false;
 }
 
@@ -88,7 +86,6 @@ bool kfi_thread_runs(void)
 
 static void running_set_locked(bool running)
 {
-    internal.running = running;
     atomic_store_explicit(&internal.running_in, running ? kfi_fork_generation() + 1 : 0,
                           memory_order_relaxed);
 }
@@ -297,7 +294,7 @@ static enum kf_code ensure_running_locked(struct kf_error *error)
 {
     if (internal.stopping)
         return cleaned_up(error);
-    if (internal.running)
+    if (kfi_thread_runs())
         return KF_OK;
     const int failure = kfi_thread_start(internal_main, NULL, &internal.thread);
     if (failure != 0)
@@ -329,7 +326,7 @@ void kf_cleanup(void)
     if (internal.stopping) { /* another caller is at it: wait until it is done */
         while (internal.stopping)
             kfi_condition_wait(&internal.ended, &internal.lock);
-    } else if (internal.running) {
+    } else if (kfi_thread_runs()) {
         internal.stopping = true;
         rouse_locked();
         thread_unlock();
@@ -422,7 +419,7 @@ bool kfi_timer_set_if_runs(struct kfi_timer *timer, uint64_t when, struct kf_cal
 {
     kfi_timer_cancel(timer);
     thread_lock();
-    const bool runs = internal.running && !internal.stopping;
+    const bool runs = kfi_thread_runs() && !internal.stopping;
     if (runs)
         timer_start_locked(timer, when, waker);
     thread_unlock();
