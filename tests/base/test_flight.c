@@ -4,7 +4,6 @@
  */
 #include "support/support.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -139,21 +138,10 @@ static bool guest_leave(struct guest *guest)
     return left;
 }
 
-static unsigned count_threads(void)
-{
-    unsigned count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    assert_non_null(tasks);
-    while (readdir(tasks) != NULL)
-        count++;
-    closedir(tasks);
-    return count;
-}
-
 static void what_answers_at_once_lands_inline_and_needs_no_thread(void **state)
 {
     (void)state;
-    unsigned threads = count_threads();
+    unsigned threads = support_threads();
     struct fetch fetch;
     struct guest guest;
     fetch_init(&fetch, KF_OK, 1000);
@@ -162,7 +150,7 @@ static void what_answers_at_once_lands_inline_and_needs_no_thread(void **state)
     assert_int_equal(bell_rung(&fetch.landed), 1);
     assert_int_equal(fetch.polls, 1);
     assert_false(fetch.polled_on_internal);
-    assert_int_equal(count_threads(), threads);
+    assert_int_equal(support_threads(), threads);
     assert_int_equal(bell_rung(&guest.bell), 1);
     assert_int_equal(guest.seat->flight->code, KF_OK);
     assert_true(fetch.brought);

@@ -3,7 +3,6 @@
  */
 #include "support/support.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -80,21 +79,9 @@ static int yard_close(void **state)
     return 0;
 }
 
-static unsigned count_threads(void)
-{
-    unsigned count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    assert_non_null(tasks);
-    while (readdir(tasks) != NULL)
-        count++;
-    closedir(tasks);
-    return count;
-}
-
-/* A thread that was joined may still be counted for a moment. */
 static void wait_for_threads(unsigned count)
 {
-    while (count_threads() > count)
+    while (support_threads() > count)
         sched_yield();
 }
 
@@ -103,10 +90,10 @@ static void a_lane_has_so_much_work_under_way(void **state)
     (void)state;
     struct kfi_lane lane = KFI_LANE_INIT(3);
     struct piece pieces[20];
-    const unsigned before = count_threads();
+    const unsigned before = support_threads();
     submit(&lane, pieces, 20);
     wait_for(&yard.inside, 3);
-    assert_int_equal(count_threads(), before + 3);
+    assert_int_equal(support_threads(), before + 3);
     for (int i = 0; i < 100; i++)
         sched_yield();
     assert_int_equal(yard.begun, 3);
@@ -187,12 +174,12 @@ static void idle_workers_end_with_their_lane(void **state)
     (void)state;
     struct kfi_lane lane = KFI_LANE_INIT(5);
     struct piece pieces[5];
-    const unsigned before = count_threads();
+    const unsigned before = support_threads();
     submit(&lane, pieces, 5);
     wait_for(&yard.inside, 5);
     yard_open(true);
     wait_for(&yard.done, 5);
-    assert_int_equal(count_threads(), before + 5); /* they stay */
+    assert_int_equal(support_threads(), before + 5); /* they stay */
     kfi_lane_end(&lane, true);
     wait_for_threads(before);
 }
@@ -222,7 +209,7 @@ static void a_worker_that_is_stuck_does_not_hang_a_cleanup(void **state)
     (void)state;
     struct kfi_lane lane = KFI_LANE_INIT(1);
     struct piece stuck, next;
-    const unsigned before = count_threads();
+    const unsigned before = support_threads();
     submit(&lane, &stuck, 1);
     wait_for(&yard.inside, 1);
     alarm(30);
@@ -230,7 +217,7 @@ static void a_worker_that_is_stuck_does_not_hang_a_cleanup(void **state)
     alarm(0);
     assert_false(stuck.done);
     submit(&lane, &next, 1); /* it waits in the lane as ever */
-    assert_int_equal(count_threads(), before + 1);
+    assert_int_equal(support_threads(), before + 1);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, let_go_at_last, NULL), 0);
     pthread_join(thread, NULL);

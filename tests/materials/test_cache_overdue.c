@@ -4,8 +4,6 @@
  */
 #include "support/held.h"
 
-#include <dirent.h>
-
 #define TIMEOUT_MS 10000
 
 struct stage {
@@ -57,23 +55,12 @@ static void opener_end(struct asking_thread *opener, enum kf_code code)
     asker_leave(&opener->asker);
 }
 
-static unsigned count_threads(void)
-{
-    unsigned count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    assert_non_null(tasks);
-    while (readdir(tasks) != NULL)
-        count++;
-    closedir(tasks);
-    return count;
-}
-
 static void whoever_asks_alone_starts_no_thread(void **state)
 {
     (void)state;
     struct stage stage;
     struct asker asker = {.cmm = NULL};
-    const unsigned threads = count_threads();
+    const unsigned threads = support_threads();
     stage_open(&stage, caching_options(1, KF_MAX_BYTES_LIMIT));
     held_let_go_all(&stage.held);
     for (unsigned i = 0; i < 10; i++) {
@@ -81,7 +68,7 @@ static void whoever_asks_alone_starts_no_thread(void **state)
         asker_leave(&asker);
     }
     assert_int_equal(stage.held.begun, 10);
-    assert_int_equal(count_threads(), threads);
+    assert_int_equal(support_threads(), threads);
     stage_close(&stage);
 }
 

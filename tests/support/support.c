@@ -3,6 +3,7 @@
  */
 #include "support/support.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -367,6 +368,17 @@ void support_settle(void)
         bell_wait(&marker.done);
         bell_destroy(&marker.done);
     }
+}
+
+unsigned support_threads(void)
+{
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    while (readdir(tasks) != NULL)
+        count++;
+    closedir(tasks);
+    return count;
 }
 
 /* ---- Forked children ---- */

@@ -89,6 +89,9 @@ void support_clock_real(void);
  */
 void support_settle(void);
 
+/* How many threads this process has, and two: for comparing. One that was joined may be counted a moment longer. */
+unsigned support_threads(void);
+
 /* ---- Forked children ---- */
 
 /*
